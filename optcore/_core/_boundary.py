@@ -1,0 +1,138 @@
+"""The outermost call of a declared transformation: checks at trace time, and compiled eager calls."""
+
+import contextlib
+import dataclasses
+import functools
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+
+from . import _checks
+from ._types import GradientTransformation
+
+_local = threading.local()
+
+
+class Declaration(Protocol):
+    """What this module needs to know of a declared transformation."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def needs(self) -> tuple[str, ...]: ...
+    def pair(self) -> GradientTransformation: ...
+    def is_pure(self) -> bool: ...
+    def flatten(self) -> tuple[list[Any], Any]: ...
+
+
+@contextlib.contextmanager
+def _within() -> Iterator[None]:
+    """Mark everything called from here as inner: the outermost call has checked its arguments."""
+    before = inside()
+    _local.inside = True
+    try:
+        yield
+    finally:
+        _local.inside = before
+
+
+def inside() -> bool:
+    """Whether an outer declared transformation is running."""
+    return getattr(_local, "inside", False)
+
+
+def init(declaration: Declaration, params: Any) -> Any:
+    """`init`, with the parameters checked if this is the outermost call."""
+    if inside():
+        return declaration.pair().init(params)
+    _checks.check_params(declaration.name, params)
+    with _within():
+        return declaration.pair().init(params)
+
+
+def update(
+    declaration: Declaration, updates: Any, state: Any, params: Any, extra: Mapping[str, Any]
+) -> tuple[Any, Any]:
+    """`update`; the outermost call checks its arguments and compiles what runs eagerly."""
+    if inside():
+        _checks.check_needs(declaration.name, declaration.needs, params, extra)
+        return declaration.pair().update(updates, state, params, **extra)
+    leaves, treedef = declaration.flatten()
+    if _compilable(declaration, (leaves, updates, state, params, extra)):
+        constants = tuple(x if isinstance(x, (int, float)) else None for x in leaves)
+        arrays = [x for x in leaves if not isinstance(x, (int, float))]
+        return _compiled_update(_Constant(treedef, constants), arrays, updates, state, params, extra)
+    return _checked_update(declaration, updates, state, params, extra)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Constant:
+    """A declared transformation without its arrays, hashed by value."""
+
+    treedef: Any
+    leaves: tuple[float | None, ...]
+
+    def with_arrays(self, arrays: list[Any]) -> Any:
+        rest = iter(arrays)
+        return self.treedef.unflatten([next(rest) if x is None else x for x in self.leaves])
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _compiled_update(
+    constant: _Constant, arrays: list[Any], updates: Any, state: Any, params: Any, extra: Any
+) -> Any:
+    tx = constant.with_arrays(arrays)
+    return _checked_update(tx.declaration, updates, state, params, extra)
+
+
+def _compilable(declaration: Declaration, arguments: Any) -> bool:
+    """Whether an eager call may go through the cached jit: nothing in it can change unseen."""
+    return (
+        declaration.is_pure()
+        and not jax.config.jax_disable_jit
+        and all(_is_concrete(x) for x in jax.tree.leaves(arguments))
+    )
+
+
+def _is_concrete(x: Any) -> bool:
+    if isinstance(x, jax.core.Tracer):
+        return False
+    if isinstance(x, np.ndarray):
+        return x.dtype != jax.dtypes.float0 and x.dtype != object
+    return isinstance(x, (jax.Array, np.generic, bool, int, float, complex))
+
+
+def _checked_update(
+    declaration: Declaration, updates: Any, state: Any, params: Any, extra: Mapping[str, Any]
+) -> tuple[Any, Any]:
+    name = declaration.name
+    expected = _skeleton(declaration.flatten()[1])
+    _checks.check_state(name, expected, state, updates, params)
+    _checks.check_needs(name, declaration.needs, params, extra)
+    updates = _checks.check_updates(name, updates, params)
+    with _within():
+        new_updates, new_state = declaration.pair().update(updates, state, params, **extra)
+    _checks.check_result(name, updates, new_updates)
+    _checks.check_state_kept(name, state, new_state)
+    return new_updates, new_state
+
+
+@functools.lru_cache(maxsize=256)
+def _skeleton(treedef: Any) -> Any:
+    """The state for one scalar parameter, abstractly: what kinds of state stand where.
+
+    `None` where `init` cannot work on a scalar parameter, and so nothing can be said.
+    """
+
+    def init(leaves: list[Any]) -> Any:
+        return treedef.unflatten(leaves).declaration.pair().init(np.zeros((), np.float32))
+
+    leaf = jax.ShapeDtypeStruct((), np.float32)
+    try:
+        with _within():
+            return jax.eval_shape(init, [leaf] * treedef.num_leaves)
+    except Exception:
+        return None

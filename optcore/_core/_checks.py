@@ -1,0 +1,234 @@
+"""Checks at trace time: arguments in the wrong places, wrong trees, shapes and dtypes.
+
+They cost nothing at run time. Every message names the path, what was expected, what came, and
+the likely cause.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ._leaves import is_absent
+from ._numerics import is_inexact, wide
+from ._paths import describe, differences, is_none, listed, named_leaves
+
+CALL = "the call is tx.update(updates, state, params=params)"
+
+
+def check_params(name: str, params: Any) -> None:
+    """Every leaf of the parameters must be an array, a number or an abstract array."""
+    for path, leaf in named_leaves(params):
+        if leaf is None or hasattr(leaf, "dtype") or isinstance(leaf, (int, float, complex)):
+            continue
+        raise TypeError(
+            f"{name}.init: parameter {path!r} is {describe(leaf)}, expected an array; "
+            "keep what is not a parameter out of the tree (with Equinox: eqx.filter)"
+        )
+
+
+def check_needs(
+    name: str, needs: tuple[str, ...], params: Any, extra: Mapping[str, Any]
+) -> None:
+    """What a transformation needs must have been given."""
+    if "params" in needs and params is None:
+        raise ValueError(
+            f"{name} needs the parameters, got params=None: {CALL}; inside optax.chain or a "
+            "wrapper, check that it hands `params` on"
+        )
+    for need in needs:
+        if need != "params" and extra.get(need) is None:
+            raise ValueError(
+                f"{name} needs {need!r}, which was not given: call "
+                f"tx.update(updates, state, params=params, {need}=...); optax.chain drops extra "
+                "arguments on their way to transformations that it does not know"
+            )
+
+
+def check_state(name: str, expected: Any, state: Any, updates: Any, params: Any) -> None:
+    """The state must be of the kind that this transformation's `init` makes."""
+    problem = None if expected is None else state_problem(expected, state)
+    if problem is None:
+        return
+    cause = "was it made by another optimizer, or by the same one with other options?"
+    if params is not None and _is_state_like(expected) and state_problem(expected, params) is None:
+        cause = f"state and params seem to have changed places: {CALL}"
+    elif _is_state_like(expected) and state_problem(expected, updates) is None:
+        cause = f"the first argument looks like the state: {CALL}"
+    elif _same_structure(updates, state):
+        cause = f"it looks like a tree of parameters or gradients: {CALL}"
+    raise TypeError(f"{name}.update: the state does not belong to this transformation: {problem}; {cause}")
+
+
+def _is_state_like(expected: Any) -> bool:
+    return not isinstance(expected, jax.ShapeDtypeStruct)
+
+
+def _same_structure(a: Any, b: Any) -> bool:
+    return jax.tree.structure(a, is_leaf=is_none) == jax.tree.structure(b, is_leaf=is_none)
+
+
+def state_problem(expected: Any, state: Any, where: str = "state") -> str | None:
+    """The first place where `state` is of another kind than the skeleton, or `None`."""
+    if isinstance(expected, jax.ShapeDtypeStruct):
+        return None
+    if hasattr(expected, "_fields"):
+        if type(state) is not type(expected):
+            return f"at {where} expected a {type(expected).__name__}, got {_kind(state)}"
+        for field in expected._fields:
+            inner = getattr(expected, field), getattr(state, field), f"{where}.{field}"
+            if problem := state_problem(*inner):
+                return problem
+        return None
+    if isinstance(expected, (tuple, list)):
+        if not isinstance(state, (tuple, list)) or hasattr(state, "_fields"):
+            return f"at {where} expected a tuple of {len(expected)} states, got {_kind(state)}"
+        if len(state) != len(expected):
+            return f"at {where} expected {len(expected)} states, got {len(state)}"
+        for i, (e, s) in enumerate(zip(expected, state, strict=True)):
+            if problem := state_problem(e, s, f"{where}[{i}]"):
+                return problem
+        return None
+    if isinstance(expected, dict):
+        if not isinstance(state, Mapping) or set(state) != set(expected):
+            keys = sorted(map(str, expected))
+            got = sorted(map(str, state)) if isinstance(state, Mapping) else _kind(state)
+            return f"at {where} expected the keys {keys}, got {got}"
+        for key in expected:
+            if problem := state_problem(expected[key], state[key], f"{where}[{key!r}]"):
+                return problem
+        return None
+    if expected is None and state is not None:
+        return f"at {where} expected None, got {_kind(state)}"
+    return None
+
+
+def _kind(state: Any) -> str:
+    if hasattr(state, "_fields"):
+        return f"a {type(state).__name__}"
+    return describe(state) if not isinstance(state, (tuple, list, dict)) else f"a {type(state).__name__}"
+
+
+def check_updates(name: str, updates: Any, params: Any) -> Any:
+    """The updates, in at least float32 and with `None` for float0, after checking every leaf."""
+    leaves, treedef = jax.tree.flatten(updates, is_leaf=is_none)
+    partners: list[Any] = [None] * len(leaves)
+    if params is not None:
+        try:
+            partners = treedef.flatten_up_to(params)
+        except ValueError:
+            _refuse_structure(name, updates, params)
+    checked = []
+    for i, (g, p) in enumerate(zip(leaves, partners, strict=True)):
+        if is_absent(g):
+            checked.append(None)
+            continue
+        if problem := _leaf_problem(g, p, params is not None):
+            path = named_leaves(updates)[i][0]
+            raise ValueError(f"{name}.update: the gradient of {path!r} {problem}")
+        checked.append(_widened(g, p))
+    return treedef.unflatten(checked)
+
+
+def _leaf_problem(g: Any, p: Any, paired: bool) -> str | None:
+    if not hasattr(g, "dtype") and not isinstance(g, (int, float, complex)):
+        return f"is {describe(g)}, expected an array"
+    if paired and not hasattr(p, "dtype") and not isinstance(p, (int, float, complex)):
+        return f"is {describe(g)}, but there the parameters have {describe(p)}; {CALL}"
+    if paired and not is_inexact(p):
+        return (
+            f"is {describe(g)}, but the parameter is {describe(p)}, which cannot be trained by "
+            "adding real numbers; give None (jax.grad with allow_int=True gives float0, which "
+            "is accepted)"
+        )
+    if not is_inexact(g):
+        return (
+            f"is {describe(g)}, expected a floating-point array; for a parameter that is not "
+            "trained give None"
+        )
+    if not paired:
+        return None
+    if np.shape(g) != np.shape(p):
+        return f"is {describe(g)}, the parameter is {describe(p)}{_shape_cause(g, p)}"
+    if jnp.iscomplexobj(g) != jnp.iscomplexobj(p):
+        return f"is {describe(g)}, the parameter is {describe(p)}: expected both real or both complex"
+    return None
+
+
+def _shape_cause(g: Any, p: Any) -> str:
+    got, expected = np.shape(g), np.shape(p)
+    if got[1:] == expected:
+        return (
+            "; it has an extra leading axis: did you forget the mean over the batch or the "
+            f"devices, jax.tree.map(lambda g: g.mean(0), grads)? ({CALL})"
+        )
+    if got == expected[::-1]:
+        return "; it is transposed"
+    return f"; did you give the gradients of other parameters? ({CALL})"
+
+
+def _widened(g: Any, p: Any) -> Any:
+    dtype = g.dtype if hasattr(g, "dtype") else np.result_type(type(g))
+    target = wide(p.dtype if hasattr(p, "dtype") else dtype)
+    if not hasattr(g, "dtype"):
+        return jnp.asarray(g, np.result_type(target, np.float32))
+    return g if g.dtype == target else jnp.asarray(g).astype(target)
+
+
+def _refuse_structure(name: str, updates: Any, params: Any) -> None:
+    sentences = listed(differences(params, updates))
+    if not sentences:
+        sentences = (
+            f"the leaves are the same, the containers differ: expected "
+            f"{jax.tree.structure(params)}, got {jax.tree.structure(updates)}"
+        )
+    cause = "gradients come from jax.grad at the same parameters"
+    if jax.tree.structure(updates) == jax.tree.structure(params):
+        cause = "None stands in other places"
+    raise ValueError(
+        f"{name}.update: the updates and the parameters are different trees: {sentences}; {cause}; {CALL}"
+    )
+
+
+def check_result(name: str, updates: Any, new_updates: Any) -> None:
+    """What comes out must have the shapes of what went in."""
+    leaves, treedef = jax.tree.flatten(updates, is_leaf=is_none)
+    for i, (g, u) in enumerate(zip(leaves, treedef.flatten_up_to(new_updates), strict=True)):
+        if u is not None and g is not None and np.shape(u) != np.shape(g):
+            path = named_leaves(updates)[i][0]
+            raise ValueError(
+                f"{name}.update: the update of {path!r} came out as {describe(u)} for a gradient "
+                f"of {describe(g)}: does the state belong to other parameters, or has the "
+                "gradient an extra axis?"
+            )
+
+
+def check_state_kept(name: str, state: Any, new_state: Any) -> None:
+    """A state keeps its structure, shapes and dtypes."""
+    before, tree = jax.tree.flatten(state)
+    after, new_tree = jax.tree.flatten(new_state)
+    kept = len(before) == len(after) and all(map(_same_type, before, after))
+    if kept and tree == new_tree:
+        return
+    sentences = listed(differences(state, new_state)) or f"expected {tree}, got {new_tree}"
+    raise ValueError(
+        f"{name}.update: the state would change its type: {sentences}; does the state belong to "
+        "other parameters, or have the gradients an extra axis?"
+    )
+
+
+def _same_type(a: Any, b: Any) -> bool:
+    return np.shape(a) == np.shape(b) and getattr(a, "dtype", None) == getattr(b, "dtype", None)
+
+
+def check_count(name: str, count: Any) -> None:
+    """A step count is an integer or an array of integers, at most 2³¹−1."""
+    if isinstance(count, (int, np.integer)) and not isinstance(count, bool):
+        if not -(2**31) <= count < 2**31:
+            raise ValueError(f"{name}: the count must fit in int32, got {count}")
+        return
+    dtype = getattr(count, "dtype", None)
+    if dtype is None or not jnp.issubdtype(dtype, jnp.integer):
+        raise TypeError(f"{name}: the count must be an integer, got {describe(count)}")

@@ -1,0 +1,318 @@
+"""Declared transformations: a factory's result is a pytree of its hyper-parameters."""
+
+import copy
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+
+from . import _boundary, _checks
+from ._factory import REGISTRY, Factory
+from ._numerics import increment, is_inexact, weak, wide
+from ._paths import path_name
+from ._roles import Role, is_transformation
+from ._static import Frozen, Static
+from ._types import GradientTransformation, Params, State, Updates
+
+
+class ScheduledState(NamedTuple):
+    """The state of a transformation with scheduled hyper-parameters.
+
+    Attributes:
+      count: int32, updates made so far.
+      hyperparams: float32 scalars by name: the values used at the last step (before the first
+        step, those that it will use).
+      inner: the state of the transformation itself.
+    """
+
+    count: jax.Array
+    hyperparams: dict[str, jax.Array]
+    inner: State
+
+
+class Declaration:
+    """A factory with its arguments; builds the pair when it is first used."""
+
+    __slots__ = ("_built", "arguments", "factory")
+
+    def __init__(self, factory: Factory, arguments: dict[str, Any]):
+        self.factory = factory
+        self.arguments = arguments
+        self._built: GradientTransformation | None = None
+
+    @property
+    def name(self) -> str:
+        """The factory's name."""
+        return self.factory.name
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What `update` must be given."""
+        return self.factory.needs
+
+    def flatten(self) -> tuple[list[Any], Any]:
+        """Leaves and structure of the declared object."""
+        return jax.tree.flatten(declare(self.factory, self.arguments))
+
+    def schedules(self) -> dict[str, Callable[[ArrayLike], jax.Array]]:
+        """The hyper-parameters that are given as schedules."""
+        return {n: self.arguments[n] for n in self.factory.hyperparameters() if callable(self.arguments[n])}
+
+    def resolved(self, values: Mapping[str, Any]) -> Any:
+        """Call the factory with `values` in place of the schedules."""
+        arguments = dict(self.arguments)
+        for name in self.factory.hyperparameters():
+            value = values.get(name, arguments[name])
+            arguments[name] = jax.tree.map(functools.partial(self._scalar, name), value)
+        return self.factory.call(arguments)
+
+    def _scalar(self, name: str, value: Any) -> Any:
+        if isinstance(value, (int, float)):
+            return value
+        value = jnp.asarray(value)
+        if value.ndim:
+            raise ValueError(
+                f"{self.name}: hyper-parameter {name!r} has shape {value.shape}, expected a "
+                "scalar; a stacked optimizer is used under jax.vmap, with one axis mapped"
+            )
+        return weak(value.astype(wide(value.dtype) if is_inexact(value) else np.float32))
+
+    def pair(self) -> GradientTransformation:
+        """The closures, with the schedules behind a step count."""
+        if self._built is not None:
+            return self._built
+        pair: GradientTransformation = self._scheduled() if self.schedules() else self.resolved({})
+        if all(isinstance(x, (int, float)) for x in self._own_numbers()):
+            # A pair that holds arrays belongs to the trace in which it was built.
+            self._built = pair
+        return pair
+
+    def _own_numbers(self) -> list[Any]:
+        names = self.factory.hyperparameters()
+        return jax.tree.leaves({n: v for n, v in self.arguments.items() if n in names and not callable(v)})
+
+    def _values(self, count: jax.Array) -> dict[str, jax.Array]:
+        return {n: evaluate(f"{self.name}: {n}", s, count) for n, s in self.schedules().items()}
+
+    def _scheduled(self) -> GradientTransformation:
+        def init(params: Params) -> ScheduledState:
+            count = jnp.zeros((), jnp.int32)
+            values = self._values(count)
+            return ScheduledState(count, values, self.resolved(values).init(params))
+
+        def update(
+            updates: Updates, state: ScheduledState, params: Params | None = None, **extra: Any
+        ) -> tuple[Updates, ScheduledState]:
+            values = self._values(state.count)
+            updates, inner = self.resolved(values).update(updates, state.inner, params, **extra)
+            return updates, ScheduledState(increment(state.count), values, inner)
+
+        return GradientTransformation(init, update)
+
+    def init(self, params: Params) -> State:
+        """The state for these parameters."""
+        return _boundary.init(self, params)
+
+    def update(
+        self, updates: Updates, state: State, params: Params | None = None, **extra: Any
+    ) -> tuple[Updates, State]:
+        """Transformed updates and the next state."""
+        return _boundary.update(self, updates, state, params, extra)
+
+    def is_pure(self) -> bool:
+        """Whether every part is declared, so that equality by value is equality of meaning."""
+        return all(_is_pure(v) for v in self.arguments.values())
+
+    def key(self) -> tuple[Any, ...]:
+        """What equality and hash go by; raises where an array stands in for a number."""
+        tx = declare(self.factory, self.arguments)
+        paths, treedef = jax.tree_util.tree_flatten_with_path(tx)
+        for path, value in paths:
+            if not isinstance(value, (int, float)):
+                raise TypeError(
+                    f"{self.name}: hyper-parameter {path_name(path)!r} is an array, and an "
+                    "optimizer that holds arrays cannot be hashed; as a static field or argument "
+                    "it needs Python floats, otherwise pass it as an argument of the jitted function"
+                )
+        return treedef, tuple(value for _, value in paths)
+
+
+def evaluate(where: str, schedule: Callable[[ArrayLike], Any], count: jax.Array) -> jax.Array:
+    """The value of a schedule at `count`, as a float32 scalar."""
+    value = jnp.asarray(schedule(count))
+    if value.ndim:
+        raise ValueError(f"{where} is a schedule that gives shape {value.shape}, expected a scalar")
+    # A copy, or a schedule that returns a stored array would share its buffer with the state.
+    return jnp.array(value, jnp.float32, copy=not isinstance(value, jax.core.Tracer))
+
+
+def _is_pure(value: Any) -> bool:
+    if isinstance(value, Declared):
+        return value.declaration.is_pure()
+    if isinstance(value, Mapping):
+        return all(map(_is_pure, value.values()))
+    if isinstance(value, (tuple, list)) and not is_transformation(value):
+        return all(map(_is_pure, value))
+    return not callable(value) and not is_transformation(value)
+
+
+class Declared:
+    """What declared transformations and schedules share: value semantics."""
+
+    declaration: Declaration
+
+    @property
+    def arguments(self) -> Mapping[str, Any]:
+        """The arguments of the factory by name, as they were normalised."""
+        return dict(self.declaration.arguments)
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        if not isinstance(other, Declared):
+            return False
+        mine, mine_tree = jax.tree.flatten(self)
+        theirs, their_tree = jax.tree.flatten(other)
+        return mine_tree == their_tree and all(map(_same, mine, theirs))
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash(self.declaration.key())
+
+    def __repr__(self) -> str:
+        factory, arguments = self.declaration.factory, self.declaration.arguments
+        shown = []
+        for name, parameter in factory.signature.parameters.items():
+            value = arguments[name]
+            if parameter.kind is parameter.VAR_POSITIONAL:
+                shown += [repr(v) for v in value]
+            elif parameter.default is parameter.empty or not _same(value, parameter.default):
+                shown.append(f"{name}={value.name if isinstance(value, np.dtype) else value!r}")
+        return f"{factory.name}({', '.join(shown)})"
+
+    def __reduce__(self) -> Any:
+        return _restore, (self.declaration.factory.key, self.declaration.arguments)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        declaration = self.declaration
+        return declare(declaration.factory, copy.deepcopy(declaration.arguments, memo))
+
+    def __copy__(self) -> Any:
+        return self
+
+
+def _same(a: Any, b: Any) -> bool:
+    if a is b:
+        return True
+    if any(isinstance(x, jax.core.Tracer) for x in (a, b)):
+        return False
+    if isinstance(a, (np.ndarray, jax.Array)) or isinstance(b, (np.ndarray, jax.Array)):
+        return np.shape(a) == np.shape(b) and bool(np.all(np.asarray(a) == np.asarray(b)))
+    return bool(a == b)
+
+
+def _restore(key: str, arguments: dict[str, Any]) -> Any:
+    return declare(REGISTRY[key], arguments)
+
+
+class DeclaredTransformation(Declared, GradientTransformation):
+    """A gradient transformation that is a pytree of its hyper-parameters."""
+
+    def __new__(cls, declaration: Declaration) -> "DeclaredTransformation":
+        self = tuple.__new__(cls, (declaration.init, declaration.update))
+        self.declaration = declaration
+        return self
+
+    @classmethod
+    def _make(cls, iterable: Any) -> Any:
+        return GradientTransformation._make(iterable)
+
+    def _replace(self, **fields: Any) -> Any:
+        return GradientTransformation(self.init, self.update)._replace(**fields)
+
+    def __getnewargs__(self) -> Any:
+        return (self.declaration,)
+
+
+class DeclaredSchedule(Declared):
+    """A pure function of the step count that is a pytree of its numbers."""
+
+    def __init__(self, declaration: Declaration):
+        self.declaration = declaration
+
+    def __call__(self, count: ArrayLike) -> jax.Array:
+        """The float32 value at `count`, an int or an integer array of any shape."""
+        _checks.check_count(self.declaration.name, count)
+        count = jnp.asarray(count, jnp.int32)
+        schedules = self.declaration.schedules()
+        values = {name: schedule(count) for name, schedule in schedules.items()}
+        return jnp.asarray(self.declaration.resolved(values)(count), jnp.float32)
+
+
+def declare(factory: Factory, arguments: Mapping[str, Any]) -> Any:
+    """The declared object of a factory and its normalised arguments, without checks."""
+    kind = DeclaredSchedule if factory.kind == "schedule" else DeclaredTransformation
+    return kind(Declaration(factory, dict(arguments)))
+
+
+def _pack(value: Any, role: Role) -> Any:
+    """An argument as a pytree in which only hyper-parameters are leaves."""
+    if isinstance(value, Declared) or value is None:
+        return value
+    if role.kind == "hyperparameter" and not callable(value):
+        return {k: v for k, v in value.items()} if isinstance(value, Mapping) else value
+    if role.container and role.kind == "transformation" and not is_transformation(value):
+        if isinstance(value, Mapping):
+            return {k: _pack(v, role) for k, v in value.items()}
+        if isinstance(value, tuple):
+            return tuple(_pack(v, role) for v in value)
+    if role.container and role.kind == "schedule" and isinstance(value, tuple):
+        return tuple(_pack(v, role) for v in value)
+    return Static(value)
+
+
+def _unpack(value: Any) -> Any:
+    if isinstance(value, Static):
+        return value.value
+    if isinstance(value, Declared):
+        return value
+    if isinstance(value, dict):
+        return {k: _unpack(v) for k, v in value.items()}
+    if type(value) is tuple:
+        return tuple(_unpack(v) for v in value)
+    return value
+
+
+def _flatten_with_keys(tx: Declared) -> Any:
+    declaration = tx.declaration
+    children, names, statics = [], [], []
+    for name, role in declaration.factory.roles.items():
+        value = declaration.arguments[name]
+        if role.kind in ("static", "dtype"):
+            statics.append((name, value))
+        else:
+            names.append(name)
+            children.append((jax.tree_util.GetAttrKey(name), _pack(value, role)))
+    return children, (declaration.factory, tuple(names), Frozen(tuple(statics)))
+
+
+def _flatten(tx: Declared) -> Any:
+    children, structure = _flatten_with_keys(tx)
+    return tuple(child for _, child in children), structure
+
+
+def _unflatten(structure: Any, children: Any) -> Any:
+    factory, names, statics = structure
+    arguments = dict(statics.value)
+    arguments.update(zip(names, map(_unpack, children), strict=True))
+    return declare(factory, {name: arguments[name] for name in factory.roles})
+
+
+for _class in (DeclaredTransformation, DeclaredSchedule):
+    jax.tree_util.register_pytree_with_keys(_class, _flatten_with_keys, _unflatten, _flatten)

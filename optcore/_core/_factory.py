@@ -1,0 +1,85 @@
+"""Factories: what is known of one, the registry of all, and how its arguments are bound."""
+
+import dataclasses
+import difflib
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from ._roles import Role
+
+Kind = Literal["optimizer", "direction", "transform", "wrapper", "schedule"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Factory:
+    """A registered factory and the facts that stand beside its algorithm.
+
+    Attributes:
+      name: its public name.
+      key: `module:qualname`; `optcore:name` for the library's own.
+      kind: what it makes.
+      function: the undecorated body.
+      signature: of the body.
+      roles: what each argument is.
+      needs: what `update` must be given besides updates and state, such as `"params"`.
+      example: arguments that make a sensible instance, for the conformance suite.
+      real_only: whether complex parameters are refused.
+    """
+
+    name: str
+    key: str
+    kind: Kind
+    function: Callable[..., Any]
+    signature: inspect.Signature
+    roles: dict[str, Role]
+    needs: tuple[str, ...]
+    example: Callable[[], Any]
+    real_only: bool
+
+    def bind(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """The arguments by name, checked and normalised, defaults included."""
+        try:
+            bound = self.signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{self.name}: {error}{self._suggest(kwargs)}") from None
+        bound.apply_defaults()
+        return {n: self.roles[n].normalise(v) for n, v in bound.arguments.items()}
+
+    def bind_named(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Like `bind`, with every argument by name, also those that the signature stars."""
+        unknown = [name for name in arguments if name not in self.roles]
+        if unknown:
+            raise TypeError(f"{self.name}: unknown arguments {unknown}{self._suggest(arguments)}")
+        positional, keywords = self._split(arguments)
+        return self.bind(*positional, **keywords)
+
+    def call(self, arguments: Mapping[str, Any]) -> Any:
+        """Run the factory's body."""
+        positional, keywords = self._split(arguments)
+        return self.function(*positional, **keywords)
+
+    def _split(self, arguments: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Positional arguments, if the signature has a starred one, and the rest by name."""
+        keywords = dict(arguments)
+        starred = [
+            name
+            for name, parameter in self.signature.parameters.items()
+            if parameter.kind is parameter.VAR_POSITIONAL
+        ]
+        return tuple(keywords.pop(starred[0])) if starred else (), keywords
+
+    def hyperparameters(self) -> list[str]:
+        """The names of the arguments that are hyper-parameters."""
+        return [name for name, role in self.roles.items() if role.kind == "hyperparameter"]
+
+    def _suggest(self, keywords: Mapping[str, Any]) -> str:
+        unknown = [k for k in keywords if k not in self.roles]
+        near = [m for k in unknown for m in difflib.get_close_matches(k, self.roles, 1)]
+        if near:
+            return f"; did you mean {' and '.join(map(repr, near))}?"
+        return f"; the arguments are {', '.join(self.roles)}" if unknown else ""
+
+
+REGISTRY: dict[str, Factory] = {}
+"""Every factory by key, in the order of definition."""

@@ -1,0 +1,190 @@
+"""Numerics that must not go wrong: bias correction, roots, norms and step counts."""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.extend.core import primitives
+from jax.typing import ArrayLike
+
+
+def increment(count: jax.Array) -> jax.Array:
+    """The next step count; an int32 count stays at 2³¹−1 rather than wrap around.
+
+    >>> import jax.numpy as jnp
+    >>> int(increment(jnp.int32(2**31 - 1)))
+    2147483647
+    """
+    last = np.array(jnp.iinfo(count.dtype).max, count.dtype)
+    one = np.array(1, count.dtype)
+    return jnp.where(count < last, count + one, last)
+
+
+def weak(value: jax.Array) -> jax.Array:
+    """The same number with a weak type, so that it acts on any leaf as a Python float would."""
+    return primitives.convert_element_type_p.bind(
+        value, new_dtype=np.dtype(value.dtype), weak_type=True, sharding=None
+    )
+
+
+def debias(decay: ArrayLike, count: jax.Array) -> jax.Array:
+    """`1 - decay**count` without the cancellation that `1 - decay**count` suffers near 1.
+
+    Args:
+      decay: in [0, 1), a number or a traced scalar.
+      count: number of steps made, an integer scalar ≥ 0.
+
+    Returns:
+      A float32 scalar (float64 where `decay` is). Defined, with a finite derivative in `decay`,
+      at `decay = 0` and at `count = 0` (where it is 0).
+
+    >>> import jax.numpy as jnp
+    >>> round(float(debias(0.9, jnp.int32(1))), 6), float(debias(0.0, jnp.int32(3)))
+    (0.1, 1.0)
+    """
+    if isinstance(decay, (int, float)):
+        # The logarithm of a constant is taken in double precision: float32(0.9999) is off by 3e-8.
+        return _complement(count, math.log(decay) if decay > 0 else -math.inf)
+    return _traced_debias(decay, count)
+
+
+def _complement(count: jax.Array, log_decay: ArrayLike) -> jax.Array:
+    """`1 - exp(count · log_decay)`, where `0 · -inf` counts as 0."""
+    dtype = getattr(log_decay, "dtype", np.dtype(np.float32))
+    t = count.astype(dtype)
+    product = jnp.where(count == 0, jnp.zeros((), dtype), t * jnp.asarray(log_decay, dtype))
+    return -jnp.expm1(product)
+
+
+@jax.custom_jvp
+def _traced_debias(decay: jax.Array, count: jax.Array) -> jax.Array:
+    return _complement(count, jnp.log(jnp.asarray(decay)))
+
+
+@_traced_debias.defjvp
+def _traced_debias_jvp(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
+    decay, count = primals
+    decay_dot, _ = tangents
+    before = jnp.maximum(count, 1) - 1
+    power = 1 - _traced_debias(decay, before)
+    slope = -count.astype(power.dtype) * power
+    return _traced_debias(decay, count), slope * decay_dot
+
+
+@jax.custom_jvp
+def safe_sqrt(x: jax.Array) -> jax.Array:
+    """The square root, with derivative 0 at 0, so that gradients through an update stay finite.
+
+    >>> import jax
+    >>> float(jax.grad(safe_sqrt)(0.0)), float(jax.grad(safe_sqrt)(4.0))
+    (0.0, 0.25)
+    """
+    return jnp.sqrt(x)
+
+
+@safe_sqrt.defjvp
+def _safe_sqrt_jvp(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
+    (x,), (x_dot,) = primals, tangents
+    positive = x > 0
+    slope = jnp.where(positive, 0.5 / jnp.sqrt(jnp.where(positive, x, 1)), 0)
+    return safe_sqrt(x), slope * x_dot
+
+
+def safe_rsqrt(x: jax.Array) -> jax.Array:
+    """`1/√x`, and 0 where `x` is 0: what has never moved does not move.
+
+    >>> import jax.numpy as jnp
+    >>> safe_rsqrt(jnp.array([4.0, 0.0])).tolist()
+    [0.5, 0.0]
+    """
+    positive = x > 0
+    return jnp.where(positive, lax.rsqrt(jnp.where(positive, x, 1)), 0)
+
+
+def abs_sq(x: jax.Array, weight: ArrayLike | None = None) -> jax.Array:
+    """`|x|²`, real also for complex `x`; with a weight, `weight · |x|²`.
+
+    The weight is multiplied in first: a moment and a norm that both need `x·x` would otherwise
+    make XLA compute it once and store it, at the cost of a pass over memory.
+
+    >>> import jax.numpy as jnp
+    >>> float(abs_sq(jnp.complex64(3 + 4j)))
+    25.0
+    """
+    if jnp.iscomplexobj(x):
+        real, imag = x.real, x.imag
+        return abs_sq(real, weight) + abs_sq(imag, weight)
+    return x * x if weight is None else (weight * x) * x
+
+
+def wide(dtype: Any) -> Any:
+    """The dtype to compute in: float32 for bfloat16 and float16, otherwise the same.
+
+    >>> import jax.numpy as jnp
+    >>> wide(jnp.bfloat16), wide(jnp.complex64)
+    (dtype('float32'), dtype('complex64'))
+    """
+    dtype = np.dtype(dtype)
+    narrow = jnp.issubdtype(dtype, jnp.floating) and dtype.itemsize < 4
+    return np.dtype(np.float32) if narrow else dtype
+
+
+def is_inexact(x: Any) -> bool:
+    """Whether a leaf is a floating-point or complex array (or number): something to optimize."""
+    if isinstance(x, (float, complex)):
+        return True
+    return hasattr(x, "dtype") and jnp.issubdtype(x.dtype, jnp.inexact)
+
+
+def _sum_of_squares(leaves: list[jax.Array], factor: jax.Array) -> jax.Array:
+    total = jnp.zeros((), factor.dtype)
+    for x in leaves:
+        total = total + jnp.sum(abs_sq(x * factor.astype(x.dtype))).astype(factor.dtype)
+    return total
+
+
+@jax.custom_jvp
+def _norm(leaves: list[jax.Array]) -> jax.Array:
+    """√Σ|x|², computed once; and again with the leaves scaled if that over- or underflowed."""
+    one = jnp.ones((), max((x.real.dtype for x in leaves), key=lambda dtype: dtype.itemsize))
+    total = _sum_of_squares(leaves, one)
+    overflowed, underflowed = ~(total < np.inf), total < 2.0**-100
+    factor = jnp.where(overflowed, one * 2.0**-80, jnp.where(underflowed, one * 2.0**80, one))
+    total = lax.cond(
+        overflowed | underflowed,
+        lambda: _sum_of_squares(leaves, factor),
+        lambda: total,
+    )
+    return jnp.sqrt(total) / factor
+
+
+@_norm.defjvp
+def _norm_jvp(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
+    (leaves,), (leaves_dot,) = primals, tangents
+    norm = _norm(leaves)
+    reciprocal = jnp.where(norm > 0, 1 / jnp.where(norm > 0, norm, 1), 0)
+    slope = jnp.zeros_like(norm)
+    for x, x_dot in zip(leaves, leaves_dot, strict=True):
+        direction = (x * reciprocal.astype(x.dtype)).conj()
+        slope = slope + jnp.sum((direction * x_dot).real).astype(norm.dtype)
+    return norm, slope
+
+
+def norm(tree: Any) -> jax.Array:
+    """The Euclidean norm over all floating-point leaves of a tree.
+
+    It is computed in at least float32, does not overflow or vanish where the result is
+    representable, and has derivative 0 at 0. A tree without leaves has norm 0.
+
+    >>> import jax.numpy as jnp
+    >>> float(norm({"a": jnp.array([3.0]), "b": jnp.array([4.0]), "c": None}))
+    5.0
+    >>> float(norm(jnp.array([1e30, 0.0])))
+    1.0000000150474662e+30
+    """
+    leaves = [jnp.asarray(x) for x in jax.tree.leaves(tree) if is_inexact(x)]
+    leaves = [x.astype(wide(x.dtype)) for x in leaves if x.size]
+    return _norm(leaves) if leaves else jnp.zeros((), jnp.float32)

@@ -1,0 +1,54 @@
+"""Names of leaves: the path of a parameter as people write it, and how two trees differ."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import numpy as np
+
+
+def is_none(x: Any) -> bool:
+    """`None` as a leaf: where a tree has nothing."""
+    return x is None
+
+
+def path_name(path: tuple[Any, ...]) -> str:
+    """`encoder/0/bias`, and `(the tree itself)` for a tree that is one leaf."""
+    return jax.tree_util.keystr(path, simple=True, separator="/") or "(the tree itself)"
+
+
+def named_leaves(tree: Any) -> list[tuple[str, Any]]:
+    """Every leaf with its name, in the order of `jax.tree.leaves`; `None` counts as one."""
+    paths, _ = jax.tree_util.tree_flatten_with_path(tree, is_leaf=is_none)
+    return [(path_name(path), leaf) for path, leaf in paths]
+
+
+def describe(leaf: Any) -> str:
+    """What a leaf is, for a message: `float32[3,4]`, `None`, or its type."""
+    if leaf is None:
+        return "None"
+    if hasattr(leaf, "shape") and hasattr(leaf, "dtype"):
+        return f"{leaf.dtype}[{','.join(map(str, leaf.shape))}]"
+    if isinstance(leaf, (bool, int, float, complex, np.number)):
+        return f"the Python {type(leaf).__name__} {leaf!r}"
+    return f"an object of type {type(leaf).__name__}"
+
+
+def differences(expected: Any, got: Any) -> Iterator[str]:
+    """One sentence per leaf that stands in only one of the trees, or differs in shape or dtype."""
+    wanted, found = dict(named_leaves(expected)), dict(named_leaves(got))
+    for name, leaf in wanted.items():
+        if name not in found:
+            yield f"{name!r} is missing (expected {describe(leaf)})"
+        elif describe(found[name]) != describe(leaf):
+            yield f"{name!r}: expected {describe(leaf)}, got {describe(found[name])}"
+    for name, leaf in found.items():
+        if name not in wanted:
+            yield f"{name!r} is not expected (got {describe(leaf)})"
+
+
+def listed(sentences: Iterator[str], most: int = 4) -> str:
+    """The first few sentences, and how many more there are."""
+    found = list(sentences)
+    more = f"; and {len(found) - most} more" if len(found) > most else ""
+    return "; ".join(found[:most]) + more

@@ -1,0 +1,218 @@
+"""What each argument of a factory is, read from its annotation; normalising and checking it."""
+
+import collections.abc
+import dataclasses
+import inspect
+import math
+import types
+import typing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+import jax
+import numpy as np
+
+from ._types import DTypeMark, GradientTransformation, HyperparameterMark, Range, ScheduleMark
+
+
+@dataclasses.dataclass(frozen=True)
+class Role:
+    """One argument of a factory, as its annotation declares it."""
+
+    owner: str
+    name: str
+    kind: Literal["hyperparameter", "transformation", "schedule", "dtype", "static"]
+    optional: bool
+    container: bool
+    range: Range | None
+    base: Any
+
+    @property
+    def where(self) -> str:
+        """The argument's full name, for messages."""
+        return f"{self.owner}: {self.name}"
+
+    def normalise(self, value: Any) -> Any:
+        """The value as it is kept; raises a `TypeError` or `ValueError` that names the argument."""
+        if value is None:
+            if not self.optional:
+                raise TypeError(f"{self.where} is required, got None")
+            return None
+        if self.container and self.kind != "static":
+            return self._container(value)
+        return self._single(value)
+
+    def _container(self, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: self._member(v) for key, v in value.items()}
+        if isinstance(value, Sequence) and not isinstance(value, str):
+            return tuple(self._member(v) for v in value)
+        raise TypeError(f"{self.where} must be a sequence or a mapping, got {value!r}")
+
+    def _member(self, value: Any) -> Any:
+        if isinstance(value, (tuple, list)) and value and isinstance(value[0], str):
+            name, *rest = value
+            return (name, *(self._single(v) for v in rest))
+        return self._single(value)
+
+    def _single(self, value: Any) -> Any:
+        return getattr(self, f"_{self.kind}")(value)
+
+    def _hyperparameter(self, value: Any) -> Any:
+        if isinstance(value, jax.core.Tracer) or callable(value):
+            return value
+        if isinstance(value, (bool, np.bool_)):
+            raise TypeError(f"{self.where} must be a number, got the bool {value}")
+        if isinstance(value, (int, float, np.integer, np.floating)):
+            return self._in_range(float(value))
+        if isinstance(value, (np.ndarray, jax.Array)):
+            if not np.issubdtype(value.dtype, np.number) and value.dtype != jax.numpy.bfloat16:
+                raise TypeError(f"{self.where} must be a number, got an array of {value.dtype}")
+            return self._in_range(float(value)) if value.ndim == 0 else value
+        hint = ""
+        if isinstance(value, str):
+            hint = f"; did you mean {value} without quotes?" if _is_number(value) else ""
+        raise TypeError(
+            f"{self.where} must be a number, a scalar array or a schedule (count -> value), "
+            f"got {value!r} of type {type(value).__name__}{hint}"
+        )
+
+    def _in_range(self, value: Any) -> Any:
+        if self.range is not None and value not in self.range:
+            cause = ""
+            if math.isnan(value):
+                cause = "; a NaN usually comes from an earlier computation"
+            elif value < 0 <= self.range.low:
+                cause = "; the sign of a step is set by the optimizer, not by this argument"
+            raise ValueError(f"{self.where} must lie in {self.range}, got {value}{cause}")
+        if isinstance(value, float) and math.isnan(value):
+            raise ValueError(f"{self.where} must be a number, got nan")
+        return value
+
+    def _transformation(self, value: Any) -> Any:
+        if is_transformation(value):
+            return value
+        cause = ""
+        if callable(value):
+            cause = "; it is a function: was it meant to be called, as in adam(1e-3)?"
+        elif isinstance(value, (list, tuple)):
+            cause = "; unpack it: chain(*transformations)"
+        raise TypeError(
+            f"{self.where} must hold gradient transformations, which have `init` and `update`, "
+            f"got {value!r} of type {type(value).__name__}{cause}"
+        )
+
+    def _schedule(self, value: Any) -> Any:
+        if not callable(value):
+            raise TypeError(
+                f"{self.where} must be a schedule, a function count -> value, got {value!r}; "
+                f"a constant rate is constant_schedule({value!r})"
+            )
+        return value
+
+    def _dtype(self, value: Any) -> Any:
+        try:
+            return np.dtype(value)
+        except TypeError as error:
+            raise TypeError(f"{self.where} must be a dtype, got {value!r}") from error
+
+    def _static(self, value: Any) -> Any:
+        if typing.get_origin(self.base) is Literal:
+            if value not in self.base.__args__:
+                options = ", ".join(map(repr, self.base.__args__))
+                raise ValueError(f"{self.where} must be one of {options}, got {value!r}")
+            return value
+        if self.container and isinstance(value, list):
+            value = tuple(value)
+        if self.base is bool:
+            if not isinstance(value, (bool, np.bool_)):
+                raise TypeError(f"{self.where} must be True or False, got {value!r}")
+            return bool(value)
+        if self.base is int:
+            return self._int(value)
+        if self.container and self.range is not None:
+            return tuple(self._int(v) for v in value)
+        return value
+
+    def _int(self, value: Any) -> int:
+        if isinstance(value, jax.core.Tracer):
+            raise TypeError(
+                f"{self.where} must be a static int, got a traced value: it fixes the structure "
+                "of the computation, so it cannot be an argument of a jitted function"
+            )
+        if isinstance(value, (np.ndarray, jax.Array)) and value.ndim == 0:
+            value = value.item()
+        if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+            raise TypeError(f"{self.where} must be an int, got {value!r}")
+        return self._in_range(int(value))
+
+
+def is_transformation(value: Any) -> bool:
+    """Whether something has the contract: `init` and `update`, and is not a class."""
+    return (
+        not isinstance(value, type)
+        and callable(getattr(value, "init", None))
+        and callable(getattr(value, "update", None))
+    )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def roles_of(function: Callable[..., Any]) -> dict[str, Role]:
+    """The role of every argument of a factory, in the order of its signature."""
+    hints = typing.get_type_hints(function, include_extras=True)
+    parameters = inspect.signature(function).parameters
+    return {name: _role(function.__name__, p, hints[name]) for name, p in parameters.items()}
+
+
+def _role(owner: str, parameter: inspect.Parameter, hint: Any) -> Role:
+    parts = list(_parts(hint))
+    base, optional = _base(hint)
+    kind: Any = "static"
+    if any(isinstance(p, HyperparameterMark) for p in parts):
+        kind = "hyperparameter"
+    elif any(p is GradientTransformation for p in parts):
+        kind = "transformation"
+    elif any(isinstance(p, ScheduleMark) for p in parts):
+        kind = "schedule"
+    elif any(isinstance(p, DTypeMark) for p in parts):
+        kind = "dtype"
+    origin = typing.get_origin(base)
+    container = parameter.kind is parameter.VAR_POSITIONAL or (
+        isinstance(origin, type) and issubclass(origin, collections.abc.Collection)
+    )
+    ranges = [p for p in parts if isinstance(p, Range)]
+    limits = ranges[0] if ranges else None
+    return Role(owner, parameter.name, kind, optional, container, limits, base)
+
+
+def _base(hint: Any) -> tuple[Any, bool]:
+    """The hint without `Annotated` and without `None`, and whether `None` was there."""
+    if hasattr(hint, "__metadata__"):
+        return _base(hint.__origin__)
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        members = typing.get_args(hint)
+        rest = [m for m in members if m is not type(None)]
+        if len(rest) == 1:
+            return _base(rest[0])[0], len(rest) < len(members)
+        return hint, len(rest) < len(members)
+    return hint, False
+
+
+def _parts(hint: Any) -> Iterator[Any]:
+    """Every type and every piece of metadata in a hint; the outermost range comes first."""
+    if hasattr(hint, "__metadata__"):
+        yield from reversed(hint.__metadata__)
+        hint = hint.__origin__
+    arguments = typing.get_args(hint)
+    if typing.get_origin(hint) in (Literal, collections.abc.Callable) or not arguments:
+        yield hint
+        return
+    for argument in arguments:
+        yield from _parts(argument)

@@ -1,0 +1,99 @@
+"""The decorators that declare a factory."""
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, cast
+
+from ._declared import declare
+from ._factory import REGISTRY, Factory, Kind
+from ._roles import roles_of
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def transformation(
+    kind: Kind,
+    *,
+    example: Mapping[str, Any] | Callable[[], Any],
+    needs: tuple[str, ...] = (),
+    real_only: bool = False,
+) -> Callable[[F], F]:
+    """Declare a factory of gradient transformations.
+
+    The body stays plain closures over its arguments; the decorator makes what it returns a
+    pytree of its hyper-parameters, compared, hashed and printed by value, with schedules on
+    every `Hyperparameter`, checks of arguments and calls, a place in the registry and a config.
+
+    Args:
+      kind: `"optimizer"` (its updates are steps), `"direction"` (without rate and sign),
+        `"transform"`, or `"wrapper"` (of other transformations).
+      example: keyword arguments of a sensible instance, or a function that makes one; the
+        conformance suite runs on it.
+      needs: what `update` must be given, such as `("params",)`.
+      real_only: the algorithm has no meaning for complex parameters.
+
+    Raises:
+      ValueError: two factories have the same module and name.
+
+    >>> from optcore import GradientTransformation, Rate, map_leaves, stateless
+    >>> @transformation("transform", example={"rate": 0.5})
+    ... def shrink(rate: Rate) -> GradientTransformation:
+    ...     return stateless(lambda updates, params: map_leaves(lambda g: rate * g, updates))
+    >>> shrink(0.5), shrink(0.5) == shrink(0.5), shrink(0.5) == shrink(0.25)
+    (shrink(rate=0.5), True, False)
+    """
+
+    def decorate(function: F) -> F:
+        return _register(function, kind, example, needs, real_only)
+
+    return decorate
+
+
+def schedule(
+    *, example: Mapping[str, Any] | Callable[[], Any]
+) -> Callable[[F], F]:
+    """Declare a factory of schedules; the body returns a function of an int32 count.
+
+    Args:
+      example: keyword arguments of a sensible instance, or a function that makes one.
+
+    >>> import jax.numpy as jnp
+    >>> from optcore import Rate, Schedule
+    >>> @schedule(example={"rate": 1.0})
+    ... def harmonic(rate: Rate) -> Schedule:
+    ...     return lambda count: rate / (1 + count)
+    >>> harmonic(1.0)(jnp.arange(3)).tolist()
+    [1.0, 0.5, 0.3333333432674408]
+    """
+
+    def decorate(function: F) -> F:
+        return _register(function, "schedule", example, (), False)
+
+    return decorate
+
+
+def _register(function: F, kind: Kind, example: Any, needs: Any, real_only: bool) -> F:
+    library = __name__.partition(".")[0]
+    own = function.__module__.partition(".")[0] == library
+    key = f"{library if own else function.__module__}:{function.__qualname__}"
+    factory = Factory(
+        name=function.__name__,
+        key=key,
+        kind=kind,
+        function=function,
+        signature=inspect.signature(function),
+        roles=roles_of(function),
+        needs=needs,
+        example=example if callable(example) else lambda: make(**example),
+        real_only=real_only,
+    )
+    if own and key in REGISTRY:
+        raise ValueError(f"two factories are called {key}")
+    REGISTRY[key] = factory
+
+    @functools.wraps(function)
+    def make(*args: Any, **kwargs: Any) -> Any:
+        return declare(factory, factory.bind(*args, **kwargs))
+
+    return cast(F, make)

@@ -1,0 +1,131 @@
+"""The contract: what a transformation is, and the annotations that declare its arguments."""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Annotated, Any, NamedTuple, Protocol
+
+import jax
+from jax.typing import ArrayLike, DTypeLike
+
+Params = Any
+"""A pytree of arrays: what is trained."""
+
+Updates = Any
+"""A pytree like the parameters: gradients, directions or steps."""
+
+State = Any
+"""A pytree of arrays: what a transformation remembers."""
+
+
+class Init(Protocol):
+    """`init(params) -> state`."""
+
+    def __call__(self, params: Params) -> State: ...
+
+
+class Update(Protocol):
+    """`update(updates, state, params=None, **extra) -> (updates, state)`."""
+
+    def __call__(
+        self, updates: Updates, state: State, params: Params | None = None, **extra: Any
+    ) -> tuple[Updates, State]: ...
+
+
+class GradientTransformation(NamedTuple):
+    """A pure pair of functions over pytrees.
+
+    `init(params)` gives the state; `update(updates, state, params=None, **extra)` gives the
+    transformed updates and the next state. The structure, shapes and dtypes of a state never
+    change. Extra keyword arguments are handed on to whoever uses them. Updates are *added* to
+    the parameters (`apply_updates`).
+
+    >>> import jax.numpy as jnp
+    >>> negate = GradientTransformation(lambda params: (), lambda u, s, params=None, **extra: (-u, s))
+    >>> updates, state = negate.update(jnp.float32(2.0), negate.init(jnp.float32(0.0)))
+    >>> float(updates)
+    -2.0
+    """
+
+    init: Init
+    update: Update
+
+
+class EmptyState(NamedTuple):
+    """The state of a transformation that remembers nothing.
+
+    >>> EmptyState()
+    EmptyState()
+    """
+
+
+class _Mark:
+    """Metadata of an `Annotated` argument; found by type."""
+
+
+@dataclasses.dataclass(frozen=True)
+class HyperparameterMark(_Mark):
+    """This argument is a leaf of the declared pytree."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ScheduleMark(_Mark):
+    """This argument is a function of the step count."""
+
+
+@dataclasses.dataclass(frozen=True)
+class DTypeMark(_Mark):
+    """This argument is a dtype; it is compared and printed as such."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Range(_Mark):
+    """The interval that a concrete value must lie in; `low` is included, `high` by `closed`.
+
+    Args:
+      low: the smallest legal value.
+      high: the upper end, by default infinity.
+      closed: whether `high` itself is legal.
+      open_low: whether `low` itself is illegal.
+
+    >>> print(Range(0, 1), 1.0 in Range(0, 1))
+    [0, 1) False
+    """
+
+    low: float = -math.inf
+    high: float = math.inf
+    closed: bool = False
+    open_low: bool = False
+
+    def __contains__(self, value: float) -> bool:
+        above = value > self.low if self.open_low else value >= self.low
+        return above and (value <= self.high if self.closed else value < self.high)
+
+    def __str__(self) -> str:
+        left = "(" if self.open_low or math.isinf(self.low) else "["
+        return f"{left}{self.low:g}, {self.high:g}{']' if self.closed else ')'}"
+
+
+Schedule = Annotated[Callable[[ArrayLike], jax.Array], ScheduleMark()]
+"""A pure function of the step count (int32, from 0)."""
+
+Hyperparameter = Annotated[ArrayLike | Callable[[ArrayLike], jax.Array], HyperparameterMark()]
+"""A number that may be traced, swept, differentiated or scheduled. Absent is `None`."""
+
+Rate = Annotated[Hyperparameter, Range(0)]
+"""A non-negative, finite hyper-parameter: learning rates, weight decays, epsilons."""
+
+Decay = Annotated[Hyperparameter, Range(0, 1)]
+"""A decay of a moving average, in [0, 1)."""
+
+Bound = Annotated[Hyperparameter, Range(0, math.inf, closed=True)]
+"""A non-negative threshold; infinity means none."""
+
+Count = Annotated[int, Range(0)]
+"""A static number of steps, zero allowed."""
+
+Length = Annotated[int, Range(1)]
+"""A static number of steps, at least one."""
+
+DType = Annotated[DTypeLike, DTypeMark()]
+"""A dtype, static."""

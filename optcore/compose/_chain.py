@@ -1,0 +1,131 @@
+"""Composition: one transformation after another."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from .._core import (
+    DeclaredTransformation,
+    GradientTransformation,
+    Params,
+    State,
+    Updates,
+    transformation,
+)
+from ..transforms import clip_by_global_norm, identity, scale
+
+
+def _clip_and_scale() -> GradientTransformation:
+    return chain(clip_by_global_norm(1.0), scale(-0.1))
+
+
+@transformation("wrapper", example=_clip_and_scale)
+def chain(*transforms: GradientTransformation) -> GradientTransformation:
+    """Apply transformations one after another; each gets what the one before gave.
+
+    The state is the tuple of their states. Extra arguments of `update` reach all of them.
+    Transformations of other libraries (optax) may stand among them: any pair of `init` and
+    `update`. `chain()` is the identity.
+
+    Raises:
+      TypeError: something is no gradient transformation.
+
+    >>> import jax.numpy as jnp, optcore
+    >>> tx = chain(optcore.clip(1.0), optcore.scale(-0.5))
+    >>> tx.update(jnp.array([4.0, 0.5]), tx.init(jnp.zeros(2)))[0].tolist()
+    [-0.5, -0.25]
+    """
+    links = [adapt(t) for t in transforms]
+
+    def init(params: Params) -> tuple[State, ...]:
+        return tuple(link.init(params) for link in links)
+
+    def update(
+        updates: Updates, state: tuple[State, ...], params: Params | None = None, **extra: Any
+    ) -> tuple[Updates, tuple[State, ...]]:
+        new_state = []
+        for link, s in zip(links, state, strict=True):
+            updates, s = link.update(updates, s, params, **extra)
+            new_state.append(s)
+        return updates, tuple(new_state)
+
+    return GradientTransformation(init, update)
+
+
+def _named_example() -> GradientTransformation:
+    return named_chain(("clip", clip_by_global_norm(1.0)), ("step", scale(-0.1)), ("end", identity()))
+
+
+@transformation("wrapper", example=_named_example)
+def named_chain(*transforms: tuple[str, GradientTransformation]) -> GradientTransformation:
+    """A `chain` of named transformations; the state is a dict from name to state.
+
+    Args:
+      transforms: pairs `(name, transformation)`.
+
+    Raises:
+      TypeError: something is no such pair.
+      ValueError: a name stands twice.
+
+    >>> import jax.numpy as jnp, optcore
+    >>> tx = named_chain(("clip", optcore.clip(1.0)), ("momentum", optcore.trace(0.9)))
+    >>> sorted(tx.init(jnp.zeros(2)))
+    ['clip', 'momentum']
+    """
+    names = [name for name, _ in transforms]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"named_chain: a name may stand once, got {', '.join(map(repr, twice))} twice")
+    inner = chain(*(t for _, t in transforms))
+
+    def init(params: Params) -> dict[str, State]:
+        return dict(zip(names, inner.init(params), strict=True))
+
+    def update(
+        updates: Updates, state: dict[str, State], params: Params | None = None, **extra: Any
+    ) -> tuple[Updates, dict[str, State]]:
+        states = tuple(state[name] for name in names)
+        updates, states = inner.update(updates, states, params, **extra)
+        return updates, dict(zip(names, states, strict=True))
+
+    return GradientTransformation(init, update)
+
+
+def adapt(tx: Any) -> GradientTransformation:
+    """The transformation itself if it is ours, otherwise one that keeps our contract.
+
+    A foreign `update` gets the extra arguments that its signature has room for, and its state
+    keeps the dtypes that its `init` gave it.
+    """
+    if isinstance(tx, DeclaredTransformation):
+        return tx
+    takes = _accepted(tx.update)
+
+    def update(
+        updates: Updates, state: State, params: Params | None = None, **extra: Any
+    ) -> tuple[Updates, State]:
+        extra = extra if takes is None else {k: v for k, v in extra.items() if k in takes}
+        updates, new_state = tx.update(updates, state, params, **extra)
+        return updates, jax.tree.map(_like, state, new_state)
+
+    return GradientTransformation(tx.init, update)
+
+
+def _accepted(update: Callable[..., Any]) -> set[str] | None:
+    """The extra arguments that a function takes by name; `None` for any."""
+    try:
+        parameters = inspect.signature(update).parameters.values()
+    except (TypeError, ValueError):
+        return set()
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return None
+    return {p.name for p in parameters} - {"updates", "state", "params"}
+
+
+def _like(old: Any, new: Any) -> Any:
+    if hasattr(old, "dtype") and hasattr(new, "dtype") and old.dtype != new.dtype:
+        return jnp.asarray(new).astype(old.dtype)
+    return new

@@ -1,0 +1,185 @@
+"""Adam and AdamW: the first moment over the root of the second."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from ..._core import (
+    Decay,
+    DType,
+    GradientTransformation,
+    Mask,
+    Params,
+    Rate,
+    Updates,
+    abs_sq,
+    debias,
+    increment,
+    map_leaves,
+    safe_sqrt,
+    slots,
+    transformation,
+)
+from ...compose import chain
+from ...transforms import add_decayed_weights, scale_by_learning_rate
+
+
+class ScaleByAdamState(NamedTuple):
+    """The moments.
+
+    Attributes:
+      count: int32, updates made so far.
+      mu: first moment, like the parameters.
+      nu: second moment, real, like the parameters.
+    """
+
+    count: jax.Array
+    mu: Updates
+    nu: Updates
+
+
+@transformation("direction", example={})
+def scale_by_adam(
+    b1: Decay = 0.9,
+    b2: Decay = 0.999,
+    eps: Rate = 1e-8,
+    eps_root: Rate = 0.0,
+    mu_dtype: DType | None = None,
+    *,
+    nesterov: bool = False,
+) -> GradientTransformation:
+    r"""The direction of Adam (Kingma and Ba, arXiv 1412.6980, algorithm 1).
+
+    .. math::
+        m_t = b_1 m_{t-1} + (1 - b_1) g_t, \quad
+        v_t = b_2 v_{t-1} + (1 - b_2) |g_t|^2
+
+        u_t = \hat m_t / (\sqrt{\hat v_t + eps_{root}} + eps), \quad
+        \hat m_t = m_t / (1 - b_1^t), \quad \hat v_t = v_t / (1 - b_2^t)
+
+    With `nesterov`, `b1 · m_t / (1 - b1^{t+1}) + (1 - b1) · g_t / (1 - b1^t)` takes the place
+    of the corrected first moment (Dozat, 2016, with constant decays).
+
+    Args:
+      b1: decay of the first moment, in [0, 1).
+      b2: decay of the second moment, in [0, 1).
+      eps: added to the root, ≥ 0. With 0, coordinates whose gradients were all 0 give 0/0.
+      eps_root: added inside the root, ≥ 0.
+      mu_dtype: of the first moment; by default the parameter's, at least float32.
+      nesterov: Nesterov momentum.
+
+    The first update is the sign of the gradient, if the epsilons are small:
+
+    >>> import jax.numpy as jnp
+    >>> tx = scale_by_adam()
+    >>> tx.update(jnp.array([300.0, -0.2]), tx.init(jnp.zeros(2)))[0].round(6).tolist()
+    [1.0, -1.0]
+    """
+
+    def init(params: Params) -> ScaleByAdamState:
+        count = jnp.zeros((), jnp.int32)
+        return ScaleByAdamState(count, slots(params, mu_dtype), slots(params, real=True))
+
+    def update(
+        updates: Updates, state: ScaleByAdamState, params: Params | None = None, **extra: object
+    ) -> tuple[Updates, ScaleByAdamState]:
+        t = increment(state.count)
+        c1, c2, c1_next = 1 / debias(b1, t), 1 / debias(b2, t), 1 / debias(b1, increment(t))
+
+        def leaf(
+            g: jax.Array, m: jax.Array, v: jax.Array, c1: jax.Array, c2: jax.Array, c1_next: jax.Array
+        ) -> tuple[jax.Array, ...]:
+            m = b1 * m + (1 - b1) * g
+            v = b2 * v + abs_sq(g, 1 - b2)
+            m_hat = (b1 * c1_next) * m + ((1 - b1) * c1) * g if nesterov else c1 * m
+            return m_hat / (safe_sqrt(c2 * v + eps_root) + eps), m, v
+
+        updates, m, v = map_leaves(leaf, updates, (state.mu, state.nu), scalars=(c1, c2, c1_next))
+        return updates, ScaleByAdamState(t, m, v)
+
+    return GradientTransformation(init, update)
+
+
+@transformation("optimizer", example={"learning_rate": 0.01})
+def adam(
+    learning_rate: Rate,
+    b1: Decay = 0.9,
+    b2: Decay = 0.999,
+    eps: Rate = 1e-8,
+    eps_root: Rate = 0.0,
+    mu_dtype: DType | None = None,
+    *,
+    nesterov: bool = False,
+) -> GradientTransformation:
+    """Adam: `w ← w - learning_rate · u_t` with the direction of `scale_by_adam`.
+
+    Args:
+      learning_rate: ≥ 0.
+      b1: see `scale_by_adam`, like all that follow.
+      b2: decay of the second moment.
+      eps: outside the root.
+      eps_root: inside the root.
+      mu_dtype: of the first moment.
+      nesterov: Nesterov momentum.
+
+    The first step has length `learning_rate` in every coordinate, and scaling all gradients
+    by a constant changes nothing:
+
+    >>> import jax.numpy as jnp
+    >>> tx = adam(0.1)
+    >>> tx.update(jnp.array([300.0, -0.2]), tx.init(jnp.zeros(2)))[0].round(6).tolist()
+    [-0.10000000149011612, 0.10000000149011612]
+    """
+    return chain(
+        scale_by_adam(b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov),
+        scale_by_learning_rate(learning_rate),
+    )
+
+
+@transformation("optimizer", example={"learning_rate": 0.01}, needs=("params",))
+def adamw(
+    learning_rate: Rate,
+    b1: Decay = 0.9,
+    b2: Decay = 0.999,
+    eps: Rate = 1e-8,
+    eps_root: Rate = 0.0,
+    mu_dtype: DType | None = None,
+    weight_decay: Rate = 1e-4,
+    mask: Mask | None = None,
+    *,
+    nesterov: bool = False,
+) -> GradientTransformation:
+    """Adam with decoupled weight decay: `w ← w - learning_rate · (u_t + weight_decay · w)`.
+
+    The direction `u_t` is that of `scale_by_adam`; the decay is multiplied by the learning rate
+    but not adapted (Loshchilov and Hutter, arXiv 1711.05101, algorithm 2, with the schedule in
+    the learning rate). The default decay is optax's; torch's is 1e-2.
+
+    Args:
+      learning_rate: ≥ 0.
+      b1: see `scale_by_adam`, like the four that follow.
+      b2: decay of the second moment.
+      eps: outside the root.
+      eps_root: inside the root.
+      mu_dtype: of the first moment.
+      weight_decay: ≥ 0.
+      mask: which parameters decay, see `add_decayed_weights`.
+      nesterov: Nesterov momentum.
+
+    Raises:
+      ValueError: `update` was not given `params`.
+
+    Without a gradient a weight shrinks by the factor `1 - learning_rate · weight_decay`:
+
+    >>> import jax.numpy as jnp
+    >>> tx = adamw(0.1, weight_decay=0.5)
+    >>> w = jnp.array([2.0])
+    >>> (w + tx.update(jnp.zeros(1), tx.init(w), params=w)[0]).round(6).tolist()
+    [1.899999976158142]
+    """
+    return chain(
+        scale_by_adam(b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov),
+        add_decayed_weights(weight_decay, mask),
+        scale_by_learning_rate(learning_rate),
+    )

@@ -1,0 +1,215 @@
+"""RMSProp: the gradient over the root of a running mean of squares."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from ..._core import (
+    Decay,
+    GradientTransformation,
+    Params,
+    Rate,
+    Updates,
+    abs_sq,
+    debias,
+    increment,
+    map_leaves,
+    safe_rsqrt,
+    safe_sqrt,
+    slots,
+    transformation,
+)
+from ...compose import chain
+from ...transforms import identity, scale_by_learning_rate, trace
+
+
+class ScaleByRmsState(NamedTuple):
+    """The running mean of squares.
+
+    Attributes:
+      nu: running mean of the squared absolute gradients, real, like the parameters.
+      count: int32, updates made so far; only with bias correction.
+    """
+
+    nu: Updates
+    count: jax.Array | None = None
+
+
+class ScaleByStddevState(NamedTuple):
+    """The running mean and mean of squares.
+
+    Attributes:
+      mu: running mean of the gradients, like the parameters.
+      nu: running mean of the squared absolute gradients, real, like the parameters.
+      count: int32, updates made so far; only with bias correction.
+    """
+
+    mu: Updates
+    nu: Updates
+    count: jax.Array | None = None
+
+
+def _over_root(g: jax.Array, nu: jax.Array, eps: Rate, eps_in_sqrt: bool) -> jax.Array:
+    """`g / √(nu + eps)` or `g / (√nu + eps)`, and 0 where that is 0/0."""
+    if eps_in_sqrt:
+        return g * safe_rsqrt(nu + eps)
+    root = safe_sqrt(nu) + eps
+    return jnp.where(root > 0, g / jnp.where(root > 0, root, 1), 0)
+
+
+@transformation("direction", example={})
+def scale_by_rms(
+    decay: Decay = 0.9,
+    eps: Rate = 1e-8,
+    initial_scale: Rate = 0.0,
+    eps_in_sqrt: bool = True,
+    bias_correction: bool = False,
+) -> GradientTransformation:
+    r"""Divide by the root of a running mean of squares (Hinton, 2012, lecture 6e).
+
+    .. math::
+        v_t = d \, v_{t-1} + (1 - d) |g_t|^2, \quad u_t = g_t / \sqrt{v_t + eps}
+
+    or `g_t / (√v_t + eps)` if not `eps_in_sqrt`. Unlike AdaGrad's sum, `v_t` forgets: it does
+    not grow without end.
+
+    Args:
+      decay: `d`, in [0, 1).
+      eps: ≥ 0.
+      initial_scale: `v_0`, ≥ 0.
+      eps_in_sqrt: inside the root (optax, TensorFlow), or outside (torch, Keras).
+      bias_correction: use `v_t / (1 - d^t)`.
+
+    From `v_0 = 0` the first update is `1 / √(1 - d)` times the sign of the gradient:
+
+    >>> import jax.numpy as jnp
+    >>> tx = scale_by_rms(0.75)
+    >>> tx.update(jnp.array([30.0, -0.2]), tx.init(jnp.zeros(2)))[0].round(4).tolist()
+    [2.0, -2.0]
+    """
+
+    def init(params: Params) -> ScaleByRmsState:
+        count = jnp.zeros((), jnp.int32) if bias_correction else None
+        return ScaleByRmsState(slots(params, fill=initial_scale, real=True), count)
+
+    def update(
+        updates: Updates, state: ScaleByRmsState, params: Params | None = None, **extra: object
+    ) -> tuple[Updates, ScaleByRmsState]:
+        count, corrections = _bias_correction(decay, state.count)
+
+        def leaf(g: jax.Array, v: jax.Array, *c: jax.Array) -> tuple[jax.Array, jax.Array]:
+            v = decay * v + abs_sq(g, 1 - decay)
+            v_hat = c[0] * v if bias_correction else v
+            return _over_root(g, v_hat, eps, eps_in_sqrt), v
+
+        updates, v = map_leaves(leaf, updates, (state.nu,), scalars=corrections)
+        return updates, ScaleByRmsState(v, count)
+
+    return GradientTransformation(init, update)
+
+
+@transformation("direction", example={})
+def scale_by_stddev(
+    decay: Decay = 0.9,
+    eps: Rate = 1e-8,
+    initial_scale: Rate = 0.0,
+    eps_in_sqrt: bool = True,
+    bias_correction: bool = False,
+) -> GradientTransformation:
+    r"""Divide by a running standard deviation: centred RMSProp (Graves, arXiv 1308.0850, eq. 38-45).
+
+    .. math::
+        m_t = d \, m_{t-1} + (1 - d) g_t, \quad v_t = d \, v_{t-1} + (1 - d) |g_t|^2, \quad
+        u_t = g_t / \sqrt{v_t - |m_t|^2 + eps}
+
+    or `g_t / (√(v_t - |m_t|²) + eps)` if not `eps_in_sqrt`. The difference, which rounding can
+    make negative, is at least 0.
+
+    Args:
+      decay: `d`, in [0, 1).
+      eps: ≥ 0.
+      initial_scale: `v_0`, ≥ 0.
+      eps_in_sqrt: inside the root (optax), or outside (torch).
+      bias_correction: use `m_t / (1 - d^t)` and `v_t / (1 - d^t)`.
+
+    >>> import jax.numpy as jnp
+    >>> tx = scale_by_stddev(0.5)
+    >>> tx.update(jnp.array([3.0, -0.2]), tx.init(jnp.zeros(2)))[0].round(4).tolist()
+    [2.0, -2.0]
+    """
+
+    def init(params: Params) -> ScaleByStddevState:
+        count = jnp.zeros((), jnp.int32) if bias_correction else None
+        return ScaleByStddevState(slots(params), slots(params, fill=initial_scale, real=True), count)
+
+    def update(
+        updates: Updates, state: ScaleByStddevState, params: Params | None = None, **extra: object
+    ) -> tuple[Updates, ScaleByStddevState]:
+        count, corrections = _bias_correction(decay, state.count)
+
+        def leaf(g: jax.Array, m: jax.Array, v: jax.Array, *c: jax.Array) -> tuple[jax.Array, ...]:
+            m = decay * m + (1 - decay) * g
+            v = decay * v + abs_sq(g, 1 - decay)
+            m_hat, v_hat = (c[0] * m, c[0] * v) if bias_correction else (m, v)
+            variance = jnp.maximum(v_hat - abs_sq(m_hat), 0)
+            return _over_root(g, variance, eps, eps_in_sqrt), m, v
+
+        updates, m, v = map_leaves(leaf, updates, (state.mu, state.nu), scalars=corrections)
+        return updates, ScaleByStddevState(m, v, count)
+
+    return GradientTransformation(init, update)
+
+
+def _bias_correction(
+    decay: Decay, count: jax.Array | None
+) -> tuple[jax.Array | None, tuple[jax.Array, ...]]:
+    """The next count and the factor `1 / (1 - decay^count)`; nothing without a count."""
+    if count is None:
+        return None, ()
+    count = increment(count)
+    return count, (1 / debias(decay, count),)
+
+
+@transformation("optimizer", example={"learning_rate": 0.01, "momentum": 0.9})
+def rmsprop(
+    learning_rate: Rate,
+    decay: Decay = 0.9,
+    eps: Rate = 1e-8,
+    initial_scale: Rate = 0.0,
+    eps_in_sqrt: bool = True,
+    centered: bool = False,
+    momentum: Decay | None = None,
+    nesterov: bool = False,
+    bias_correction: bool = False,
+) -> GradientTransformation:
+    """RMSProp, centred or not, with or without momentum.
+
+    The direction of `scale_by_rms` (centred: `scale_by_stddev`), times the learning rate, then
+    `trace`: the rate stands *inside* the momentum, as in Graves' equations, TensorFlow, Keras
+    and optax. torch multiplies by the rate after the momentum, which is
+    `chain(scale_by_rms(...), trace(momentum), scale_by_learning_rate(learning_rate))`. At a
+    constant rate the two are the same.
+
+    Args:
+      learning_rate: ≥ 0.
+      decay: of the running means, in [0, 1); torch's default is 0.99.
+      eps: see `scale_by_rms`, like the next two.
+      initial_scale: of the running mean of squares.
+      eps_in_sqrt: `eps` inside or outside the root.
+      centered: subtract the squared running mean.
+      momentum: in [0, 1), or `None` for none.
+      nesterov: Nesterov momentum.
+      bias_correction: correct the running means for their start.
+
+    >>> import jax.numpy as jnp
+    >>> tx = rmsprop(0.1, decay=0.75)
+    >>> tx.update(jnp.array([30.0, -0.2]), tx.init(jnp.zeros(2)))[0].round(4).tolist()
+    [-0.20000000298023224, 0.20000000298023224]
+    """
+    direction = scale_by_stddev if centered else scale_by_rms
+    return chain(
+        direction(decay, eps, initial_scale, eps_in_sqrt, bias_correction),
+        scale_by_learning_rate(learning_rate),
+        identity() if momentum is None else trace(momentum, nesterov),
+    )

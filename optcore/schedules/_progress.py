@@ -1,0 +1,13 @@
+"""The part of an interval that a step count has covered."""
+
+import jax
+import jax.numpy as jnp
+
+
+def progress(count: jax.Array, begin: int, length: int) -> jax.Array:
+    """`(count - begin) / length` clipped to [0, 1], as float32.
+
+    The integers are clipped before they become floats: float32 counts exactly only to 2²⁴.
+    """
+    elapsed = jnp.clip(count, begin, begin + length) - begin
+    return elapsed.astype(jnp.float32) / length

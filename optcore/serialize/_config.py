@@ -1,0 +1,144 @@
+"""Config: a declared transformation as plain data, and back."""
+
+import math
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from .._core import REGISTRY, Declared, declare
+
+FORMAT = 1
+
+
+def to_config(tx: Any) -> dict[str, Any]:
+    """A declared transformation or schedule as plain data that JSON can hold.
+
+    Args:
+      tx: declared; everything inside it too. Functions must stand in an importable module
+        under their own name.
+
+    Returns:
+      A dict with the format version, the factory's key and its arguments, defaults included.
+
+    Raises:
+      TypeError: an argument cannot be written down, such as a lambda or an optax
+        transformation; the message names it.
+
+    >>> import optcore
+    >>> config = to_config(optcore.sgd(0.1, momentum=0.9))
+    >>> config["factory"], config["arguments"]["momentum"]
+    ('optcore:sgd', 0.9)
+    >>> from_config(config)
+    sgd(learning_rate=0.1, momentum=0.9)
+    """
+    if not isinstance(tx, Declared):
+        raise TypeError(
+            f"to_config: expected a declared transformation or schedule, got {type(tx).__name__}"
+        )
+    return {"format": FORMAT, **_encode_declared(tx)}
+
+
+def from_config(config: Mapping[str, Any]) -> Any:
+    """The transformation or schedule that `to_config` wrote down.
+
+    Args:
+      config: the result of `to_config`, also after a round trip through JSON.
+
+    Raises:
+      ValueError: another format version, or something that is no config.
+      KeyError: a factory or function that is not known; import its module first.
+
+    >>> import json, optcore
+    >>> tx = optcore.adamw(optcore.linear_schedule(1e-3, 0.0, 100))
+    >>> from_config(json.loads(json.dumps(to_config(tx)))) == tx
+    True
+    """
+    if not isinstance(config, Mapping) or "factory" not in config:
+        raise ValueError(f"from_config: expected the result of to_config, got {config!r}")
+    if config.get("format") != FORMAT:
+        raise ValueError(
+            f"from_config: expected format {FORMAT}, got {config.get('format')!r}; "
+            "was it written by another version of optcore?"
+        )
+    return _decode(config)
+
+
+def _encode_declared(tx: Declared) -> dict[str, Any]:
+    factory = tx.declaration.factory
+    arguments = {
+        name: _encode(value, f"{factory.name}: {name}") for name, value in tx.arguments.items()
+    }
+    return {"factory": factory.key, "arguments": arguments}
+
+
+def _encode(value: Any, where: str) -> Any:
+    if isinstance(value, Declared):
+        return _encode_declared(value)
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else {"float": repr(value)}
+    if isinstance(value, np.dtype):
+        return {"dtype": value.name}
+    if isinstance(value, jax.core.Tracer):
+        raise TypeError(f"to_config: {where} is traced; write the config outside of jit")
+    if isinstance(value, (np.ndarray, jax.Array)):
+        return {"array": np.asarray(value).tolist(), "dtype": np.asarray(value).dtype.name}
+    if isinstance(value, Mapping):
+        return {"map": [[_encode(k, where), _encode(v, where)] for k, v in value.items()]}
+    if type(value) in (tuple, list):
+        return {type(value).__name__: [_encode(v, where) for v in value]}
+    if callable(value):
+        return {"function": _importable(value, where)}
+    raise TypeError(
+        f"to_config: {where} is {value!r}, expected plain data, a function of a module, or a "
+        "declared transformation or schedule; a pair of another library cannot be written down"
+    )
+
+
+def _importable(function: Any, where: str) -> str:
+    module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", "")
+    if getattr(sys.modules.get(module or ""), name, None) is not function:
+        raise TypeError(
+            f"to_config: {where} is the function {name or function!r}, which cannot be found by "
+            "name; define it at the top level of a module, or use a declared schedule"
+        )
+    return f"{module}:{name}"
+
+
+def _decode(data: Any) -> Any:
+    if not isinstance(data, Mapping):
+        return data
+    if "factory" in data:
+        factory = REGISTRY.get(data["factory"])
+        if factory is None:
+            raise KeyError(
+                f"from_config: no factory {data['factory']!r} is registered; import the module "
+                "that defines it first"
+            )
+        arguments = {name: _decode(value) for name, value in data["arguments"].items()}
+        return declare(factory, factory.bind_named(arguments))
+    if "float" in data:
+        return float(data["float"])
+    if "array" in data:
+        return np.asarray(data["array"], np.dtype(data["dtype"]))
+    if "dtype" in data:
+        return np.dtype(data["dtype"])
+    if "map" in data:
+        return {_decode(key): _decode(value) for key, value in data["map"]}
+    if "tuple" in data:
+        return tuple(map(_decode, data["tuple"]))
+    if "list" in data:
+        return list(map(_decode, data["list"]))
+    return _find(data["function"])
+
+
+def _find(key: str) -> Any:
+    module, _, name = key.partition(":")
+    found = getattr(sys.modules.get(module), name, None)
+    if found is None:
+        raise KeyError(f"from_config: no function {key!r} is known; import its module first")
+    return found

@@ -1,0 +1,154 @@
+"""Clipping: by value, by each leaf's norm, by the global norm, by root mean square, unit-wise."""
+
+import jax
+import jax.numpy as jnp
+
+from .._core import (
+    Bound,
+    GradientTransformation,
+    Rate,
+    abs_sq,
+    map_leaves,
+    norm,
+    safe_sqrt,
+    transformation,
+)
+from ._stateless import stateless
+
+
+@transformation("transform", example={"max_delta": 0.5})
+def clip(max_delta: Bound) -> GradientTransformation:
+    """Clip every element to `[-max_delta, max_delta]`; for complex ones, both parts.
+
+    >>> import jax.numpy as jnp
+    >>> tx = clip(1.0)
+    >>> tx.update(jnp.array([-3.0, 0.5]), tx.init(jnp.zeros(2)))[0].tolist()
+    [-1.0, 0.5]
+    """
+
+    def bounded(g: jax.Array) -> jax.Array:
+        return jnp.minimum(jnp.maximum(g, -max_delta), max_delta)
+
+    def leaf(g: jax.Array) -> jax.Array:
+        if jnp.iscomplexobj(g):
+            return jax.lax.complex(bounded(g.real), bounded(g.imag))
+        return bounded(g)
+
+    return stateless(lambda updates, params: map_leaves(leaf, updates))
+
+
+def shrink(size: jax.Array, limit: jax.Array) -> jax.Array:
+    """`min(1, limit / size)`, and 1 where `size` is 0."""
+    over = size > limit
+    return jnp.where(over, limit / jnp.where(over, size, 1), 1)
+
+
+@transformation("transform", example={"max_norm": 0.5})
+def clip_by_global_norm(max_norm: Bound) -> GradientTransformation:
+    """Scale all updates together so that their global norm is at most `max_norm`.
+
+    `g ← g · min(1, max_norm / ‖g‖)` with the norm over all leaves (Pascanu et al.,
+    arXiv 1211.5063, algorithm 1), in float32, safe against overflow.
+
+    Args:
+      max_norm: ≥ 0; infinity means no clipping.
+
+    >>> import jax.numpy as jnp
+    >>> tx = clip_by_global_norm(1.0)
+    >>> tx.update(jnp.array([3.0, 4.0]), tx.init(jnp.zeros(2)))[0].round(6).tolist()
+    [0.6000000238418579, 0.800000011920929]
+    """
+
+    def clipped(updates: object, params: object) -> object:
+        factor = shrink(norm(updates), max_norm)
+        return map_leaves(lambda g, factor: factor * g, updates, scalars=(factor,))
+
+    return stateless(clipped)
+
+
+@transformation("transform", example={"max_norm": 0.5})
+def clip_by_norm(max_norm: Bound) -> GradientTransformation:
+    """Scale each leaf by itself so that its own norm is at most `max_norm` (Keras' `clipnorm`).
+
+    Args:
+      max_norm: ≥ 0; infinity means no clipping.
+
+    >>> import jax.numpy as jnp
+    >>> tx = clip_by_norm(1.0)
+    >>> grads = {"large": jnp.array([3.0, 4.0]), "small": jnp.array([0.5])}
+    >>> clipped, _ = tx.update(grads, tx.init(grads))
+    >>> {name: round(float(jnp.linalg.norm(g)), 6) for name, g in clipped.items()}
+    {'large': 1.0, 'small': 0.5}
+    """
+
+    def leaf(g: jax.Array) -> jax.Array:
+        return shrink(norm(g), max_norm).astype(g.dtype) * g
+
+    return stateless(lambda updates, params: map_leaves(leaf, updates))
+
+
+@transformation("transform", example={"threshold": 0.5})
+def clip_by_block_rms(threshold: Bound) -> GradientTransformation:
+    """Scale each leaf so that its root mean square is at most `threshold`.
+
+    `g ← g / max(1, RMS(g) / threshold)` (Shazeer and Stern, arXiv 1804.04235, section 6).
+
+    Args:
+      threshold: ≥ 0; infinity means no clipping.
+
+    >>> import jax.numpy as jnp
+    >>> tx = clip_by_block_rms(1.0)
+    >>> tx.update(jnp.array([2.0, -2.0]), tx.init(jnp.zeros(2)))[0].tolist()
+    [1.0, -1.0]
+    """
+
+    def leaf(g: jax.Array) -> jax.Array:
+        rms = norm(g) / max(g.size, 1) ** 0.5
+        return shrink(rms, threshold).astype(g.dtype) * g
+
+    return stateless(lambda updates, params: map_leaves(leaf, updates))
+
+
+def unit_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The axes that belong to one unit, by the convention of dense and convolutional layers.
+
+    All of a scalar or vector; the first (inputs) of rank 2 and 3; all but the last of higher.
+    """
+    if sum(n > 1 for n in shape) <= 1:
+        return tuple(range(len(shape)))
+    return (0,) if len(shape) <= 3 else tuple(range(len(shape) - 1))
+
+
+@transformation("transform", example={"clipping": 0.01}, needs=("params",))
+def adaptive_grad_clip(
+    clipping: Bound, eps: Rate = 1e-3, axis: int | tuple[int, ...] | None = None
+) -> GradientTransformation:
+    """Clip the gradient of each unit relative to the norm of the unit's weights.
+
+    For the unit `i` with weights `W_i` and gradient `G_i`, `G_i` is scaled to the norm
+    `clipping · max(‖W_i‖, eps)` where it exceeds it (Brock et al., arXiv 2102.06171, eq. 3).
+
+    Args:
+      clipping: the largest ratio of the two norms, ≥ 0.
+      eps: lower bound of the weights' norm, ≥ 0, so that zero-initialised weights can move.
+      axis: the axes that make up one unit; by default all of a vector, the first axis of a
+        matrix or rank-3 array, and all but the last of arrays of higher rank.
+
+    Raises:
+      ValueError: `update` was not given `params`.
+
+    >>> import jax.numpy as jnp
+    >>> tx = adaptive_grad_clip(0.1)
+    >>> params, grads = jnp.array([[3.0], [4.0]]), jnp.array([[30.0], [40.0]])
+    >>> tx.update(grads, tx.init(params), params=params)[0].round(4).tolist()
+    [[0.30000001192092896], [0.4000000059604645]]
+    """
+
+    def leaf(g: jax.Array, p: jax.Array) -> jax.Array:
+        axes = unit_axes(g.shape) if axis is None else axis
+        g_norm = safe_sqrt(jnp.sum(abs_sq(g), axis=axes, keepdims=True))
+        p_norm = safe_sqrt(jnp.sum(abs_sq(p), axis=axes, keepdims=True))
+        limit = clipping * jnp.maximum(p_norm, eps)
+        return shrink(g_norm, limit).astype(g.dtype) * g
+
+    return stateless(lambda updates, params: map_leaves(leaf, updates, reads=(params,)))

@@ -1,0 +1,59 @@
+"""Transformations without memory: the identity, zero, and any function of the updates."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from .._core import EmptyState, GradientTransformation, Params, State, Updates, transformation
+
+
+def _tanh(updates: Updates, params: Params) -> Updates:
+    return jax.tree.map(jnp.tanh, updates)
+
+
+@transformation("transform", example={"f": _tanh})
+def stateless(f: Callable[[Updates, Params], Updates]) -> GradientTransformation:
+    """Apply a pure function of the updates and the parameters.
+
+    Args:
+      f: `f(updates, params) -> updates`; `params` is `None` if `update` was not given them.
+        Plain functions are compared by identity.
+
+    >>> import jax, jax.numpy as jnp
+    >>> tx = stateless(lambda updates, params: jax.tree.map(jnp.sign, updates))
+    >>> tx.update(jnp.array([-3.0, 0.5]), tx.init(jnp.zeros(2)))[0].tolist()
+    [-1.0, 1.0]
+    """
+
+    def init(params: Params) -> EmptyState:
+        return EmptyState()
+
+    def update(
+        updates: Updates, state: State, params: Params | None = None, **extra: object
+    ) -> tuple[Updates, State]:
+        return f(updates, params), state
+
+    return GradientTransformation(init, update)
+
+
+@transformation("transform", example={})
+def identity() -> GradientTransformation:
+    """Leave the updates as they are.
+
+    >>> import jax.numpy as jnp
+    >>> identity().update(jnp.float32(3.0), EmptyState())[0].item()
+    3.0
+    """
+    return stateless(lambda updates, params: updates)
+
+
+@transformation("transform", example={})
+def set_to_zero() -> GradientTransformation:
+    """Replace every update, also a non-finite one, by an exact zero.
+
+    >>> import jax.numpy as jnp
+    >>> set_to_zero().update(jnp.float32(jnp.nan), EmptyState())[0].item()
+    0.0
+    """
+    return stateless(lambda updates, params: jax.tree.map(jnp.zeros_like, updates))

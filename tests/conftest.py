@@ -1,0 +1,19 @@
+"""Strict settings for every test: 8 virtual CPU devices and no silent promotion."""
+
+import os
+
+os.environ["XLA_FLAGS"] = " ".join(
+    [os.environ.get("XLA_FLAGS", ""), "--xla_force_host_platform_device_count=8"]
+)
+
+import jax
+import pytest
+
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _forget_compiled_programs():
+    """Compiled programs of one module are of no use to the next, and take memory."""
+    yield
+    jax.clear_caches()
