@@ -6,8 +6,10 @@ from ._declared import DeclaredSchedule as DeclaredSchedule
 from ._declared import DeclaredTransformation as DeclaredTransformation
 from ._declared import ScheduledState as ScheduledState
 from ._declared import declare as declare
+from ._declared import make as make
 from ._factory import REGISTRY as REGISTRY
 from ._factory import Factory as Factory
+from ._factory import registry as registry
 from ._leaves import is_absent as is_absent
 from ._leaves import map_leaves as map_leaves
 from ._leaves import slots as slots
@@ -15,9 +17,9 @@ from ._masks import Mask as Mask
 from ._masks import select as select
 from ._numerics import abs_sq as abs_sq
 from ._numerics import debias as debias
+from ._numerics import global_norm as global_norm
 from ._numerics import increment as increment
 from ._numerics import is_inexact as is_inexact
-from ._numerics import norm as norm
 from ._numerics import safe_rsqrt as safe_rsqrt
 from ._numerics import safe_sqrt as safe_sqrt
 from ._numerics import wide as wide

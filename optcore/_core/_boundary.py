@@ -1,4 +1,4 @@
-"""The outermost call of a declared transformation: checks at trace time, and compiled eager calls."""
+"""The outermost call of a declared transformation: checks, and compiled eager calls."""
 
 import contextlib
 import dataclasses
@@ -64,7 +64,9 @@ def update(
     if _compilable(declaration, (leaves, updates, state, params, extra)):
         constants = tuple(x if isinstance(x, (int, float)) else None for x in leaves)
         arrays = [x for x in leaves if not isinstance(x, (int, float))]
-        return _compiled_update(_Constant(treedef, constants), arrays, updates, state, params, extra)
+        return _compiled_update(
+            _Constant(treedef, constants), arrays, updates, state, params, extra
+        )
     return _checked_update(declaration, updates, state, params, extra)
 
 
@@ -90,11 +92,7 @@ def _compiled_update(
 
 def _compilable(declaration: Declaration, arguments: Any) -> bool:
     """Whether an eager call may go through the cached jit: nothing in it can change unseen."""
-    return (
-        declaration.is_pure()
-        and not jax.config.jax_disable_jit
-        and all(_is_concrete(x) for x in jax.tree.leaves(arguments))
-    )
+    return declaration.is_pure() and all(map(_is_concrete, jax.tree.leaves(arguments)))
 
 
 def _is_concrete(x: Any) -> bool:

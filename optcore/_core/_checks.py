@@ -29,9 +29,7 @@ def check_params(name: str, params: Any) -> None:
         )
 
 
-def check_needs(
-    name: str, needs: tuple[str, ...], params: Any, extra: Mapping[str, Any]
-) -> None:
+def check_needs(name: str, needs: tuple[str, ...], params: Any, extra: Mapping[str, Any]) -> None:
     """What a transformation needs must have been given."""
     if "params" in needs and params is None:
         raise ValueError(
@@ -59,7 +57,9 @@ def check_state(name: str, expected: Any, state: Any, updates: Any, params: Any)
         cause = f"the first argument looks like the state: {CALL}"
     elif _same_structure(updates, state):
         cause = f"it looks like a tree of parameters or gradients: {CALL}"
-    raise TypeError(f"{name}.update: the state does not belong to this transformation: {problem}; {cause}")
+    raise TypeError(
+        f"{name}.update: the state does not belong to this transformation: {problem}; {cause}"
+    )
 
 
 def _is_state_like(expected: Any) -> bool:
@@ -108,7 +108,11 @@ def state_problem(expected: Any, state: Any, where: str = "state") -> str | None
 def _kind(state: Any) -> str:
     if hasattr(state, "_fields"):
         return f"a {type(state).__name__}"
-    return describe(state) if not isinstance(state, (tuple, list, dict)) else f"a {type(state).__name__}"
+    return (
+        describe(state)
+        if not isinstance(state, (tuple, list, dict))
+        else f"a {type(state).__name__}"
+    )
 
 
 def check_updates(name: str, updates: Any, params: Any) -> Any:
@@ -120,7 +124,7 @@ def check_updates(name: str, updates: Any, params: Any) -> Any:
             partners = treedef.flatten_up_to(params)
         except ValueError:
             _refuse_structure(name, updates, params)
-    checked = []
+    checked: list[Any] = []
     for i, (g, p) in enumerate(zip(leaves, partners, strict=True)):
         if is_absent(g):
             checked.append(None)
@@ -153,7 +157,9 @@ def _leaf_problem(g: Any, p: Any, paired: bool) -> str | None:
     if np.shape(g) != np.shape(p):
         return f"is {describe(g)}, the parameter is {describe(p)}{_shape_cause(g, p)}"
     if jnp.iscomplexobj(g) != jnp.iscomplexobj(p):
-        return f"is {describe(g)}, the parameter is {describe(p)}: expected both real or both complex"
+        return (
+            f"is {describe(g)}, the parameter is {describe(p)}: expected both real or both complex"
+        )
     return None
 
 
@@ -188,7 +194,8 @@ def _refuse_structure(name: str, updates: Any, params: Any) -> None:
     if jax.tree.structure(updates) == jax.tree.structure(params):
         cause = "None stands in other places"
     raise ValueError(
-        f"{name}.update: the updates and the parameters are different trees: {sentences}; {cause}; {CALL}"
+        f"{name}.update: the updates and the parameters are different trees: {sentences}; {cause}; "
+        f"{CALL}"
     )
 
 

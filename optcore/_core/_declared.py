@@ -29,7 +29,7 @@ class ScheduledState(NamedTuple):
       inner: the state of the transformation itself.
     """
 
-    count: jax.Array
+    count: jax.Array  # type: ignore[assignment]
     hyperparams: dict[str, jax.Array]
     inner: State
 
@@ -60,7 +60,11 @@ class Declaration:
 
     def schedules(self) -> dict[str, Callable[[ArrayLike], jax.Array]]:
         """The hyper-parameters that are given as schedules."""
-        return {n: self.arguments[n] for n in self.factory.hyperparameters() if callable(self.arguments[n])}
+        return {
+            n: self.arguments[n]
+            for n in self.factory.hyperparameters()
+            if callable(self.arguments[n])
+        }
 
     def resolved(self, values: Mapping[str, Any]) -> Any:
         """Call the factory with `values` in place of the schedules."""
@@ -91,9 +95,22 @@ class Declaration:
             self._built = pair
         return pair
 
+    def build(self) -> None:
+        """Run the factory's body once, for the checks that it makes of its arguments."""
+        scheduled = self.schedules()
+        if scheduled:
+            scalar = jax.ShapeDtypeStruct((), np.float32)
+            jax.eval_shape(
+                lambda values: _nothing(self.resolved(values)), dict.fromkeys(scheduled, scalar)
+            )
+        else:
+            self.resolved({})
+
     def _own_numbers(self) -> list[Any]:
         names = self.factory.hyperparameters()
-        return jax.tree.leaves({n: v for n, v in self.arguments.items() if n in names and not callable(v)})
+        return jax.tree.leaves(
+            {n: v for n, v in self.arguments.items() if n in names and not callable(v)}
+        )
 
     def _values(self, count: jax.Array) -> dict[str, jax.Array]:
         return {n: evaluate(f"{self.name}: {n}", s, count) for n, s in self.schedules().items()}
@@ -136,9 +153,13 @@ class Declaration:
                 raise TypeError(
                     f"{self.name}: hyper-parameter {path_name(path)!r} is an array, and an "
                     "optimizer that holds arrays cannot be hashed; as a static field or argument "
-                    "it needs Python floats, otherwise pass it as an argument of the jitted function"
+                    "it needs Python floats, otherwise pass it as an argument of the jit"
                 )
         return treedef, tuple(value for _, value in paths)
+
+
+def _nothing(_: Any) -> None:
+    """What `eval_shape` may return when only the checks on the way matter."""
 
 
 def evaluate(where: str, schedule: Callable[[ArrayLike], Any], count: jax.Array) -> jax.Array:
@@ -169,6 +190,15 @@ class Declared:
     def arguments(self) -> Mapping[str, Any]:
         """The arguments of the factory by name, as they were normalised."""
         return dict(self.declaration.arguments)
+
+    def replace(self, **arguments: Any) -> Any:
+        """The same factory with some arguments changed, all of them checked again.
+
+        >>> import optcore
+        >>> optcore.sgd(0.1, momentum=0.9).replace(learning_rate=0.2)
+        sgd(learning_rate=0.2, momentum=0.9)
+        """
+        return make(self.declaration.factory, {**self.declaration.arguments, **arguments})
 
     def __eq__(self, other: object) -> bool:
         if self is other:
@@ -230,14 +260,11 @@ class DeclaredTransformation(Declared, GradientTransformation):
         return self
 
     @classmethod
-    def _make(cls, iterable: Any) -> Any:
+    def _make(cls, iterable: Any) -> Any:  # type: ignore[override]
         return GradientTransformation._make(iterable)
 
     def _replace(self, **fields: Any) -> Any:
         return GradientTransformation(self.init, self.update)._replace(**fields)
-
-    def __getnewargs__(self) -> Any:
-        return (self.declaration,)
 
 
 class DeclaredSchedule(Declared):
@@ -261,12 +288,19 @@ def declare(factory: Factory, arguments: Mapping[str, Any]) -> Any:
     return kind(Declaration(factory, dict(arguments)))
 
 
+def make(factory: Factory, arguments: Mapping[str, Any]) -> Any:
+    """The declared object of a factory and arguments by name, all of them checked."""
+    declared = declare(factory, factory.bind_named(arguments))
+    declared.declaration.build()
+    return declared
+
+
 def _pack(value: Any, role: Role) -> Any:
     """An argument as a pytree in which only hyper-parameters are leaves."""
     if isinstance(value, Declared) or value is None:
         return value
     if role.kind == "hyperparameter" and not callable(value):
-        return {k: v for k, v in value.items()} if isinstance(value, Mapping) else value
+        return dict(value) if isinstance(value, Mapping) else value
     if role.container and role.kind == "transformation" and not is_transformation(value):
         if isinstance(value, Mapping):
             return {k: _pack(v, role) for k, v in value.items()}

@@ -83,3 +83,23 @@ class Factory:
 
 REGISTRY: dict[str, Factory] = {}
 """Every factory by key, in the order of definition."""
+
+
+def registry(kind: Kind | None = None) -> dict[str, Factory]:
+    """Every registered factory by name, or those of one kind.
+
+    Args:
+      kind: `"optimizer"`, `"direction"`, `"transform"`, `"wrapper"`, `"schedule"`, or all.
+
+    Returns:
+      A new dict in the order of registration. Names are unique in optcore; a factory of yours
+      that has the name of one of optcore's stands under `module:name`.
+
+    >>> registry("optimizer")["adam"].example()
+    adam(learning_rate=0.01)
+    """
+    found: dict[str, Factory] = {}
+    for key, factory in REGISTRY.items():
+        if kind in (None, factory.kind):
+            found[key if factory.name in found else factory.name] = factory
+    return found

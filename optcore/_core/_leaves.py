@@ -102,7 +102,9 @@ def map_leaves(
 
     def kernel(g: Any, state: tuple[Any, ...], read: tuple[Any, ...], step: tuple[Any, ...]) -> Any:
         width = _width((g, state, read))
-        out = leaf(*_widened((g, *state, *read), width), *_widened(step, width))
+        # All widths are equal by now; a real number times a complex one is no accident.
+        with jax.numpy_dtype_promotion("standard"):
+            out = leaf(*_widened((g, *state, *read), width), *_widened(step, width))
         if not count:
             return out
         update, *new = out

@@ -117,7 +117,7 @@ def abs_sq(x: jax.Array, weight: ArrayLike | None = None) -> jax.Array:
     if jnp.iscomplexobj(x):
         real, imag = x.real, x.imag
         return abs_sq(real, weight) + abs_sq(imag, weight)
-    return x * x if weight is None else (weight * x) * x
+    return x * x if weight is None else jnp.multiply(weight, x) * x
 
 
 def wide(dtype: Any) -> Any:
@@ -173,16 +173,16 @@ def _norm_jvp(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
     return norm, slope
 
 
-def norm(tree: Any) -> jax.Array:
+def global_norm(tree: Any) -> jax.Array:
     """The Euclidean norm over all floating-point leaves of a tree.
 
     It is computed in at least float32, does not overflow or vanish where the result is
     representable, and has derivative 0 at 0. A tree without leaves has norm 0.
 
     >>> import jax.numpy as jnp
-    >>> float(norm({"a": jnp.array([3.0]), "b": jnp.array([4.0]), "c": None}))
+    >>> float(global_norm({"a": jnp.array([3.0]), "b": jnp.array([4.0]), "c": None}))
     5.0
-    >>> float(norm(jnp.array([1e30, 0.0])))
+    >>> float(global_norm(jnp.array([1e30, 0.0])))
     1.0000000150474662e+30
     """
     leaves = [jnp.asarray(x) for x in jax.tree.leaves(tree) if is_inexact(x)]

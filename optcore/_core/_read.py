@@ -29,10 +29,10 @@ def hyperparameters(tx: Any, *, schedules_inside: bool = True) -> dict[str, Any]
     found: dict[str, Any] = {}
     for name, role in tx.declaration.factory.roles.items():
         value = tx.declaration.arguments[name]
-        if role.kind == "hyperparameter" and value is not None:
-            if not (schedules_inside and isinstance(value, Declared)):
-                found[name] = value
-                continue
+        own = role.kind == "hyperparameter" and value is not None
+        if own and not (schedules_inside and isinstance(value, Declared)):
+            found[name] = value
+            continue
         for path, child in children_of(name, value):
             inner = hyperparameters(child, schedules_inside=schedules_inside)
             found.update({f"{path}.{n}": v for n, v in inner.items()})

@@ -50,10 +50,14 @@ class Role:
         raise TypeError(f"{self.where} must be a sequence or a mapping, got {value!r}")
 
     def _member(self, value: Any) -> Any:
-        if isinstance(value, (tuple, list)) and value and isinstance(value[0], str):
-            name, *rest = value
-            return (name, *(self._single(v) for v in rest))
-        return self._single(value)
+        if typing.get_origin(self.base) is not tuple or typing.get_args(self.base)[0] is not str:
+            return self._single(value)
+        if not isinstance(value, (tuple, list)) or len(value) != 2 or not isinstance(value[0], str):
+            raise TypeError(
+                f"{self.where} must be pairs of a name and a transformation, got {value!r} "
+                f"of type {type(value).__name__}"
+            )
+        return value[0], self._single(value[1])
 
     def _single(self, value: Any) -> Any:
         return getattr(self, f"_{self.kind}")(value)

@@ -50,9 +50,7 @@ def transformation(
     return decorate
 
 
-def schedule(
-    *, example: Mapping[str, Any] | Callable[[], Any]
-) -> Callable[[F], F]:
+def schedule(*, example: Mapping[str, Any] | Callable[[], Any]) -> Callable[[F], F]:
     """Declare a factory of schedules; the body returns a function of an int32 count.
 
     Args:
@@ -94,6 +92,8 @@ def _register(function: F, kind: Kind, example: Any, needs: Any, real_only: bool
 
     @functools.wraps(function)
     def make(*args: Any, **kwargs: Any) -> Any:
-        return declare(factory, factory.bind(*args, **kwargs))
+        declared = declare(factory, factory.bind(*args, **kwargs))
+        declared.declaration.build()
+        return declared
 
     return cast(F, make)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple, Protocol
 
 import jax
-from jax.typing import ArrayLike, DTypeLike
+from jax.typing import DTypeLike
 
 Params = Any
 """A pytree of arrays: what is trained."""
@@ -41,7 +41,9 @@ class GradientTransformation(NamedTuple):
     the parameters (`apply_updates`).
 
     >>> import jax.numpy as jnp
-    >>> negate = GradientTransformation(lambda params: (), lambda u, s, params=None, **extra: (-u, s))
+    >>> def negated(updates, state, params=None, **extra):
+    ...     return -updates, state
+    >>> negate = GradientTransformation(lambda params: EmptyState(), negated)
     >>> updates, state = negate.update(jnp.float32(2.0), negate.init(jnp.float32(0.0)))
     >>> float(updates)
     -2.0
@@ -106,11 +108,15 @@ class Range(_Mark):
         return f"{left}{self.low:g}, {self.high:g}{']' if self.closed else ')'}"
 
 
-Schedule = Annotated[Callable[[ArrayLike], jax.Array], ScheduleMark()]
-"""A pure function of the step count (int32, from 0)."""
+Schedule = Annotated[Callable[[Any], jax.Array], ScheduleMark()]
+"""A pure function of the step count (int32, from 0; an int, an array or traced)."""
 
-Hyperparameter = Annotated[ArrayLike | Callable[[ArrayLike], jax.Array], HyperparameterMark()]
-"""A number that may be traced, swept, differentiated or scheduled. Absent is `None`."""
+Hyperparameter = Annotated[Any, HyperparameterMark()]
+"""A number, or a schedule of it: it may be traced, swept and differentiated. Absent is `None`.
+
+For the caller of a factory it is `ArrayLike | Schedule`; for the factory's body it is always a
+number, which no one annotation can say.
+"""
 
 Rate = Annotated[Hyperparameter, Range(0)]
 """A non-negative, finite hyper-parameter: learning rates, weight decays, epsilons."""

@@ -56,7 +56,9 @@ def chain(*transforms: GradientTransformation) -> GradientTransformation:
 
 
 def _named_example() -> GradientTransformation:
-    return named_chain(("clip", clip_by_global_norm(1.0)), ("step", scale(-0.1)), ("end", identity()))
+    return named_chain(
+        ("clip", clip_by_global_norm(1.0)), ("step", scale(-0.1)), ("end", identity())
+    )
 
 
 @transformation("wrapper", example=_named_example)
@@ -78,7 +80,9 @@ def named_chain(*transforms: tuple[str, GradientTransformation]) -> GradientTran
     names = [name for name, _ in transforms]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise ValueError(f"named_chain: a name may stand once, got {', '.join(map(repr, twice))} twice")
+        raise ValueError(
+            f"named_chain: a name may stand once, got {', '.join(map(repr, twice))} twice"
+        )
     inner = chain(*(t for _, t in transforms))
 
     def init(params: Params) -> dict[str, State]:

@@ -40,7 +40,9 @@ def stack(transformations: Sequence[T]) -> T:
         raise ValueError("stack: expected at least one transformation, got none")
     for member in members:
         if not isinstance(member, Declared):
-            raise TypeError(f"stack: expected declared transformations, got {type(member).__name__}")
+            raise TypeError(
+                f"stack: expected declared transformations, got {type(member).__name__}"
+            )
     first = jax.tree.structure(members[0])
     for member in members[1:]:
         if jax.tree.structure(member) != first:
@@ -48,4 +50,6 @@ def stack(transformations: Sequence[T]) -> T:
                 f"stack: members must differ only in their numbers, got {members[0]!r} and "
                 f"{member!r}; stack those of one make, and train the others apart"
             )
-    return jax.tree.map(lambda *values: jnp.stack([jnp.asarray(v, jnp.float32) for v in values]), *members)
+    return jax.tree.map(
+        lambda *values: jnp.stack([jnp.asarray(v, jnp.float32) for v in values]), *members
+    )

@@ -22,9 +22,7 @@ def constant_schedule(value: Hyperparameter) -> Schedule:
     return lambda count: jnp.full(count.shape, value, jnp.float32)
 
 
-@schedule(
-    example={"init_value": 1.0, "end_value": 0.1, "power": 2.0, "transition_steps": 8}
-)
+@schedule(example={"init_value": 1.0, "end_value": 0.1, "power": 2.0, "transition_steps": 8})
 def polynomial_schedule(
     init_value: Hyperparameter,
     end_value: Hyperparameter,
@@ -32,7 +30,9 @@ def polynomial_schedule(
     transition_steps: Length,
     transition_begin: Count = 0,
 ) -> Schedule:
-    """`end + (init - end) · (1 - t/T)^power`, with `t` the steps since `transition_begin`, in [0, T].
+    """`end + (init - end) · (1 - t/T)^power`.
+
+    `t` are the steps since `transition_begin`, clipped to [0, T].
 
     Args:
       init_value: before and at `transition_begin`.
@@ -105,9 +105,12 @@ def exponential_decay(
         t = jnp.maximum(count, transition_begin) - transition_begin
         whole = (t // transition_steps).astype(jnp.float32)
         part = (t % transition_steps).astype(jnp.float32) / transition_steps
-        # Growth may exceed float32; it stays at the largest finite number.
-        decayed = init_value * decay_rate ** (whole if staircase else whole + part)
-        decayed = jnp.clip(decayed, -jnp.finfo(jnp.float32).max, jnp.finfo(jnp.float32).max)
+        exponent = whole if staircase else whole + part
+        # Growth may exceed float32; it stays at the largest finite number, with derivative 0.
+        finite = jnp.isfinite(init_value * decay_rate**exponent)
+        largest = jnp.sign(init_value) * jnp.finfo(jnp.float32).max
+        decayed = init_value * decay_rate ** jnp.where(finite, exponent, 0)
+        decayed = jnp.where(finite, decayed, largest)
         if end_value is None:
             return decayed
         shrinks = jnp.asarray(decay_rate) < 1

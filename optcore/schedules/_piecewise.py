@@ -1,5 +1,6 @@
 """Schedules made of pieces: steps, joined schedules, warm-up in front of a decay."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Annotated
 
@@ -76,7 +77,7 @@ def join_schedules(schedules: Sequence[Schedule], boundaries: Boundaries) -> Sch
             "join_schedules: boundaries must be one fewer than the schedules: expected "
             f"{max(len(schedules) - 1, 0)} for {len(schedules)} schedules, got {len(boundaries)}"
         )
-    if any(a >= b for a, b in zip(boundaries, boundaries[1:], strict=False)):
+    if any(a >= b for a, b in itertools.pairwise(boundaries)):
         raise ValueError(f"join_schedules: boundaries must increase, got {list(boundaries)}")
 
     def value(count: jax.Array) -> jax.Array:
@@ -127,4 +128,6 @@ def warmup_cosine_decay_schedule(
 
     if warmup_steps == 0:
         return decay
-    return join_schedules([linear_schedule(init_value, peak_value, warmup_steps), decay], [warmup_steps])
+    return join_schedules(
+        [linear_schedule(init_value, peak_value, warmup_steps), decay], [warmup_steps]
+    )

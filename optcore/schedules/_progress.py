@@ -9,5 +9,5 @@ def progress(count: jax.Array, begin: int, length: int) -> jax.Array:
 
     The integers are clipped before they become floats: float32 counts exactly only to 2²⁴.
     """
-    elapsed = jnp.clip(count, begin, begin + length) - begin
+    elapsed = jnp.clip(count, begin, min(begin + length, 2**31 - 1)) - begin
     return elapsed.astype(jnp.float32) / length

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from .._core import REGISTRY, Declared, declare
+from .._core import REGISTRY, Declared, make
 
 FORMAT = 1
 
@@ -120,7 +120,7 @@ def _decode(data: Any) -> Any:
                 "that defines it first"
             )
         arguments = {name: _decode(value) for name, value in data["arguments"].items()}
-        return declare(factory, factory.bind_named(arguments))
+        return make(factory, arguments)
     if "float" in data:
         return float(data["float"])
     if "array" in data:

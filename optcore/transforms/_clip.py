@@ -8,8 +8,8 @@ from .._core import (
     GradientTransformation,
     Rate,
     abs_sq,
+    global_norm,
     map_leaves,
-    norm,
     safe_sqrt,
     transformation,
 )
@@ -60,7 +60,7 @@ def clip_by_global_norm(max_norm: Bound) -> GradientTransformation:
     """
 
     def clipped(updates: object, params: object) -> object:
-        factor = shrink(norm(updates), max_norm)
+        factor = shrink(global_norm(updates), max_norm)
         return map_leaves(lambda g, factor: factor * g, updates, scalars=(factor,))
 
     return stateless(clipped)
@@ -82,7 +82,7 @@ def clip_by_norm(max_norm: Bound) -> GradientTransformation:
     """
 
     def leaf(g: jax.Array) -> jax.Array:
-        return shrink(norm(g), max_norm).astype(g.dtype) * g
+        return shrink(global_norm(g), max_norm) * g
 
     return stateless(lambda updates, params: map_leaves(leaf, updates))
 
@@ -103,8 +103,8 @@ def clip_by_block_rms(threshold: Bound) -> GradientTransformation:
     """
 
     def leaf(g: jax.Array) -> jax.Array:
-        rms = norm(g) / max(g.size, 1) ** 0.5
-        return shrink(rms, threshold).astype(g.dtype) * g
+        rms = global_norm(g) / max(g.size, 1) ** 0.5
+        return shrink(rms, threshold) * g
 
     return stateless(lambda updates, params: map_leaves(leaf, updates))
 
@@ -149,6 +149,6 @@ def adaptive_grad_clip(
         g_norm = safe_sqrt(jnp.sum(abs_sq(g), axis=axes, keepdims=True))
         p_norm = safe_sqrt(jnp.sum(abs_sq(p), axis=axes, keepdims=True))
         limit = clipping * jnp.maximum(p_norm, eps)
-        return shrink(g_norm, limit).astype(g.dtype) * g
+        return shrink(g_norm, limit) * g
 
     return stateless(lambda updates, params: map_leaves(leaf, updates, reads=(params,)))

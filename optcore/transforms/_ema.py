@@ -27,7 +27,7 @@ class EmaState(NamedTuple):
       mu: the average before bias correction, like the parameters.
     """
 
-    count: jax.Array
+    count: jax.Array  # type: ignore[assignment]
     mu: Updates
 
 

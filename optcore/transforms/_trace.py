@@ -9,6 +9,7 @@ from .._core import (
     Decay,
     DType,
     GradientTransformation,
+    Hyperparameter,
     Params,
     Updates,
     increment,
@@ -27,7 +28,12 @@ class TraceState(NamedTuple):
     """
 
     trace: Updates
-    count: jax.Array | None = None
+    count: jax.Array | None = None  # type: ignore[assignment]
+
+
+def _weight(count: jax.Array, dampening: Hyperparameter) -> jax.Array:
+    """How much the gradient counts: 1 at the first step, `1 - dampening` later."""
+    return jnp.where(count == 0, 1.0, 1 - dampening)
 
 
 @transformation("direction", example={"decay": 0.9})
@@ -69,15 +75,12 @@ def trace(
     def update(
         updates: Updates, state: TraceState, params: Params | None = None, **extra: object
     ) -> tuple[Updates, TraceState]:
-        if dampening is None:
-            count, weights = None, ()
-        else:
-            first = state.count == 0
-            count, weights = increment(state.count), (jnp.where(first, 1.0, 1 - dampening),)
+        count, weights = None, []
+        if state.count is not None:
+            count, weights = increment(state.count), [_weight(state.count, dampening)]
 
-        def leaf(g: jax.Array, m: jax.Array, weight: jax.Array | float = 1) -> tuple[jax.Array, ...]:
-            g_t = g if dampening is None else weight * g
-            m = decay * m + g_t
+        def leaf(g: jax.Array, m: jax.Array, *weight: jax.Array) -> tuple[jax.Array, ...]:
+            m = decay * m + (weight[0] * g if weight else g)
             return (decay * m + g if nesterov else m), m
 
         updates, m = map_leaves(leaf, updates, (state.trace,), scalars=weights)

@@ -34,7 +34,7 @@ class ScaleByAdamState(NamedTuple):
       nu: second moment, real, like the parameters.
     """
 
-    count: jax.Array
+    count: jax.Array  # type: ignore[assignment]
     mu: Updates
     nu: Updates
 
@@ -88,7 +88,12 @@ def scale_by_adam(
         c1, c2, c1_next = 1 / debias(b1, t), 1 / debias(b2, t), 1 / debias(b1, increment(t))
 
         def leaf(
-            g: jax.Array, m: jax.Array, v: jax.Array, c1: jax.Array, c2: jax.Array, c1_next: jax.Array
+            g: jax.Array,
+            m: jax.Array,
+            v: jax.Array,
+            c1: jax.Array,
+            c2: jax.Array,
+            c1_next: jax.Array,
         ) -> tuple[jax.Array, ...]:
             m = b1 * m + (1 - b1) * g
             v = b2 * v + abs_sq(g, 1 - b2)

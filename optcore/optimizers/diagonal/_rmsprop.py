@@ -33,7 +33,7 @@ class ScaleByRmsState(NamedTuple):
     """
 
     nu: Updates
-    count: jax.Array | None = None
+    count: jax.Array | None = None  # type: ignore[assignment]
 
 
 class ScaleByStddevState(NamedTuple):
@@ -47,7 +47,7 @@ class ScaleByStddevState(NamedTuple):
 
     mu: Updates
     nu: Updates
-    count: jax.Array | None = None
+    count: jax.Array | None = None  # type: ignore[assignment]
 
 
 def _over_root(g: jax.Array, nu: jax.Array, eps: Rate, eps_in_sqrt: bool) -> jax.Array:
@@ -117,7 +117,7 @@ def scale_by_stddev(
     eps_in_sqrt: bool = True,
     bias_correction: bool = False,
 ) -> GradientTransformation:
-    r"""Divide by a running standard deviation: centred RMSProp (Graves, arXiv 1308.0850, eq. 38-45).
+    r"""Centred RMSProp: divide by a running deviation (Graves, arXiv 1308.0850, eq. 38-45).
 
     .. math::
         m_t = d \, m_{t-1} + (1 - d) g_t, \quad v_t = d \, v_{t-1} + (1 - d) |g_t|^2, \quad
@@ -141,7 +141,9 @@ def scale_by_stddev(
 
     def init(params: Params) -> ScaleByStddevState:
         count = jnp.zeros((), jnp.int32) if bias_correction else None
-        return ScaleByStddevState(slots(params), slots(params, fill=initial_scale, real=True), count)
+        return ScaleByStddevState(
+            slots(params), slots(params, fill=initial_scale, real=True), count
+        )
 
     def update(
         updates: Updates, state: ScaleByStddevState, params: Params | None = None, **extra: object

@@ -1,0 +1,84 @@
+"""All checks in one call."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from . import _behaviour, _hyperparameters, _schedules, _shapes, _tracing
+from ._subject import Subject, default_params
+
+Check = Callable[[Subject], None]
+
+CHECKS: list[Check] = [
+    *_shapes.CHECKS,
+    *_tracing.CHECKS,
+    *_behaviour.CHECKS,
+    *_hyperparameters.CHECKS,
+]
+"""What every transformation must do."""
+
+SCHEDULE_CHECKS: list[Check] = [*_schedules.CHECKS]
+"""What every declared schedule must do."""
+
+
+def check_name(check: Check) -> str:
+    """A check's name in a test id: `vmap_is_a_loop`.
+
+    >>> check_name(_tracing.check_vmap_is_a_loop)
+    'vmap_is_a_loop'
+    """
+    return check.__name__.removeprefix("check_")
+
+
+def check_transformation(
+    tx: Any,
+    params: Any = None,
+    *,
+    extra: Mapping[str, Any] | None = None,
+    descends: bool = False,
+    complex: bool = True,
+) -> None:
+    """Run every check on a transformation: optcore's, optax's or your own.
+
+    Args:
+      tx: a pair of `init` and `update`. What only declared transformations promise (values,
+        config, sweeps, refused arguments) is asked only of them.
+      params: a small tree of float32 arrays to try it on; by default a nested one with scalar,
+        `None`, empty and zero-size leaves.
+      extra: what `update` needs besides updates, state and parameters, such as `value`.
+      descends: whether it is an optimizer that should lower a quadratic loss in 200 steps.
+      complex: whether it is defined for complex parameters.
+
+    Raises:
+      AssertionError: a check failed; the message starts with the check's name. Errors that the
+        transformation itself raises come through as they are, with the check's name as a note.
+
+    >>> import optcore
+    >>> check_transformation(optcore.scale(-0.1), descends=True)
+    """
+    params = default_params() if params is None else params
+    name = repr(tx) if hasattr(tx, "declaration") else type(tx).__name__
+    subject = Subject(name, tx, params, extra or {}, descends, complex)
+    _run(CHECKS, subject)
+
+
+def check_schedule(schedule: Any) -> None:
+    """Run every check on a declared schedule.
+
+    Raises:
+      AssertionError: a check failed; the message starts with the check's name.
+
+    >>> import optcore
+    >>> check_schedule(optcore.linear_schedule(1.0, 0.0, 10))
+    """
+    _run(SCHEDULE_CHECKS, Subject(repr(schedule), schedule))
+
+
+def _run(checks: list[Check], subject: Subject) -> None:
+    for check in checks:
+        try:
+            check(subject)
+        except AssertionError as error:
+            raise AssertionError(f"{check_name(check)}: {error}") from None
+        except Exception as error:
+            error.add_note(f"while checking {check_name(check)}")
+            raise

@@ -1,0 +1,176 @@
+"""Numerics at the edges: against float64, and with finite derivatives."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from optcore import abs_sq, debias, global_norm, increment, safe_rsqrt, safe_sqrt, wide
+
+LAST = 2**31 - 1
+
+
+def exact_debias(decay, count):
+    return -math.expm1(count * math.log(decay)) if decay > 0 and count > 0 else float(count > 0)
+
+
+def exact_slope(decay, count):
+    return -count * decay ** (count - 1) if count > 0 else 0.0
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 1000, LAST])
+@pytest.mark.parametrize("decay", [0.0, 0.5, 0.9, 0.999, 0.9999])
+def test_debias_of_a_constant(decay, count):
+    expected = 0.0 if count == 0 else exact_debias(decay, count)
+    for kind in (debias, jax.jit(debias, static_argnums=0)):
+        got = kind(decay, jnp.int32(count))
+        assert got.dtype == jnp.float32
+        assert float(got) == pytest.approx(expected, rel=3e-7)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 1000, LAST])
+@pytest.mark.parametrize("decay", [0.0, 0.5, 0.9, 0.999, 0.9999])
+def test_debias_of_a_traced_decay(decay, count):
+    b = jnp.float32(decay)
+    value, slope = jax.jit(jax.value_and_grad(debias))(b, jnp.int32(count))
+    # What is right for the rounded decay: the rounding of 0.9999 itself costs 3e-4 of 1 - b.
+    rounded = float(b)
+    expected = 0.0 if count == 0 else exact_debias(rounded, count)
+    # log(b) is good to half a unit in its last place, which counts `count` times.
+    assert float(value) == pytest.approx(expected, rel=3e-7)
+    assert np.isfinite(slope)
+    exact = exact_slope(rounded, count)
+    # The slope is 1 - debias, which cancels where it is small beside 1.
+    assert float(slope) == pytest.approx(exact, rel=1e-4, abs=1e-6 * count)
+
+
+def test_debias_keeps_the_digits_that_the_power_loses():
+    decay, t = 0.9999, jnp.int32(1)
+    naive = abs(float(1 - jnp.float32(decay) ** 1) / 1e-4 - 1)
+    assert naive > 1e-5
+    assert abs(float(debias(decay, t)) / 1e-4 - 1) < 1e-6
+
+
+def test_debias_in_double_precision():
+    with jax.enable_x64(True):
+        got = debias(jnp.float64(0.9999), jnp.int32(7))
+        assert got.dtype == jnp.float64
+        assert float(got) == pytest.approx(exact_debias(0.9999, 7), rel=1e-12)
+
+
+def test_debias_under_vmap():
+    decays = jnp.array([0.0, 0.5, 0.9])
+    got = jax.vmap(debias, in_axes=(0, None))(decays, jnp.int32(2))
+    np.testing.assert_allclose(got, [1.0, 0.75, 0.19], rtol=1e-6)
+
+
+def test_safe_sqrt():
+    x = jnp.array([0.0, 1e-30, 0.25, 9.0])
+    np.testing.assert_allclose(safe_sqrt(x), np.sqrt(x), rtol=1e-6)
+    slopes = jax.vmap(jax.grad(safe_sqrt))(x)
+    np.testing.assert_allclose(slopes, [0, 0.5e15, 1.0, 1 / 6], rtol=1e-6)
+    curvature = jax.grad(jax.grad(safe_sqrt))
+    assert float(curvature(4.0)) == pytest.approx(-0.25 * 4.0**-1.5)
+    assert np.isfinite(curvature(0.0))
+
+
+def test_safe_rsqrt():
+    x = jnp.array([0.0, 0.25, 9.0])
+    np.testing.assert_allclose(safe_rsqrt(x), [0, 2, 1 / 3], rtol=1e-6)
+    slopes = jax.vmap(jax.grad(safe_rsqrt))(x)
+    np.testing.assert_allclose(slopes, [0, -0.5 * 0.25**-1.5, -0.5 * 9**-1.5], rtol=1e-6)
+
+
+@pytest.mark.parametrize("magnitude", [1e30, 1e18, 1.0, 1e-18, 1e-30])
+def test_norm_is_right_wherever_it_is_representable(magnitude):
+    x = np.array([3.0, -4.0, 12.0]) * magnitude
+    tree = {"a": x[:2].astype(np.float32), "b": (jnp.float32(x[2]), None, ())}
+    for function in (global_norm, jax.jit(global_norm)):
+        assert float(function(tree)) == pytest.approx(13 * magnitude, rel=1e-6)
+    slope = jax.grad(global_norm)(jnp.array(x, jnp.float32))
+    np.testing.assert_allclose(slope, x / (13 * magnitude), rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+def test_norm_of_narrow_leaves_is_computed_wide(dtype):
+    # The square of 300 is beyond float16, and 10000 equal terms stop adding up in bfloat16.
+    x = jnp.full((100, 100), 300.0, dtype)
+    total = global_norm({"x": x, "y": jnp.zeros(3, dtype)})
+    assert total.dtype == jnp.float32
+    assert float(total) == pytest.approx(float(x[0, 0]) * 100, rel=1e-5)
+    slope = jax.grad(global_norm)(x)
+    assert slope.dtype == dtype
+    np.testing.assert_allclose(slope.astype(jnp.float32), 0.01, rtol=1e-2)
+
+
+def test_norm_of_complex_and_mixed_leaves():
+    tree = [jnp.array([3 + 4j, 12j]), jnp.float32(84.0), jnp.int32(10**6), jnp.bfloat16(0)]
+    total = global_norm(tree)
+    assert total.dtype == jnp.float32
+    assert float(total) == pytest.approx(85.0)
+    z = jnp.array([3 + 4j])
+    # JAX's derivative by a complex number is the conjugate of the direction of ascent.
+    np.testing.assert_allclose(jax.grad(global_norm)(z), (z / 5).conj(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("tree", [(), {}, None, {"a": None}, jnp.zeros((0, 3)), [jnp.int32(3)]])
+def test_norm_of_nothing_is_zero(tree):
+    total = global_norm(tree)
+    assert total.shape == ()
+    assert total.dtype == jnp.float32
+    assert total == 0
+
+
+def test_norm_has_derivative_zero_at_zero():
+    x = {"a": jnp.zeros(3), "b": jnp.zeros((), jnp.complex64)}
+    slopes = jax.grad(global_norm)(x)
+    np.testing.assert_array_equal(slopes["a"], np.zeros(3))
+    assert slopes["b"] == 0
+
+
+@pytest.mark.parametrize("bad", [jnp.inf, -jnp.inf, jnp.nan])
+def test_norm_shows_what_is_not_finite(bad):
+    assert not np.isfinite(global_norm(jnp.array([1.0, bad])))
+
+
+def test_norm_in_double_precision():
+    with jax.enable_x64(True):
+        total = global_norm([jnp.array([3e200, 4e200]), jnp.ones(2, jnp.float32)])
+        assert total.dtype == jnp.float64
+        assert float(total) == pytest.approx(5e200, rel=1e-12)
+
+
+def test_increment_saturates():
+    assert increment(jnp.int32(0)) == 1
+    assert increment(jnp.int32(LAST - 1)) == LAST
+    assert increment(jnp.int32(LAST)) == LAST
+    assert increment(jnp.int32(5)).dtype == jnp.int32
+    assert increment(jnp.uint8(255)) == 255
+
+
+def test_abs_sq():
+    x = jnp.array([-3.0, 0.5])
+    np.testing.assert_array_equal(abs_sq(x), [9.0, 0.25])
+    np.testing.assert_array_equal(abs_sq(x, 0.5), [4.5, 0.125])
+    z = jnp.array([3 + 4j, -2j])
+    assert abs_sq(z).dtype == jnp.float32
+    np.testing.assert_array_equal(abs_sq(z), [25.0, 4.0])
+    np.testing.assert_array_equal(abs_sq(z, 0.5), [12.5, 2.0])
+    np.testing.assert_allclose(jax.grad(lambda z: abs_sq(z).sum())(z), 2 * z.conj())
+
+
+@pytest.mark.parametrize(
+    ("narrow", "expected"),
+    [
+        (jnp.bfloat16, "float32"),
+        (jnp.float16, "float32"),
+        (jnp.float32, "float32"),
+        (jnp.float64, "float64"),
+        (jnp.complex64, "complex64"),
+        (jnp.int8, "int8"),
+    ],
+)
+def test_wide(narrow, expected):
+    assert wide(narrow) == np.dtype(expected)
