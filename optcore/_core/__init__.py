@@ -10,14 +10,13 @@ from ._declared import make as make
 from ._factory import REGISTRY as REGISTRY
 from ._factory import Factory as Factory
 from ._factory import registry as registry
-from ._leaves import is_absent as is_absent
 from ._leaves import map_leaves as map_leaves
 from ._leaves import slots as slots
 from ._masks import Mask as Mask
 from ._masks import select as select
+from ._norm import global_norm as global_norm
 from ._numerics import abs_sq as abs_sq
 from ._numerics import debias as debias
-from ._numerics import global_norm as global_norm
 from ._numerics import increment as increment
 from ._numerics import is_inexact as is_inexact
 from ._numerics import safe_rsqrt as safe_rsqrt
@@ -26,6 +25,9 @@ from ._numerics import wide as wide
 from ._read import hyperparameters as hyperparameters
 from ._read import read as read
 from ._roles import is_transformation as is_transformation
+from ._tape import is_absent as is_absent
+from ._tape import record as record
+from ._tape import settle as settle
 from ._transformation import schedule as schedule
 from ._transformation import transformation as transformation
 from ._types import Bound as Bound

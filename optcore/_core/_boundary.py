@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from . import _checks
+from ._tape import record, recording, settle
 from ._types import GradientTransformation
 
 _local = threading.local()
@@ -23,6 +24,8 @@ class Declaration(Protocol):
     def name(self) -> str: ...
     @property
     def needs(self) -> tuple[str, ...]: ...
+    @property
+    def leafwise(self) -> bool: ...
     def pair(self) -> GradientTransformation: ...
     def is_pure(self) -> bool: ...
     def flatten(self) -> tuple[list[Any], Any]: ...
@@ -59,7 +62,7 @@ def update(
     """`update`; the outermost call checks its arguments and compiles what runs eagerly."""
     if inside():
         _checks.check_needs(declaration.name, declaration.needs, params, extra)
-        return declaration.pair().update(updates, state, params, **extra)
+        return _inner_update(declaration, updates, state, params, extra)
     leaves, treedef = declaration.flatten()
     if _compilable(declaration, (leaves, updates, state, params, extra)):
         constants = tuple(x if isinstance(x, (int, float)) else None for x in leaves)
@@ -68,6 +71,31 @@ def update(
             _Constant(treedef, constants), arrays, updates, state, params, extra
         )
     return _checked_update(declaration, updates, state, params, extra)
+
+
+def _inner_update(
+    declaration: Declaration, updates: Any, state: Any, params: Any, extra: Mapping[str, Any]
+) -> tuple[Any, Any]:
+    pair, leafwise = declaration.pair(), declaration.leafwise
+    result = call(pair, leafwise, updates, state, params, extra)
+    return result if recording() else settle(result)
+
+
+def call(
+    pair: GradientTransformation,
+    leafwise: bool,
+    updates: Any,
+    state: Any,
+    params: Any,
+    extra: Mapping[str, Any],
+) -> tuple[Any, Any]:
+    """A pair's `update`, which sees updates that wait, and lets its own wait, only if leafwise.
+
+    A body that returns a declared transformation leaves that question to it.
+    """
+    leafwise = leafwise or hasattr(pair, "declaration")
+    with record(recording() and leafwise):
+        return pair.update(updates if leafwise else settle(updates), state, params, **extra)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,9 +138,9 @@ def _checked_update(
     expected = _skeleton(declaration.flatten()[1])
     _checks.check_state(name, expected, state, updates, params)
     _checks.check_needs(name, declaration.needs, params, extra)
-    updates = _checks.check_updates(name, updates, params)
+    updates = _checks.check_updates(f"{name}.update", updates, params)
     with _within():
-        new_updates, new_state = declaration.pair().update(updates, state, params, **extra)
+        new_updates, new_state = _inner_update(declaration, updates, state, params, extra)
     _checks.check_result(name, updates, new_updates)
     _checks.check_state_kept(name, state, new_state)
     return new_updates, new_state

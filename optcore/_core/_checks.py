@@ -11,9 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ._leaves import is_absent
 from ._numerics import is_inexact, wide
 from ._paths import describe, differences, is_none, listed, named_leaves
+from ._tape import is_absent
 
 CALL = "the call is tx.update(updates, state, params=params)"
 
@@ -131,7 +131,7 @@ def check_updates(name: str, updates: Any, params: Any) -> Any:
             continue
         if problem := _leaf_problem(g, p, params is not None):
             path = named_leaves(updates)[i][0]
-            raise ValueError(f"{name}.update: the gradient of {path!r} {problem}")
+            raise ValueError(f"{name}: the update of {path!r} {problem}")
         checked.append(_widened(g, p))
     return treedef.unflatten(checked)
 
@@ -194,8 +194,7 @@ def _refuse_structure(name: str, updates: Any, params: Any) -> None:
     if jax.tree.structure(updates) == jax.tree.structure(params):
         cause = "None stands in other places"
     raise ValueError(
-        f"{name}.update: the updates and the parameters are different trees: {sentences}; {cause}; "
-        f"{CALL}"
+        f"{name}: the updates and the parameters are different trees: {sentences}; {cause}; {CALL}"
     )
 
 

@@ -54,6 +54,11 @@ class Declaration:
         """What `update` must be given."""
         return self.factory.needs
 
+    @property
+    def leafwise(self) -> bool:
+        """Whether its stages may wait to be computed together with those that follow."""
+        return self.factory.leafwise or bool(self.schedules())
+
     def flatten(self) -> tuple[list[Any], Any]:
         """Leaves and structure of the declared object."""
         return jax.tree.flatten(declare(self.factory, self.arguments))
@@ -125,7 +130,8 @@ class Declaration:
             updates: Updates, state: ScheduledState, params: Params | None = None, **extra: Any
         ) -> tuple[Updates, ScheduledState]:
             values = self._values(state.count)
-            updates, inner = self.resolved(values).update(updates, state.inner, params, **extra)
+            pair, leafwise = self.resolved(values), self.factory.leafwise
+            updates, inner = _boundary.call(pair, leafwise, updates, state.inner, params, extra)
             return updates, ScheduledState(increment(state.count), values, inner)
 
         return GradientTransformation(init, update)
@@ -268,7 +274,13 @@ class DeclaredTransformation(Declared, GradientTransformation):
 
 
 class DeclaredSchedule(Declared):
-    """A pure function of the step count that is a pytree of its numbers."""
+    """A pure function of the step count that is a pytree of its numbers.
+
+    >>> import jax, optcore
+    >>> schedule = optcore.linear_schedule(1.0, 0.0, 4)
+    >>> isinstance(schedule, DeclaredSchedule), jax.tree.leaves(schedule), schedule(1).item()
+    (True, [1.0, 0.0], 0.75)
+    """
 
     def __init__(self, declaration: Declaration):
         self.declaration = declaration

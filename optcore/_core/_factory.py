@@ -24,7 +24,9 @@ class Factory:
       roles: what each argument is.
       needs: what `update` must be given besides updates and state, such as `"params"`.
       example: arguments that make a sensible instance, for the conformance suite.
-      real_only: whether complex parameters are refused.
+      real_only: whether it is meaningless for complex parameters.
+      leafwise: whether its `update` hands updates and state only to `map_leaves`,
+        `global_norm` and other leafwise transformations.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Factory:
     needs: tuple[str, ...]
     example: Callable[[], Any]
     real_only: bool
+    leafwise: bool
 
     def bind(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """The arguments by name, checked and normalised, defaults included."""

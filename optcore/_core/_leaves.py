@@ -6,10 +6,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
 from ._numerics import is_inexact, wide
-from ._paths import is_none
+from ._tape import Tape, Waiting, complex_dtype, real_dtype, recording, settle
 
 Leaf = Callable[..., Any]
 
@@ -53,16 +52,6 @@ def slot_dtype(p: Any, dtype: Any) -> np.dtype:
     return np.dtype(dtype)
 
 
-def real_dtype(dtype: Any) -> np.dtype:
-    """float32 for complex64, float64 for complex128, and a real dtype itself."""
-    return np.zeros((), dtype).real.dtype
-
-
-def complex_dtype(dtype: Any) -> np.dtype:
-    """complex64 for float32, complex128 for float64."""
-    return np.dtype(np.complex128 if np.dtype(dtype).itemsize == 8 else np.complex64)
-
-
 def map_leaves(
     leaf: Leaf,
     updates: Any,
@@ -80,6 +69,7 @@ def map_leaves(
     * Where the update is `None` (or float0), the result is `None` and the slots stay.
     * Under tracing, `leaf` is traced once per distinct signature of its arrays.
     * `scalars` are values of the step, computed once and not again in every kernel.
+    * In a chain, calls that follow on each other are played as one.
 
     Args:
       leaf: the algorithm for one array; it may close over hyper-parameters.
@@ -95,70 +85,9 @@ def map_leaves(
     >>> map_leaves(momentum, {"w": jnp.float32(1.0)}, ({"w": jnp.float32(2.0)},))
     ({'w': Array(-2., dtype=float32)}, {'w': Array(2., dtype=float32)})
     """
-    leaves, treedef = jax.tree.flatten(updates, is_leaf=is_none)
-    columns = [treedef.flatten_up_to(tree) for tree in (*slots, *reads)]
-    scalars = tuple(scalars)
-    count = len(slots)
-
-    def kernel(g: Any, state: tuple[Any, ...], read: tuple[Any, ...], step: tuple[Any, ...]) -> Any:
-        width = _width((g, state, read))
-        # All widths are equal by now; a real number times a complex one is no accident.
-        with jax.numpy_dtype_promotion("standard"):
-            out = leaf(*_widened((g, *state, *read), width), *_widened(step, width))
-        if not count:
-            return out
-        update, *new = out
-        return update, *(_stored(old, n) for old, n in zip(state, new, strict=True))
-
-    tracing = _any_tracer((leaves, columns, scalars))
-    if tracing:
-        kernel.__name__ = getattr(leaf, "__name__", "leaf")
-        kernel = jax.jit(kernel)
-        scalars = lax.optimization_barrier(scalars) if scalars else scalars
-
-    rows = []
-    for g, *others in zip(leaves, *columns, strict=True):
-        state, read = tuple(others[:count]), tuple(others[count:])
-        if is_absent(g):
-            rows.append((None, *state) if count else None)
-        else:
-            rows.append(kernel(g, state, read, scalars))
-
-    if not count:
-        return treedef.unflatten(rows)
-    outputs = zip(*rows, strict=True) if rows else ((),) * (count + 1)
-    return tuple(treedef.unflatten(column) for column in outputs)
-
-
-def is_absent(g: Any) -> bool:
-    """Whether there is no update here: `None`, or the float0 that JAX gives for integers."""
-    return g is None or getattr(g, "dtype", None) == jax.dtypes.float0
-
-
-def _any_tracer(tree: Any) -> bool:
-    return any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(tree))
-
-
-def _width(tree: Any) -> int:
-    """Bytes of the real numbers to compute with: 4, or 8 if any leaf has them."""
-    sizes = [
-        real_dtype(wide(x.dtype)).itemsize
-        for x in jax.tree.leaves(tree)
-        if hasattr(x, "dtype") and is_inexact(x)
-    ]
-    return max([4, *sizes])
-
-
-def _widened(trees: Sequence[Any], width: int) -> Any:
-    real = np.dtype(f"float{8 * width}")
-
-    def widen(x: Any) -> Any:
-        if not is_inexact(x) or not hasattr(x, "dtype"):
-            return x
-        return x.astype(complex_dtype(real) if jnp.iscomplexobj(x) else real)
-
-    return jax.tree.map(widen, tuple(trees))
-
-
-def _stored(old: Any, new: Any) -> Any:
-    return jax.tree.map(lambda o, n: jnp.asarray(n).astype(o.dtype), old, new)
+    follows = isinstance(updates, Waiting) and updates.tape.is_open_at(updates.step)
+    tape = updates.tape if follows else Tape(settle(updates))
+    results = tape.append(leaf, settle(tuple(slots)), settle(tuple(reads)), scalars)
+    if not (recording() and tape.is_traced()):
+        results = tuple(waiting.settle() for waiting in results)
+    return results if slots else results[0]

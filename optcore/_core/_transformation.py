@@ -18,6 +18,7 @@ def transformation(
     example: Mapping[str, Any] | Callable[[], Any],
     needs: tuple[str, ...] = (),
     real_only: bool = False,
+    leafwise: bool = False,
 ) -> Callable[[F], F]:
     """Declare a factory of gradient transformations.
 
@@ -32,6 +33,8 @@ def transformation(
         conformance suite runs on it.
       needs: what `update` must be given, such as `("params",)`.
       real_only: the algorithm has no meaning for complex parameters.
+      leafwise: `update` hands updates and state only to `map_leaves`, `global_norm` and other
+        leafwise transformations, so that a chain may compute it together with its neighbours.
 
     Raises:
       ValueError: two factories have the same module and name.
@@ -45,7 +48,7 @@ def transformation(
     """
 
     def decorate(function: F) -> F:
-        return _register(function, kind, example, needs, real_only)
+        return _register(function, kind, example, needs, real_only, leafwise)
 
     return decorate
 
@@ -66,12 +69,14 @@ def schedule(*, example: Mapping[str, Any] | Callable[[], Any]) -> Callable[[F],
     """
 
     def decorate(function: F) -> F:
-        return _register(function, "schedule", example, (), False)
+        return _register(function, "schedule", example, (), False, False)
 
     return decorate
 
 
-def _register(function: F, kind: Kind, example: Any, needs: Any, real_only: bool) -> F:
+def _register(
+    function: F, kind: Kind, example: Any, needs: Any, real_only: bool, leafwise: bool
+) -> F:
     library = __name__.partition(".")[0]
     own = function.__module__.partition(".")[0] == library
     key = f"{library if own else function.__module__}:{function.__qualname__}"
@@ -85,6 +90,7 @@ def _register(function: F, kind: Kind, example: Any, needs: Any, real_only: bool
         needs=needs,
         example=example if callable(example) else lambda: make(**example),
         real_only=real_only,
+        leafwise=leafwise,
     )
     if own and key in REGISTRY:
         raise ValueError(f"two factories are called {key}")

@@ -13,6 +13,8 @@ from .._core import (
     Params,
     State,
     Updates,
+    record,
+    settle,
     transformation,
 )
 from ..transforms import clip_by_global_norm, identity, scale
@@ -22,7 +24,7 @@ def _clip_and_scale() -> GradientTransformation:
     return chain(clip_by_global_norm(1.0), scale(-0.1))
 
 
-@transformation("wrapper", example=_clip_and_scale)
+@transformation("wrapper", example=_clip_and_scale, leafwise=True)
 def chain(*transforms: GradientTransformation) -> GradientTransformation:
     """Apply transformations one after another; each gets what the one before gave.
 
@@ -47,9 +49,10 @@ def chain(*transforms: GradientTransformation) -> GradientTransformation:
         updates: Updates, state: tuple[State, ...], params: Params | None = None, **extra: Any
     ) -> tuple[Updates, tuple[State, ...]]:
         new_state = []
-        for link, s in zip(links, state, strict=True):
-            updates, s = link.update(updates, s, params, **extra)
-            new_state.append(s)
+        with record(True):
+            for link, s in zip(links, state, strict=True):
+                updates, s = link.update(updates, s, params, **extra)
+                new_state.append(s)
         return updates, tuple(new_state)
 
     return GradientTransformation(init, update)
@@ -61,7 +64,7 @@ def _named_example() -> GradientTransformation:
     )
 
 
-@transformation("wrapper", example=_named_example)
+@transformation("wrapper", example=_named_example, leafwise=True)
 def named_chain(*transforms: tuple[str, GradientTransformation]) -> GradientTransformation:
     """A `chain` of named transformations; the state is a dict from name to state.
 
@@ -112,7 +115,8 @@ def adapt(tx: Any) -> GradientTransformation:
         updates: Updates, state: State, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, State]:
         extra = extra if takes is None else {k: v for k, v in extra.items() if k in takes}
-        updates, new_state = tx.update(updates, state, params, **extra)
+        with record(False):
+            updates, new_state = tx.update(settle(updates), state, params, **extra)
         return updates, jax.tree.map(_like, state, new_state)
 
     return GradientTransformation(tx.init, update)

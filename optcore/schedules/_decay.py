@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from .._core import Count, Hyperparameter, Length, Range, Rate, Schedule, schedule
-from ._progress import progress
+from ._progress import between, progress
 
 Power = Annotated[Hyperparameter, Range(0, open_low=True)]
 """A positive exponent or factor."""
@@ -48,7 +48,7 @@ def polynomial_schedule(
 
     def value(count: jax.Array) -> jax.Array:
         rest = 1 - progress(count, transition_begin, transition_steps)
-        return end_value + (init_value - end_value) * _power(rest, power)
+        return between(end_value, init_value, _power(rest, power))
 
     return value
 
@@ -143,6 +143,6 @@ def cosine_decay_schedule(
 
     def value(count: jax.Array) -> jax.Array:
         wave = 0.5 + 0.5 * jnp.cos(jnp.pi * progress(count, 0, decay_steps))
-        return init_value * ((1 - alpha) * _power(wave, exponent) + alpha)
+        return init_value * between(alpha, 1.0, _power(wave, exponent))
 
     return value

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from .._core import Count, Hyperparameter, Length, Range, Rate, Schedule, schedule
-from ._decay import cosine_decay_schedule, linear_schedule
+from ._decay import Power, cosine_decay_schedule, linear_schedule
+from ._progress import between
 
 
 @schedule(example={"init_value": 1.0, "boundaries_and_scales": {3: 0.5, 6: 0.1}})
@@ -97,7 +98,7 @@ def warmup_cosine_decay_schedule(
     warmup_steps: Count,
     decay_steps: Length,
     end_value: Hyperparameter = 0.0,
-    exponent: Hyperparameter = 1.0,
+    exponent: Power = 1.0,
 ) -> Schedule:
     """A linear rise over `warmup_steps`, then cosine decay until `decay_steps`.
 
@@ -124,7 +125,7 @@ def warmup_cosine_decay_schedule(
     wave = cosine_decay_schedule(1.0, decay_steps - warmup_steps, exponent=exponent)
 
     def decay(count: jax.Array) -> jax.Array:
-        return end_value + (peak_value - end_value) * wave(count)
+        return between(end_value, peak_value, wave(count))
 
     if warmup_steps == 0:
         return decay

@@ -1,7 +1,9 @@
-"""The part of an interval that a step count has covered."""
+"""The part of an interval that a step count has covered, and what lies between two values."""
 
 import jax
 import jax.numpy as jnp
+
+from .._core import Hyperparameter
 
 
 def progress(count: jax.Array, begin: int, length: int) -> jax.Array:
@@ -11,3 +13,8 @@ def progress(count: jax.Array, begin: int, length: int) -> jax.Array:
     """
     elapsed = jnp.clip(count, begin, min(begin + length, 2**31 - 1)) - begin
     return elapsed.astype(jnp.float32) / length
+
+
+def between(low: Hyperparameter, high: Hyperparameter, part: jax.Array) -> jax.Array:
+    """From `low` at 0 to `high` at 1, exact at both ends."""
+    return low * (1 - part) + high * part

@@ -4,7 +4,6 @@ import copy
 import json
 import math
 import pickle
-from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -50,25 +49,28 @@ def check_hyperparameters_may_be_swept(subject: Subject) -> None:
 
 def check_hyperparameters_may_be_scheduled(subject: Subject) -> None:
     """A constant schedule in place of each number gives the same, and can be read."""
-    for name, value in _own_numbers(subject):
-        arguments = {**subject.tx.arguments, name: schedules.constant_schedule(value)}
-        tx = declare(subject.tx.declaration.factory, arguments)
-        updates, state = jax.jit(lambda tx=tx: subject.run(tx))()
-        expected = jax.jit(lambda: subject.run()[0])()
-        tolerance = _traced_tolerance(subject.tx)
-        assert_close(updates, expected, tolerance, f"{subject.name}: {name} scheduled")
-        assert np.float32(read(tx, state, name)) == np.float32(value), (
-            f"{subject.name}: read gave {read(tx, state, name)} for {name}, expected {value}"
+    numbers = _own_numbers(subject)
+    if not numbers:
+        return
+    constant = {name: schedules.constant_schedule(value) for name, value in numbers.items()}
+    tx = subject.tx.replace(**constant)
+    updates, state = jax.jit(lambda: subject.run(tx))()
+    expected = jax.jit(lambda: subject.run()[0])()
+    assert_close(updates, expected, _traced_tolerance(subject.tx), f"{subject.name}: scheduled")
+    for name, value in numbers.items():
+        alone = subject.tx.replace(**{name: constant[name]})
+        used = (read(tx, state, name), read(alone, alone.init(subject.params), name))
+        assert all(np.float32(u) == np.float32(value) for u in used), (
+            f"{subject.name}: read gave {used} for {name}, expected {value}"
         )
 
 
-def _own_numbers(subject: Subject) -> Iterator[tuple[str, float]]:
-    if subject.declared:
-        own = subject.tx.declaration.factory.hyperparameters()
-        for name in own:
-            value = subject.tx.arguments[name]
-            if isinstance(value, float):
-                yield name, value
+def _own_numbers(subject: Subject) -> dict[str, float]:
+    if not subject.declared:
+        return {}
+    arguments = subject.tx.arguments
+    own = subject.tx.declaration.factory.hyperparameters()
+    return {name: arguments[name] for name in own if isinstance(arguments[name], float)}
 
 
 def _traced_tolerance(tx: Any) -> float:

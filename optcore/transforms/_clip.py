@@ -13,10 +13,10 @@ from .._core import (
     safe_sqrt,
     transformation,
 )
-from ._stateless import stateless
+from ._stateless import plain
 
 
-@transformation("transform", example={"max_delta": 0.5})
+@transformation("transform", example={"max_delta": 0.5}, leafwise=True)
 def clip(max_delta: Bound) -> GradientTransformation:
     """Clip every element to `[-max_delta, max_delta]`; for complex ones, both parts.
 
@@ -34,16 +34,16 @@ def clip(max_delta: Bound) -> GradientTransformation:
             return jax.lax.complex(bounded(g.real), bounded(g.imag))
         return bounded(g)
 
-    return stateless(lambda updates, params: map_leaves(leaf, updates))
+    return plain(lambda updates, params: map_leaves(leaf, updates))
 
 
 def shrink(size: jax.Array, limit: jax.Array) -> jax.Array:
-    """`min(1, limit / size)`, and 1 where `size` is 0."""
-    over = size > limit
-    return jnp.where(over, limit / jnp.where(over, size, 1), 1)
+    """`min(1, limit / size)`; NaN if `size` is NaN, which must not pass for small."""
+    within = size <= limit
+    return jnp.where(within, 1, limit / jnp.where(within, 1, size))
 
 
-@transformation("transform", example={"max_norm": 0.5})
+@transformation("transform", example={"max_norm": 0.5}, leafwise=True)
 def clip_by_global_norm(max_norm: Bound) -> GradientTransformation:
     """Scale all updates together so that their global norm is at most `max_norm`.
 
@@ -63,10 +63,10 @@ def clip_by_global_norm(max_norm: Bound) -> GradientTransformation:
         factor = shrink(global_norm(updates), max_norm)
         return map_leaves(lambda g, factor: factor * g, updates, scalars=(factor,))
 
-    return stateless(clipped)
+    return plain(clipped)
 
 
-@transformation("transform", example={"max_norm": 0.5})
+@transformation("transform", example={"max_norm": 0.5}, leafwise=True)
 def clip_by_norm(max_norm: Bound) -> GradientTransformation:
     """Scale each leaf by itself so that its own norm is at most `max_norm` (Keras' `clipnorm`).
 
@@ -84,10 +84,10 @@ def clip_by_norm(max_norm: Bound) -> GradientTransformation:
     def leaf(g: jax.Array) -> jax.Array:
         return shrink(global_norm(g), max_norm) * g
 
-    return stateless(lambda updates, params: map_leaves(leaf, updates))
+    return plain(lambda updates, params: map_leaves(leaf, updates))
 
 
-@transformation("transform", example={"threshold": 0.5})
+@transformation("transform", example={"threshold": 0.5}, leafwise=True)
 def clip_by_block_rms(threshold: Bound) -> GradientTransformation:
     """Scale each leaf so that its root mean square is at most `threshold`.
 
@@ -106,7 +106,7 @@ def clip_by_block_rms(threshold: Bound) -> GradientTransformation:
         rms = global_norm(g) / max(g.size, 1) ** 0.5
         return shrink(rms, threshold) * g
 
-    return stateless(lambda updates, params: map_leaves(leaf, updates))
+    return plain(lambda updates, params: map_leaves(leaf, updates))
 
 
 def unit_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -119,7 +119,7 @@ def unit_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
     return (0,) if len(shape) <= 3 else tuple(range(len(shape) - 1))
 
 
-@transformation("transform", example={"clipping": 0.01}, needs=("params",))
+@transformation("transform", example={"clipping": 0.01}, needs=("params",), leafwise=True)
 def adaptive_grad_clip(
     clipping: Bound, eps: Rate = 1e-3, axis: int | tuple[int, ...] | None = None
 ) -> GradientTransformation:
@@ -151,4 +151,4 @@ def adaptive_grad_clip(
         limit = clipping * jnp.maximum(p_norm, eps)
         return shrink(g_norm, limit) * g
 
-    return stateless(lambda updates, params: map_leaves(leaf, updates, reads=(params,)))
+    return plain(lambda updates, params: map_leaves(leaf, updates, reads=(params,)))

@@ -13,10 +13,10 @@ from .._core import (
     map_leaves,
     transformation,
 )
-from ._stateless import stateless
+from ._stateless import plain
 
 
-@transformation("transform", example={}, needs=("params",), real_only=True)
+@transformation("transform", example={}, needs=("params",), real_only=True, leafwise=True)
 def keep_params_nonnegative() -> GradientTransformation:
     """Change the updates so that no parameter becomes negative: `u ← max(u, -p)`.
 
@@ -36,7 +36,7 @@ def keep_params_nonnegative() -> GradientTransformation:
     def leaf(u: jax.Array, p: jax.Array) -> jax.Array:
         return jnp.maximum(u, -p)
 
-    return stateless(lambda updates, params: map_leaves(leaf, updates, reads=(params,)))
+    return plain(lambda updates, params: map_leaves(leaf, updates, reads=(params,)))
 
 
 class ZeroNansState(NamedTuple):
@@ -49,7 +49,7 @@ class ZeroNansState(NamedTuple):
     found_nan: Any
 
 
-@transformation("transform", example={})
+@transformation("transform", example={}, leafwise=True)
 def zero_nans() -> GradientTransformation:
     """Replace every NaN in the updates by 0. Infinities stay.
 

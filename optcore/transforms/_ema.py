@@ -31,7 +31,7 @@ class EmaState(NamedTuple):
     mu: Updates
 
 
-@transformation("direction", example={"decay": 0.9})
+@transformation("direction", example={"decay": 0.9}, leafwise=True)
 def ema(
     decay: Decay, debias: bool = True, accumulator_dtype: DType | None = None
 ) -> GradientTransformation:

@@ -11,10 +11,10 @@ from .._core import (
     map_leaves,
     transformation,
 )
-from ._stateless import stateless
+from ._stateless import plain
 
 
-@transformation("transform", example={"step_size": 0.5})
+@transformation("transform", example={"step_size": 0.5}, leafwise=True)
 def scale(step_size: Hyperparameter) -> GradientTransformation:
     """Multiply every update by `step_size`, of either sign.
 
@@ -23,10 +23,10 @@ def scale(step_size: Hyperparameter) -> GradientTransformation:
     >>> tx.update(jnp.float32(3.0), tx.init(jnp.float32(0.0)))[0].item()
     -1.5
     """
-    return stateless(lambda updates, params: map_leaves(lambda g: step_size * g, updates))
+    return plain(lambda updates, params: map_leaves(lambda g: step_size * g, updates))
 
 
-@transformation("transform", example={"learning_rate": 0.1})
+@transformation("transform", example={"learning_rate": 0.1}, leafwise=True)
 def scale_by_learning_rate(
     learning_rate: Rate, *, flip_sign: bool = True
 ) -> GradientTransformation:
@@ -49,7 +49,7 @@ def _harmonic(count: ArrayLike) -> jax.Array:
     return 1 / (1 + jnp.asarray(count, jnp.float32))
 
 
-@transformation("transform", example={"step_size_fn": _harmonic})
+@transformation("transform", example={"step_size_fn": _harmonic}, leafwise=True)
 def scale_by_schedule(step_size_fn: Hyperparameter) -> GradientTransformation:
     """Multiply every update by `step_size_fn(count)`; the same as `scale(step_size_fn)`.
 

@@ -5,7 +5,29 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from .._core import EmptyState, GradientTransformation, Params, State, Updates, transformation
+from .._core import (
+    EmptyState,
+    GradientTransformation,
+    Params,
+    State,
+    Updates,
+    map_leaves,
+    transformation,
+)
+
+
+def plain(f: Callable[[Updates, Params], Updates]) -> GradientTransformation:
+    """The pair of `stateless`, for factories that are declared themselves."""
+
+    def init(params: Params) -> EmptyState:
+        return EmptyState()
+
+    def update(
+        updates: Updates, state: State, params: Params | None = None, **extra: object
+    ) -> tuple[Updates, State]:
+        return f(updates, params), state
+
+    return GradientTransformation(init, update)
 
 
 def _tanh(updates: Updates, params: Params) -> Updates:
@@ -25,19 +47,10 @@ def stateless(f: Callable[[Updates, Params], Updates]) -> GradientTransformation
     >>> tx.update(jnp.array([-3.0, 0.5]), tx.init(jnp.zeros(2)))[0].tolist()
     [-1.0, 1.0]
     """
-
-    def init(params: Params) -> EmptyState:
-        return EmptyState()
-
-    def update(
-        updates: Updates, state: State, params: Params | None = None, **extra: object
-    ) -> tuple[Updates, State]:
-        return f(updates, params), state
-
-    return GradientTransformation(init, update)
+    return plain(f)
 
 
-@transformation("transform", example={})
+@transformation("transform", example={}, leafwise=True)
 def identity() -> GradientTransformation:
     """Leave the updates as they are.
 
@@ -45,10 +58,10 @@ def identity() -> GradientTransformation:
     >>> identity().update(jnp.float32(3.0), EmptyState())[0].item()
     3.0
     """
-    return stateless(lambda updates, params: updates)
+    return plain(lambda updates, params: updates)
 
 
-@transformation("transform", example={})
+@transformation("transform", example={}, leafwise=True)
 def set_to_zero() -> GradientTransformation:
     """Replace every update, also a non-finite one, by an exact zero.
 
@@ -56,4 +69,4 @@ def set_to_zero() -> GradientTransformation:
     >>> set_to_zero().update(jnp.float32(jnp.nan), EmptyState())[0].item()
     0.0
     """
-    return stateless(lambda updates, params: jax.tree.map(jnp.zeros_like, updates))
+    return plain(lambda updates, params: map_leaves(jnp.zeros_like, updates))

@@ -36,7 +36,7 @@ def _weight(count: jax.Array, dampening: Hyperparameter) -> jax.Array:
     return jnp.where(count == 0, 1.0, 1 - dampening)
 
 
-@transformation("direction", example={"decay": 0.9})
+@transformation("direction", example={"decay": 0.9}, leafwise=True)
 def trace(
     decay: Decay,
     nesterov: bool = False,

@@ -3,10 +3,10 @@
 import jax
 
 from .._core import GradientTransformation, Mask, Rate, map_leaves, select, transformation
-from ._stateless import stateless
+from ._stateless import plain
 
 
-@transformation("transform", example={"weight_decay": 0.01}, needs=("params",))
+@transformation("transform", example={"weight_decay": 0.01}, needs=("params",), leafwise=True)
 def add_decayed_weights(
     weight_decay: Rate = 0.0, mask: Mask | None = None
 ) -> GradientTransformation:
@@ -40,4 +40,4 @@ def add_decayed_weights(
         chosen = select("add_decayed_weights", mask, params, params)
         return map_leaves(leaf, updates, reads=(chosen,))
 
-    return stateless(decayed)
+    return plain(decayed)

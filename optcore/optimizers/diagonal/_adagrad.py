@@ -30,7 +30,7 @@ class ScaleByRssState(NamedTuple):
     nu: Updates
 
 
-@transformation("direction", example={})
+@transformation("direction", example={}, leafwise=True)
 def scale_by_rss(
     initial_accumulator_value: Rate = 0.1, eps: Rate = 1e-7, *, eps_in_sqrt: bool = True
 ) -> GradientTransformation:

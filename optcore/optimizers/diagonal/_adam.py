@@ -39,7 +39,7 @@ class ScaleByAdamState(NamedTuple):
     nu: Updates
 
 
-@transformation("direction", example={})
+@transformation("direction", example={}, leafwise=True)
 def scale_by_adam(
     b1: Decay = 0.9,
     b2: Decay = 0.999,

@@ -58,7 +58,7 @@ def _over_root(g: jax.Array, nu: jax.Array, eps: Rate, eps_in_sqrt: bool) -> jax
     return jnp.where(root > 0, g / jnp.where(root > 0, root, 1), 0)
 
 
-@transformation("direction", example={})
+@transformation("direction", example={}, leafwise=True)
 def scale_by_rms(
     decay: Decay = 0.9,
     eps: Rate = 1e-8,
@@ -109,7 +109,7 @@ def scale_by_rms(
     return GradientTransformation(init, update)
 
 
-@transformation("direction", example={})
+@transformation("direction", example={}, leafwise=True)
 def scale_by_stddev(
     decay: Decay = 0.9,
     eps: Rate = 1e-8,
