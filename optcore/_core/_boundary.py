@@ -5,7 +5,7 @@ import dataclasses
 import functools
 import threading
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import jax
 import numpy as np
@@ -31,46 +31,55 @@ class Declaration(Protocol):
     def flatten(self) -> tuple[list[Any], Any]: ...
 
 
+Mode = Literal["outermost", "eager", "traced"]
+
+
+def mode() -> Mode:
+    """Who calls: the user, a transformation that runs eagerly, or one that is being traced."""
+    return getattr(_local, "mode", "outermost")
+
+
 @contextlib.contextmanager
-def _within() -> Iterator[None]:
-    """Mark everything called from here as inner: the outermost call has checked its arguments."""
-    before = inside()
-    _local.inside = True
+def _within(inner: Mode) -> Iterator[None]:
+    """Mark what is called from here as inner: the outermost call has checked its arguments."""
+    before = mode()
+    _local.mode = inner
     try:
         yield
     finally:
-        _local.inside = before
-
-
-def inside() -> bool:
-    """Whether an outer declared transformation is running."""
-    return getattr(_local, "inside", False)
+        _local.mode = before
 
 
 def init(declaration: Declaration, params: Any) -> Any:
     """`init`, with the parameters checked if this is the outermost call."""
-    if inside():
+    if mode() != "outermost":
         return declaration.pair().init(params)
     _checks.check_params(declaration.name, params)
-    with _within():
+    with _within("traced"):
         return declaration.pair().init(params)
 
 
 def update(
     declaration: Declaration, updates: Any, state: Any, params: Any, extra: Mapping[str, Any]
 ) -> tuple[Any, Any]:
-    """`update`; the outermost call checks its arguments and compiles what runs eagerly."""
-    if inside():
-        _checks.check_needs(declaration.name, declaration.needs, params, extra)
-        return _inner_update(declaration, updates, state, params, extra)
-    leaves, treedef = declaration.flatten()
-    if _compilable(declaration, (leaves, updates, state, params, extra)):
-        constants = tuple(x if isinstance(x, (int, float)) else None for x in leaves)
-        arrays = [x for x in leaves if not isinstance(x, (int, float))]
-        return _compiled_update(
-            _Constant(treedef, constants), arrays, updates, state, params, extra
-        )
-    return _checked_update(declaration, updates, state, params, extra)
+    """`update`: the outermost call checks its arguments, and what runs eagerly is compiled.
+
+    Compiled is the largest part in which everything is declared: a jit that is cached by value
+    would keep what a plain function once said.
+    """
+    caller = mode()
+    if caller != "traced":
+        leaves, treedef = declaration.flatten()
+        concrete = all(map(_is_concrete, jax.tree.leaves((leaves, updates, state, params, extra))))
+        if concrete and declaration.is_pure():
+            constant = _Constant(treedef, tuple(x if _is_number(x) else None for x in leaves))
+            arrays = [x for x in leaves if not _is_number(x)]
+            return _compiled_update(constant, arrays, updates, state, params, extra)
+        if caller == "outermost":
+            inner: Mode = "eager" if concrete else "traced"
+            return _checked_update(declaration, updates, state, params, extra, inner)
+    _checks.check_needs(declaration.name, declaration.needs, params, extra)
+    return _inner_update(declaration, updates, state, params, extra)
 
 
 def _inner_update(
@@ -115,12 +124,11 @@ def _compiled_update(
     constant: _Constant, arrays: list[Any], updates: Any, state: Any, params: Any, extra: Any
 ) -> Any:
     tx = constant.with_arrays(arrays)
-    return _checked_update(tx.declaration, updates, state, params, extra)
+    return _checked_update(tx.declaration, updates, state, params, extra, "traced")
 
 
-def _compilable(declaration: Declaration, arguments: Any) -> bool:
-    """Whether an eager call may go through the cached jit: nothing in it can change unseen."""
-    return declaration.is_pure() and all(map(_is_concrete, jax.tree.leaves(arguments)))
+def _is_number(x: Any) -> bool:
+    return isinstance(x, (int, float))
 
 
 def _is_concrete(x: Any) -> bool:
@@ -132,14 +140,19 @@ def _is_concrete(x: Any) -> bool:
 
 
 def _checked_update(
-    declaration: Declaration, updates: Any, state: Any, params: Any, extra: Mapping[str, Any]
+    declaration: Declaration,
+    updates: Any,
+    state: Any,
+    params: Any,
+    extra: Mapping[str, Any],
+    inner: Mode,
 ) -> tuple[Any, Any]:
     name = declaration.name
     expected = _skeleton(declaration.flatten()[1])
     _checks.check_state(name, expected, state, updates, params)
     _checks.check_needs(name, declaration.needs, params, extra)
     updates = _checks.check_updates(f"{name}.update", updates, params)
-    with _within():
+    with _within(inner), record(False):
         new_updates, new_state = _inner_update(declaration, updates, state, params, extra)
     _checks.check_result(name, updates, new_updates)
     _checks.check_state_kept(name, state, new_state)
@@ -158,7 +171,7 @@ def _skeleton(treedef: Any) -> Any:
 
     leaf = jax.ShapeDtypeStruct((), np.float32)
     try:
-        with _within():
+        with _within("traced"):
             return jax.eval_shape(init, [leaf] * treedef.num_leaves)
     except Exception:
         return None

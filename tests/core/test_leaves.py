@@ -138,7 +138,7 @@ def test_a_slot_may_be_a_subtree():
 
 
 def test_a_slot_of_another_tree_is_refused():
-    with pytest.raises(ValueError, match="[Dd]ict"):
+    with pytest.raises(ValueError, match=r"[Dd]ict"):
         map_leaves(momentum, {"a": jnp.ones(2)}, (jnp.ones(2),))
 
 

@@ -1,0 +1,50 @@
+"""Memory: temporaries of the compiled step, and bytes of state per parameter."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from .rows import OPTIMIZERS, composed, libraries
+from .timing import Row
+
+SIZE = 1 << 20
+
+
+def measure(options: Any) -> Iterator[Row]:
+    """Per optimizer, alone and behind a clip; the temporaries in units of the parameters."""
+    for clipped in (False, True):
+        for optimizer in OPTIMIZERS:
+            name = optimizer.name + (", clip, schedule" if clipped else "")
+            if not options.picks("memory", name):
+                continue
+            found = {}
+            for library, lib in libraries().items():
+                tx = composed(lib, optimizer) if clipped else optimizer.make(lib, 1e-3)
+                found[library] = _bytes(lib, tx)
+            temporary = {name: f"{t / (4 * SIZE):.3g}" for name, (t, _) in found.items()}
+            peers = ", ".join(f"{peer} {t}" for peer, t in temporary.items() if peer != "optcore")
+            state = ", ".join(f"{peer} {s / SIZE:.3g}" for peer, (_, s) in found.items())
+            yield Row(
+                "memory",
+                name,
+                float(temporary["optcore"]),
+                "× parameters",
+                {},
+                note=f"temporaries: {peers}; bytes of state per parameter: {state}",
+            )
+
+
+def _bytes(lib: Any, tx: Any) -> tuple[int, int]:
+    params = jax.ShapeDtypeStruct((SIZE,), jnp.float32)
+    state = jax.eval_shape(tx.init, params)
+
+    def step(params: Any, state: Any, grads: Any) -> Any:
+        updates, state = tx.update(grads, state, params)
+        return lib.apply_updates(params, updates), state
+
+    compiled = jax.jit(step, donate_argnums=(0, 1)).lower(params, state, params).compile()
+    analysis: Any = compiled.memory_analysis()
+    state_bytes = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state))
+    return analysis.temp_size_in_bytes, state_bytes

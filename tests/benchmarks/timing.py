@@ -1,0 +1,102 @@
+"""Interleaved timing, and the statistics of a row."""
+
+import dataclasses
+import statistics
+import time
+from collections.abc import Callable, Mapping
+
+import jax
+
+Run = Callable[[], float]
+"""Does the work once and returns the seconds it took."""
+
+SPREAD_LIMIT = 0.10
+
+
+@dataclasses.dataclass
+class Sample:
+    """Seconds of one candidate over the repeats."""
+
+    seconds: list[float]
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.seconds)
+
+    @property
+    def spread(self) -> float:
+        """Interquartile range over the median."""
+        if len(self.seconds) < 4:
+            return (max(self.seconds) - min(self.seconds)) / self.median
+        low, _, high = statistics.quantiles(self.seconds, n=4)
+        return (high - low) / self.median
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Seconds until the results of `work` are there."""
+    start = time.perf_counter()
+    jax.block_until_ready(work())
+    return time.perf_counter() - start
+
+
+def interleave(runs: Mapping[str, Run], repeats: int, warmup: int = 2) -> dict[str, Sample]:
+    """Time the candidates in turn, so that a drift of the machine's speed meets all alike.
+
+    If a candidate's spread exceeds the limit, all are measured once more and the steadier half
+    of the table is kept.
+    """
+    samples = _measure(runs, repeats, warmup)
+    if _worst(samples) > SPREAD_LIMIT:
+        again = _measure(runs, repeats, 0)
+        samples = min(samples, again, key=_worst)
+    return samples
+
+
+def _worst(samples: Mapping[str, Sample]) -> float:
+    return max(sample.spread for sample in samples.values())
+
+
+def _measure(runs: Mapping[str, Run], repeats: int, warmup: int) -> dict[str, Sample]:
+    for _ in range(warmup):
+        for run in runs.values():
+            run()
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(repeats):
+        for name, run in runs.items():
+            seconds[name].append(run())
+    return {name: Sample(values) for name, values in seconds.items()}
+
+
+@dataclasses.dataclass
+class Row:
+    """One line of the table: a quantity of ours as a ratio to that of each peer."""
+
+    group: str
+    name: str
+    ours: float
+    unit: str
+    ratios: dict[str, float]
+    spread: float = 0.0
+    note: str = ""
+
+    @property
+    def text(self) -> str:
+        """The row as Markdown."""
+        marked = " (!)" if self.spread > SPREAD_LIMIT else ""
+        ratios = "; ".join(f"{peer} {ratio:.2f}" for peer, ratio in self.ratios.items())
+        value = f"{self.ours:.4g} {self.unit}"
+        return (
+            f"| {self.group} | {self.name} | {value} | {ratios} "
+            f"| {100 * self.spread:.0f} %{marked} | {self.note} |"
+        )
+
+
+def row(group: str, name: str, samples: Mapping[str, Sample], note: str = "") -> Row:
+    """Our median over each peer's, with the largest spread among them."""
+    ours = samples["optcore"].median
+    ratios = {peer: ours / s.median for peer, s in samples.items() if peer != "optcore"}
+    return Row(group, name, 1000 * ours, "ms", ratios, _worst(samples), note)
+
+
+HEADER = """| group | row | optcore | optcore ÷ peer | spread | note |
+| --- | --- | ---: | --- | ---: | --- |"""

@@ -1,0 +1,34 @@
+"""Mutants that survive because they change nothing: (module, mutation, why).
+
+An entry that no longer survives fails the run, so that the list cannot rot.
+"""
+
+MASKED = "the number stands where an outer `where` takes the other branch, in value and derivative"
+
+EXPLAINED: list[tuple[str, str, str]] = [
+    (
+        "optcore.schedules._decay",
+        "_power: return jnp.where(positive, jnp.where(positive, base, 1) ** exponent, 0) → "
+        "return jnp.where(positive, jnp.where(positive, base, 2) ** exponent, 0)",
+        MASKED,
+    ),
+    (
+        "optcore.schedules._decay",
+        "exponential_decay.value: "
+        "decayed = init_value * decay_rate ** jnp.where(finite, exponent, 0) → "
+        "decayed = init_value * decay_rate ** jnp.where(finite, exponent, 1)",
+        MASKED,
+    ),
+    (
+        "optcore.transforms._clip",
+        "shrink: return jnp.where(within, 1, limit / jnp.where(within, 1, size)) → "
+        "return jnp.where(within, 1, limit / jnp.where(within, 2, size))",
+        MASKED,
+    ),
+    (
+        "optcore.optimizers.diagonal._rmsprop",
+        "_over_root: return jnp.where(root > 0, g / jnp.where(root > 0, root, 1), 0) → "
+        "return jnp.where(root > 0, g / jnp.where(root > 0, root, 2), 0)",
+        MASKED,
+    ),
+]

@@ -1,0 +1,186 @@
+"""Documentation runs: every docstring's examples, the README's code, its catalogue and commands."""
+
+import doctest
+import importlib
+import importlib.util
+import inspect
+import math
+import pathlib
+import pkgutil
+import re
+import types
+
+import jax
+import pytest
+
+import optcore
+from optcore._core import REGISTRY
+from tests import catalogue
+
+ROOT = pathlib.Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+CLIENTS = ("flax", "equinox", "optax", "orbax")
+
+
+@pytest.fixture(autouse=True)
+def _registry():
+    """Examples may declare factories; the registry forgets them afterwards."""
+    before = dict(REGISTRY)
+    yield
+    REGISTRY.clear()
+    REGISTRY.update(before)
+
+
+def modules():
+    found = pkgutil.walk_packages(optcore.__path__, "optcore.")
+    return [optcore, *(importlib.import_module(module.name) for module in found)]
+
+
+def members(owner):
+    """The functions and classes that are defined in a module or class, with their names."""
+    for name, value in vars(owner).items():
+        if isinstance(owner, types.ModuleType):
+            if getattr(value, "__module__", None) != owner.__name__:
+                continue
+        elif getattr(value, "__qualname__", "").rpartition(".")[0] != owner.__qualname__:
+            continue
+        if inspect.isfunction(value) or inspect.isclass(value):
+            yield name, value
+
+
+def documented():
+    """Every module, function, class and method whose docstring has examples, by full name."""
+    found = {}
+
+    def visit(name, value, module):
+        if ">>>" in (getattr(value, "__doc__", None) or ""):
+            found[name] = (value, module)
+        if inspect.ismodule(value) or inspect.isclass(value):
+            for member, inner in members(value):
+                visit(f"{name}.{member}", inner, module)
+
+    for module in modules():
+        visit(module.__name__, module, module)
+    return found
+
+
+DOCUMENTED = documented()
+
+
+class Checker(doctest.OutputChecker):
+    """Numbers with a point may differ in their last digits: compilers round differently."""
+
+    number = re.compile(r"-?\d+\.\d*(?:e[-+]?\d+)?")
+
+    def check_output(self, want, got, optionflags):
+        if super().check_output(want, got, optionflags):
+            return True
+        wanted, found = self.number.findall(want), self.number.findall(got)
+        return (
+            len(wanted) == len(found)
+            and all(map(self.close, wanted, found))
+            and super().check_output(
+                self.number.sub("#", want), self.number.sub("#", got), optionflags
+            )
+        )
+
+    @staticmethod
+    def close(wanted, found):
+        # Three units in the last place of float32.
+        return math.isclose(float(wanted), float(found), rel_tol=3.6e-7)
+
+
+def run_examples(source, namespace, name):
+    """Run the examples of a docstring in a namespace."""
+    test = doctest.DocTestParser().get_doctest(source, {}, name, name, 0)
+    test.globs = namespace
+    report = []
+    runner = doctest.DocTestRunner(Checker(), optionflags=FLAGS)
+    runner.run(test, out=report.append, clear_globs=False)
+    assert not report, "".join(report)
+
+
+def test_checker_forgives_last_digits_only():
+    checker = Checker()
+    assert checker.check_output("[0.2, x]\n", "[0.20000000298, x]\n", FLAGS)
+    assert not checker.check_output("[0.2, x]\n", "[0.200001, x]\n", FLAGS)
+    assert not checker.check_output("[0.2, x]\n", "[0.2, y]\n", FLAGS)
+
+
+@pytest.mark.parametrize("name", DOCUMENTED)
+def test_docstring(name):
+    """In JAX's own settings, which are those of the reader."""
+    value, module = DOCUMENTED[name]
+    with jax.numpy_dtype_promotion("standard"):
+        run_examples(value.__doc__, {**vars(module), "__name__": "__main__"}, name)
+
+
+def public():
+    """The public functions and classes, by the name they are imported under."""
+    chapters = [
+        module
+        for module in modules()
+        if hasattr(module, "__path__") and "._" not in module.__name__
+    ]
+    for chapter in chapters:
+        for name, value in vars(chapter).items():
+            ours = getattr(value, "__module__", "").partition(".")[0] == "optcore"
+            if not name.startswith("_") and ours and callable(value):
+                yield f"{chapter.__name__}.{name}", value
+
+
+@pytest.mark.parametrize(("name", "value"), [pytest.param(*item, id=item[0]) for item in public()])
+def test_public_has_docstring_with_example(name, value):
+    if inspect.isclass(value):
+        assert value.__doc__, f"{name} has no docstring"
+        if hasattr(value, "_fields") or getattr(value, "_is_protocol", False):
+            return
+    elif not inspect.isfunction(value):
+        return  # an annotation
+    assert ">>>" in (value.__doc__ or ""), f"{name} has no docstring with an example"
+
+
+def code_blocks():
+    return re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+def test_readme_code():
+    namespace, missing = {"__name__": "readme"}, set()
+    for number, block in enumerate(code_blocks(), start=1):
+        clients = [c for c in CLIENTS if re.search(rf"^(import|from) {c}\b", block, re.MULTILINE)]
+        absent = {client for client in clients if importlib.util.find_spec(client) is None}
+        if absent:
+            missing |= absent
+        elif block.startswith(">>>"):
+            run_examples(block, namespace, f"README, block {number}")
+        else:
+            exec(compile(block, f"README, block {number}", "exec"), namespace)
+    if missing:
+        pytest.skip(f"all ran but the code for {', '.join(sorted(missing))}: not installed")
+
+
+def test_catalogue_is_current():
+    assert catalogue.written() == catalogue.table(), "run: python -m tests.catalogue"
+
+
+def commands():
+    return re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+
+
+def test_commands_set_themselves_up_on_one_line():
+    """Each makes its virtual environment, installs from the checkout by extras, and runs."""
+    main, tests = (command.rstrip("\n") for command in commands())
+    setup = "python3 -m venv .venv && .venv/bin/pip install -q -e '.[{}]' && "
+    assert main == setup.format("examples") + ".venv/bin/python examples/train_digits.py"
+    assert tests == setup.format("test") + ".venv/bin/pytest -n auto"
+    assert (ROOT / "examples" / "train_digits.py").exists()
+
+
+def test_ci_runs_the_test_command():
+    """`.ci/run` takes the command out of the README by this pattern."""
+    script = (ROOT / ".ci" / "run").read_text()
+    (pattern,) = re.findall(r"grep -m 1 '(.*)' README.md", script)
+    found = [line for line in README.splitlines() if re.search(pattern, line)]
+    assert found == [commands()[1].rstrip("\n")]
+    assert (ROOT / ".ci" / "run").stat().st_mode & 0o111

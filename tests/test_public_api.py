@@ -1,0 +1,183 @@
+"""The public surface: registry, exports, words, and optax's names, orders and defaults."""
+
+import ast
+import importlib
+import inspect
+import pathlib
+import re
+import typing
+
+import pytest
+
+import optcore
+from optcore._core import REGISTRY, GradientTransformation
+from optcore._core._types import ScheduleMark
+
+ROOT = pathlib.Path(__file__).parents[1]
+INITS = sorted((ROOT / "optcore").rglob("__init__.py"))
+OWN = {f.name: f for key, f in REGISTRY.items() if key.startswith("optcore:")}
+
+EXCEPTIONS = {
+    ("scale_by_learning_rate", "learning_rate"): "a missing rate is an error, not the identity",
+}
+"""Where a signature departs from optax's, and why; strict: each must depart."""
+
+
+def by_name(factories):
+    return [pytest.param(factory, id=factory.name) for factory in factories]
+
+
+def top_level_functions():
+    return {
+        name: value
+        for name, value in vars(optcore).items()
+        if inspect.isfunction(value) and not name.startswith("_")
+    }
+
+
+def makes(function):
+    """Whether a function is annotated to return a transformation or a schedule."""
+    result = typing.get_type_hints(function, include_extras=True).get("return")
+    marks = getattr(result, "__metadata__", ())
+    return result is GradientTransformation or any(isinstance(m, ScheduleMark) for m in marks)
+
+
+def test_every_public_factory_is_registered():
+    factories = {name for name, value in top_level_functions().items() if makes(value)}
+    assert factories == set(OWN)
+
+
+@pytest.mark.parametrize("factory", by_name(OWN.values()))
+def test_registered_factory_is_exported(factory):
+    """At the top and from its chapter, and they are the same."""
+    module = importlib.import_module(factory.function.__module__)
+    chapter = importlib.import_module(module.__name__.rpartition(".")[0])
+    value = getattr(module, factory.name)
+    assert getattr(optcore, factory.name) is value
+    assert getattr(chapter, factory.name) is value
+
+
+def reexports():
+    found = []
+    for path in INITS:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                for alias in node.names:
+                    name = f"{path.parent.relative_to(ROOT)}: {alias.name}"
+                    found.append(pytest.param(alias, id=name.replace("/", ".")))
+    return found
+
+
+@pytest.mark.parametrize("alias", reexports())
+def test_reexports_are_explicit(alias):
+    """`X as X`: the import is the list, which type checkers can read."""
+    assert alias.asname == alias.name
+
+
+@pytest.mark.parametrize("path", [pytest.param(p, id=str(p.relative_to(ROOT))) for p in INITS])
+def test_chapters_hold_only_imports(path):
+    docstring, *rest = ast.parse(path.read_text()).body
+    assert isinstance(docstring, ast.Expr)
+    assert all(isinstance(node, ast.ImportFrom) for node in rest)
+
+
+def words():
+    """The closed list of state fields."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    section = text.partition("| Field |")[2].partition("\n\n")[0]
+    return re.findall(r"^\| `(\w+)` \| \S.*\|$", section, re.MULTILINE)
+
+
+def states():
+    return {
+        name: value
+        for name, value in vars(optcore).items()
+        if inspect.isclass(value) and hasattr(value, "_fields") and name.endswith("State")
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "state"), [pytest.param(*item, id=item[0]) for item in states().items()]
+)
+def test_state_fields_are_in_the_list(name, state):
+    assert set(state._fields) <= set(words()), f"{name} has a word that CONTRIBUTING does not list"
+
+
+def test_every_state_is_public():
+    """A state that an example makes is a class that users can import, or a plain container."""
+    import jax.numpy as jnp
+
+    def classes(state):
+        if hasattr(state, "_fields"):
+            yield type(state)
+        if isinstance(state, dict):
+            state = tuple(state.values())
+        if isinstance(state, tuple):
+            for inner in state:
+                yield from classes(inner)
+
+    for factory in OWN.values():
+        if factory.kind != "schedule":
+            for found in classes(factory.example().init(jnp.zeros(2))):
+                assert getattr(optcore, found.__name__) is found
+
+
+@pytest.mark.parametrize("factory", by_name(OWN.values()))
+def test_first_arguments(factory):
+    names = list(factory.signature.parameters)
+    if factory.kind == "optimizer":
+        assert names[0] == "learning_rate"
+    if factory.kind == "direction":
+        assert "learning_rate" not in names
+    if factory.kind == "wrapper":
+        first = factory.signature.parameters[names[0]]
+        assert first.kind is first.VAR_POSITIONAL or names[0] == "inner"
+
+
+@pytest.mark.parametrize("factory", by_name(OWN.values()))
+def test_steps_are_static(factory):
+    for name, role in factory.roles.items():
+        if name.endswith("_steps") or name == "every":
+            assert (role.kind, role.base) == ("static", int), f"{name} is no static int"
+        if name.endswith("_dtype"):
+            assert role.kind == "dtype"
+
+
+def departures(factory, optax):
+    """The arguments in which a signature departs from optax's, each with the difference."""
+    ours = list(factory.signature.parameters.values())
+    theirs = list(inspect.signature(getattr(optax, factory.name)).parameters.values())
+    found = {}
+    mine = {p.name: p for p in ours}
+    position = {p.name: i for i, p in enumerate(ours)}
+    for i, parameter in enumerate(theirs):
+        name = parameter.name
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            if ours[i].kind is not parameter.VAR_POSITIONAL:
+                found[name] = "optax stars it"
+        elif name not in mine:
+            found[name] = "optax has it"
+        elif mine[name].default != parameter.default:
+            found[name] = f"default {mine[name].default}, optax {parameter.default}"
+        elif parameter.kind is not parameter.KEYWORD_ONLY and position[name] != i:
+            found[name] = f"position {position[name]}, optax {i}"
+        elif mine[name].kind is not parameter.kind:
+            found[name] = f"{mine[name].kind}, optax {parameter.kind}"
+    foreign = {p.name for p in theirs}
+    for parameter in ours:
+        extra = parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+        if extra and parameter.name not in foreign:
+            found[parameter.name] = "not in optax, and not keyword-only"
+    return found
+
+
+@pytest.mark.parametrize("factory", by_name(OWN.values()))
+def test_signature_is_that_of_optax(factory):
+    optax = pytest.importorskip("optax", reason="signatures are compared with optax's")
+    if not hasattr(optax, factory.name):
+        pytest.skip("optax has no such thing")
+    known = {name: reason for (owner, name), reason in EXCEPTIONS.items() if owner == factory.name}
+    found = departures(factory, optax)
+    unexplained = {name: how for name, how in found.items() if name not in known}
+    assert not unexplained
+    assert known.keys() <= found.keys(), "an exception that is none: remove it"
