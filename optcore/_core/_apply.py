@@ -1,7 +1,13 @@
 """Adding updates to parameters."""
 
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
 from . import _checks
-from ._leaves import map_leaves
+from ._paths import is_none
 from ._types import Params, Updates
 
 
@@ -21,5 +27,12 @@ def apply_updates(params: Params, updates: Updates) -> Params:
     {'frozen': Array([1.], dtype=float32), 'w': Array([1.5, 0], dtype=bfloat16)}
     """
     updates = _checks.check_updates("apply_updates", updates, params)
-    _, params = map_leaves(lambda u, p: (u, p + u), updates, (params,))
-    return params
+    leaves, treedef = jax.tree.flatten(updates, is_leaf=is_none)
+    pairs = zip(treedef.flatten_up_to(params), leaves, strict=True)
+    return treedef.unflatten([p if u is None else _added(p, u) for p, u in pairs])
+
+
+def _added(p: Any, u: jax.Array) -> jax.Array:
+    """`p + u` in the wider dtype of the update."""
+    p = jnp.asarray(p)
+    return lax.add(p, u) if p.dtype == u.dtype else lax.add(p.astype(u.dtype), u).astype(p.dtype)

@@ -118,7 +118,11 @@ class Declaration:
         )
 
     def _values(self, count: jax.Array) -> dict[str, jax.Array]:
-        return {n: evaluate(f"{self.name}: {n}", s, count) for n, s in self.schedules().items()}
+        values = {n: evaluate(f"{self.name}: {n}", s, count) for n, s in self.schedules().items()}
+        for name, value in values.items():
+            # Concrete only in eager calls; named here, where the user gave the schedule.
+            self.factory.roles[name].normalise(value)
+        return values
 
     def _scheduled(self) -> GradientTransformation:
         def init(params: Params) -> ScheduledState:

@@ -1,6 +1,7 @@
 """The Euclidean norm of a tree."""
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -9,27 +10,61 @@ import numpy as np
 from jax import lax
 
 from ._numerics import abs_sq, is_inexact, wide
-from ._tape import any_tracer, settle
+from ._tape import any_tracer, real_dtype, settle
 
 
 def _squares(x: jax.Array, factor: jax.Array) -> jax.Array:
     return jnp.sum(abs_sq(x * factor.astype(x.dtype))).astype(factor.dtype)
 
 
+Total = Callable[[jax.Array], jax.Array]
+"""The sum of squares of all leaves, each times a factor."""
+
+# A sum of squares outside of these says nothing: squares were lost or overflowed.
+SMALLEST, LARGEST = 2.0**-100, np.inf
+DOWN, UP = 2.0**-80, 2.0**80
+
+
+def _again_if_lost(total: Total, one: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The sum, computed a second time with a factor only if the first was lost."""
+
+    def attempt(carry: Any) -> Any:
+        tries, factor, _ = carry
+        squares = total(factor)
+        overflowed, underflowed = ~(squares < LARGEST), squares < SMALLEST
+        lost = (tries == 0) & (overflowed | underflowed)
+        rescue = jnp.where(overflowed, one * DOWN, one * UP)
+        return tries + jnp.where(lost, 1, 2), jnp.where(lost, rescue, factor), squares
+
+    _, factor, squares = lax.while_loop(lambda carry: carry[0] < 2, attempt, (0, one, one))
+    return squares, factor
+
+
+def _all_at_once(total: Total, one: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The sum with three factors, of which one is chosen: nothing waits for the outcome."""
+    plain, down, up = total(one), total(one * DOWN), total(one * UP)
+    overflowed, underflowed = ~(plain < LARGEST), plain < SMALLEST
+    squares = jnp.where(overflowed, down, jnp.where(underflowed, up, plain))
+    return squares, jnp.where(overflowed, one * DOWN, jnp.where(underflowed, one * UP, one))
+
+
 @jax.custom_jvp
 def _norm(leaves: list[jax.Array]) -> jax.Array:
-    """√Σ|x|², computed once; and again with the leaves scaled if that over- or underflowed."""
+    """√Σ|x|², safe against over- and underflow of the squares."""
     squares = jax.jit(_squares) if any_tracer(leaves) else _squares
-    one = jnp.ones((), max((x.real.dtype for x in leaves), key=lambda dtype: dtype.itemsize))
+    widest = max((real_dtype(x.dtype) for x in leaves), key=lambda dtype: dtype.itemsize)
+    one = jnp.ones((), widest)
 
     def total(factor: jax.Array) -> jax.Array:
-        return functools.reduce(jnp.add, [squares(x, factor) for x in leaves])
+        return functools.reduce(lax.add, [squares(x, factor) for x in leaves])
 
-    first = total(one)
-    overflowed, underflowed = ~(first < np.inf), first < 2.0**-100
-    factor = jnp.where(overflowed, one * 2.0**-80, jnp.where(underflowed, one * 2.0**80, one))
-    second = lax.cond(overflowed | underflowed, lambda: total(factor), lambda: first)
-    return jnp.sqrt(second) / factor
+    # On a CPU a second pass over memory is dear and a branch is free; on accelerators a branch
+    # makes the host wait, and reductions of the same array share one pass. A loop inside
+    # shard_map would need its carry to vary over the mesh as the leaves do.
+    manual = bool(jax.sharding.get_abstract_mesh().manual_axes)
+    branches = jax.default_backend() == "cpu" and not manual
+    value, factor = (_again_if_lost if branches else _all_at_once)(total, one)
+    return jnp.sqrt(value) / factor
 
 
 @_norm.defjvp
@@ -56,6 +91,6 @@ def global_norm(tree: Any) -> jax.Array:
     >>> float(global_norm(jnp.array([1e30, 0.0])))
     1.0000000150474662e+30
     """
-    leaves = [jnp.asarray(x) for x in jax.tree.leaves(settle(tree)) if is_inexact(x)]
-    leaves = [x.astype(wide(x.dtype)) for x in leaves if x.size]
+    found = [jnp.asarray(x) for x in jax.tree.leaves(settle(tree)) if is_inexact(x)]
+    leaves = [x if x.dtype == wide(x.dtype) else x.astype(wide(x.dtype)) for x in found if x.size]
     return _norm(leaves) if leaves else jnp.zeros((), jnp.float32)
