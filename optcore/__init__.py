@@ -21,9 +21,9 @@ from ._core import global_norm as global_norm
 from ._core import hyperparameters as hyperparameters
 from ._core import increment as increment
 from ._core import map_leaves as map_leaves
+from ._core import over_root as over_root
 from ._core import read as read
 from ._core import registry as registry
-from ._core import safe_rsqrt as safe_rsqrt
 from ._core import safe_sqrt as safe_sqrt
 from ._core import schedule as schedule
 from ._core import slots as slots

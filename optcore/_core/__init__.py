@@ -15,11 +15,12 @@ from ._leaves import slots as slots
 from ._masks import Mask as Mask
 from ._masks import select as select
 from ._norm import global_norm as global_norm
+from ._norm import norm_along as norm_along
 from ._numerics import abs_sq as abs_sq
 from ._numerics import debias as debias
 from ._numerics import increment as increment
 from ._numerics import is_inexact as is_inexact
-from ._numerics import safe_rsqrt as safe_rsqrt
+from ._numerics import over_root as over_root
 from ._numerics import safe_sqrt as safe_sqrt
 from ._numerics import wide as wide
 from ._read import hyperparameters as hyperparameters

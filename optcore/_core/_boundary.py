@@ -71,7 +71,9 @@ def update(
     if caller != "traced":
         leaves, treedef = declaration.flatten()
         concrete = all(map(_is_concrete, jax.tree.leaves((leaves, updates, state, params, extra))))
-        if concrete and declaration.is_pure():
+        # A Python bool among the extras is there to be branched on.
+        plain = not any(isinstance(x, bool) for x in jax.tree.leaves(extra))
+        if concrete and plain and declaration.is_pure():
             constant = _Constant(treedef, tuple(x if _is_number(x) else None for x in leaves))
             arrays = [x for x in leaves if not _is_number(x)]
             return _compiled_update(constant, arrays, updates, state, params, extra)
@@ -149,14 +151,28 @@ def _checked_update(
 ) -> tuple[Any, Any]:
     name = declaration.name
     expected = _skeleton(declaration.flatten()[1])
-    _checks.check_state(name, expected, state, updates, params)
+    exactly = functools.partial(_exact_skeleton, declaration, updates if params is None else params)
+    _checks.check_state(name, expected, exactly, state, updates, params)
     _checks.check_needs(name, declaration.needs, params, extra)
     updates = _checks.check_updates(f"{name}.update", updates, params)
-    with _within(inner), record(False):
-        new_updates, new_state = _inner_update(declaration, updates, state, params, extra)
+    try:
+        with _within(inner), record(False):
+            new_updates, new_state = _inner_update(declaration, updates, state, params, extra)
+    except (TypeError, ValueError, AttributeError) as error:
+        _checks.explain_failure(name, exactly, state, error)
+        raise
     _checks.check_result(name, updates, new_updates)
     _checks.check_state_kept(name, state, new_state)
     return new_updates, new_state
+
+
+def _exact_skeleton(declaration: Declaration, params: Any) -> Any:
+    """The abstract state for these parameters, or `None` where `init` cannot work on them."""
+    try:
+        with _within("traced"):
+            return jax.eval_shape(declaration.pair().init, params)
+    except Exception:
+        return None
 
 
 @functools.lru_cache(maxsize=256)

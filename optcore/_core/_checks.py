@@ -4,7 +4,7 @@ They cost nothing at run time. Every message names the path, what was expected, 
 the likely cause.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -45,9 +45,24 @@ def check_needs(name: str, needs: tuple[str, ...], params: Any, extra: Mapping[s
             )
 
 
-def check_state(name: str, expected: Any, state: Any, updates: Any, params: Any) -> None:
-    """The state must be of the kind that this transformation's `init` makes."""
-    problem = None if expected is None else state_problem(expected, state)
+def check_state(
+    name: str, expected: Any, exactly: Callable[[], Any], state: Any, updates: Any, params: Any
+) -> None:
+    """The state must be of the kind that this transformation's `init` makes.
+
+    Args:
+      name: of the transformation.
+      expected: the state for a scalar parameter, or `None` if there is none.
+      exactly: gives the abstract state for the real parameters: dearer, and asked for only
+        where the first seems to disagree.
+      state: what came.
+      updates: what came with it.
+      params: what came with it.
+    """
+    if expected is None or state_problem(expected, state) is None:
+        return
+    precise = exactly()
+    problem = state_problem(expected if precise is None else precise, state)
     if problem is None:
         return
     cause = "was it made by another optimizer, or by the same one with other options?"
@@ -60,6 +75,17 @@ def check_state(name: str, expected: Any, state: Any, updates: Any, params: Any)
     raise TypeError(
         f"{name}.update: the state does not belong to this transformation: {problem}; {cause}"
     )
+
+
+def explain_failure(name: str, exactly: Callable[[], Any], state: Any, error: Exception) -> None:
+    """Raise in place of `error` if the state was made for other parameters."""
+    precise = exactly()
+    sentences = "" if precise is None else listed(differences(precise, state))
+    if sentences:
+        raise ValueError(
+            f"{name}.update: the state was made for other parameters than these updates: "
+            f"{sentences}; does it come from another model, or have the gradients an extra axis?"
+        ) from error
 
 
 def _is_state_like(expected: Any) -> bool:
@@ -229,12 +255,18 @@ def _same_type(a: Any, b: Any) -> bool:
     return np.shape(a) == np.shape(b) and getattr(a, "dtype", None) == getattr(b, "dtype", None)
 
 
-def check_count(name: str, count: Any) -> None:
-    """A step count is an integer or an array of integers, at most 2³¹−1."""
+def check_count(name: str, count: Any) -> jax.Array:
+    """A step count as int32: an integer or an array of integers; beyond 2³¹−1 it stays there."""
     if isinstance(count, (int, np.integer)) and not isinstance(count, bool):
         if not -(2**31) <= count < 2**31:
             raise ValueError(f"{name}: the count must fit in int32, got {count}")
-        return
+        return jnp.asarray(int(count), jnp.int32)
     dtype = getattr(count, "dtype", None)
     if dtype is None or not jnp.issubdtype(dtype, jnp.integer):
         raise TypeError(f"{name}: the count must be an integer, got {describe(count)}")
+    last = np.iinfo(np.int32).max
+    if np.iinfo(dtype).max > last:
+        # NumPy's arrays may be wider than any that JAX has.
+        least = np.minimum if isinstance(count, np.ndarray) else jnp.minimum
+        count = least(count, np.array(last, dtype))
+    return jnp.asarray(count).astype(jnp.int32)

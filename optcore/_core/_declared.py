@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import importlib
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -77,7 +78,10 @@ class Declaration:
         for name in self.factory.hyperparameters():
             value = values.get(name, arguments[name])
             arguments[name] = jax.tree.map(functools.partial(self._scalar, name), value)
-        return self.factory.call(arguments)
+        made = self.factory.call(arguments)
+        if self.factory.kind == "schedule" or is_transformation(made):
+            return made
+        raise TypeError(f"{self.name} must return a gradient transformation, returned {made!r}")
 
     def _scalar(self, name: str, value: Any) -> Any:
         if isinstance(value, (int, float)):
@@ -94,11 +98,15 @@ class Declaration:
         """The closures, with the schedules behind a step count."""
         if self._built is not None:
             return self._built
-        pair: GradientTransformation = self._scheduled() if self.schedules() else self.resolved({})
-        if all(isinstance(x, (int, float)) for x in self._own_numbers()):
-            # A pair that holds arrays belongs to the trace in which it was built.
-            self._built = pair
-        return pair
+        if self.schedules():
+            self._built = self._scheduled()
+        elif all(isinstance(x, (int, float)) for x in self._own_numbers()):
+            # Arrays that the body makes are constants, not part of the trace that is running.
+            with jax.ensure_compile_time_eval():
+                self._built = self.resolved({})
+        else:
+            return self.resolved({})
+        return self._built
 
     def build(self) -> None:
         """Run the factory's body once, for the checks that it makes of its arguments."""
@@ -108,8 +116,10 @@ class Declaration:
             jax.eval_shape(
                 lambda values: _nothing(self.resolved(values)), dict.fromkeys(scheduled, scalar)
             )
-        else:
+        elif self.factory.kind == "schedule":
             self.resolved({})
+        else:
+            self.pair()
 
     def _own_numbers(self) -> list[Any]:
         names = self.factory.hyperparameters()
@@ -174,9 +184,15 @@ def _nothing(_: Any) -> None:
 
 def evaluate(where: str, schedule: Callable[[ArrayLike], Any], count: jax.Array) -> jax.Array:
     """The value of a schedule at `count`, as a float32 scalar."""
-    value = jnp.asarray(schedule(count))
+    try:
+        value = jnp.asarray(schedule(count))
+    except Exception as error:
+        error.add_note(f"while evaluating the schedule {where}")
+        raise
     if value.ndim:
         raise ValueError(f"{where} is a schedule that gives shape {value.shape}, expected a scalar")
+    if jnp.iscomplexobj(value):
+        raise TypeError(f"{where} is a schedule that gives {value.dtype}, expected a real number")
     # A copy, or a schedule that returns a stored array would share its buffer with the state.
     return jnp.array(value, jnp.float32, copy=not isinstance(value, jax.core.Tracer))
 
@@ -184,17 +200,26 @@ def evaluate(where: str, schedule: Callable[[ArrayLike], Any], count: jax.Array)
 def _is_pure(value: Any) -> bool:
     if isinstance(value, Declared):
         return value.declaration.is_pure()
-    if isinstance(value, Mapping):
-        return all(map(_is_pure, value.values()))
     if isinstance(value, (tuple, list)) and not is_transformation(value):
         return all(map(_is_pure, value))
-    return not callable(value) and not is_transformation(value)
+    if isinstance(value, Mapping):
+        return all(map(_is_pure, value.values()))
+    return all(isinstance(leaf, PLAIN) for leaf in jax.tree.leaves(value))
+
+
+PLAIN = (bool, int, float, complex, str, np.dtype, np.generic, np.ndarray, jax.Array)
+"""What is compared by value, and cannot change unseen."""
 
 
 class Declared:
     """What declared transformations and schedules share: value semantics."""
 
     declaration: Declaration
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(
+            f"{self!r} cannot be changed; .replace({name}={value!r}) gives another one"
+        )
 
     @property
     def arguments(self) -> Mapping[str, Any]:
@@ -237,7 +262,13 @@ class Declared:
         return f"{factory.name}({', '.join(shown)})"
 
     def __reduce__(self) -> Any:
-        return _restore, (self.declaration.factory.key, self.declaration.arguments)
+        factory = self.declaration.factory
+        if REGISTRY.get(factory.key) is not factory:
+            raise TypeError(
+                f"{factory.name}: the factory {factory.key!r} was defined again since, so its "
+                "name no longer leads to it; define it once, at the top level of a module"
+            )
+        return _restore, (factory.key, self.declaration.arguments)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         declaration = self.declaration
@@ -258,6 +289,8 @@ def _same(a: Any, b: Any) -> bool:
 
 
 def _restore(key: str, arguments: dict[str, Any]) -> Any:
+    if key not in REGISTRY:
+        importlib.import_module(key.partition(":")[0])
     return declare(REGISTRY[key], arguments)
 
 
@@ -266,7 +299,7 @@ class DeclaredTransformation(Declared, GradientTransformation):
 
     def __new__(cls, declaration: Declaration) -> "DeclaredTransformation":
         self = tuple.__new__(cls, (declaration.init, declaration.update))
-        self.declaration = declaration
+        object.__setattr__(self, "declaration", declaration)
         return self
 
     @classmethod
@@ -287,12 +320,11 @@ class DeclaredSchedule(Declared):
     """
 
     def __init__(self, declaration: Declaration):
-        self.declaration = declaration
+        object.__setattr__(self, "declaration", declaration)
 
     def __call__(self, count: ArrayLike) -> jax.Array:
         """The float32 value at `count`, an int or an integer array of any shape."""
-        _checks.check_count(self.declaration.name, count)
-        count = jnp.asarray(count, jnp.int32)
+        count = _checks.check_count(self.declaration.name, count)
         schedules = self.declaration.schedules()
         values = {name: schedule(count) for name, schedule in schedules.items()}
         return jnp.asarray(self.declaration.resolved(values)(count), jnp.float32)

@@ -4,11 +4,12 @@ import dataclasses
 import difflib
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from ._roles import Role
 
 Kind = Literal["optimizer", "direction", "transform", "wrapper", "schedule"]
+KINDS: tuple[str, ...] = get_args(Kind)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -42,18 +43,18 @@ class Factory:
 
     def bind(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """The arguments by name, checked and normalised, defaults included."""
+        unknown = [name for name in kwargs if name not in self.roles]
+        if unknown:
+            raise TypeError(f"{self.name}: unknown argument {unknown[0]!r}{self._suggest(kwargs)}")
         try:
             bound = self.signature.bind(*args, **kwargs)
         except TypeError as error:
-            raise TypeError(f"{self.name}: {error}{self._suggest(kwargs)}") from None
+            raise TypeError(f"{self.name}: {error}") from None
         bound.apply_defaults()
         return {n: self.roles[n].normalise(v) for n, v in bound.arguments.items()}
 
     def bind_named(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Like `bind`, with every argument by name, also those that the signature stars."""
-        unknown = [name for name in arguments if name not in self.roles]
-        if unknown:
-            raise TypeError(f"{self.name}: unknown arguments {unknown}{self._suggest(arguments)}")
         positional, keywords = self._split(arguments)
         return self.bind(*positional, **keywords)
 
@@ -63,14 +64,25 @@ class Factory:
         return self.function(*positional, **keywords)
 
     def _split(self, arguments: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Positional arguments, if the signature has a starred one, and the rest by name."""
+        """What is handed over by position, and the rest by name."""
         keywords = dict(arguments)
-        starred = [
-            name
-            for name, parameter in self.signature.parameters.items()
-            if parameter.kind is parameter.VAR_POSITIONAL
-        ]
-        return tuple(keywords.pop(starred[0])) if starred else (), keywords
+        positional: list[Any] = []
+        pending: list[Any] = []
+        for name, parameter in self.signature.parameters.items():
+            if name not in keywords:
+                continue
+            if parameter.kind is parameter.VAR_POSITIONAL:
+                positional += [*pending, *keywords.pop(name)]
+                keywords = {n: v for n, v in keywords.items() if n not in self._before(name)}
+            elif parameter.kind is parameter.POSITIONAL_ONLY:
+                positional.append(keywords.pop(name))
+            else:
+                pending.append(keywords[name])
+        return tuple(positional), keywords
+
+    def _before(self, starred: str) -> list[str]:
+        names = list(self.signature.parameters)
+        return names[: names.index(starred)]
 
     def hyperparameters(self) -> list[str]:
         """The names of the arguments that are hyper-parameters."""
@@ -95,12 +107,17 @@ def registry(kind: Kind | None = None) -> dict[str, Factory]:
       kind: `"optimizer"`, `"direction"`, `"transform"`, `"wrapper"`, `"schedule"`, or all.
 
     Returns:
-      A new dict in the order of registration. Names are unique in optcore; a factory of yours
-      that has the name of one of optcore's stands under `module:name`.
+      A new dict in the order of registration. Names are unique in optcore; a later factory
+      that has the name of an earlier one stands under `module:name`.
+
+    Raises:
+      ValueError: there is no such kind.
 
     >>> registry("optimizer")["adam"].example()
     adam(learning_rate=0.01)
     """
+    if kind is not None and kind not in KINDS:
+        raise ValueError(f"registry: kind must be one of {', '.join(KINDS)}, got {kind!r}")
     found: dict[str, Factory] = {}
     for key, factory in REGISTRY.items():
         if kind in (None, factory.kind):

@@ -85,9 +85,11 @@ def map_leaves(
     >>> map_leaves(momentum, {"w": jnp.float32(1.0)}, ({"w": jnp.float32(2.0)},))
     ({'w': Array(-2., dtype=float32)}, {'w': Array(2., dtype=float32)})
     """
+    # What the stage reads comes first: to settle it may play the tape that the updates wait on.
+    slots, reads = settle(tuple(slots)), settle(tuple(reads))
     follows = isinstance(updates, Waiting) and updates.tape.is_open_at(updates.step)
     tape = updates.tape if follows else Tape(settle(updates))
-    results = tape.append(leaf, settle(tuple(slots)), settle(tuple(reads)), scalars)
+    results = tape.append(leaf, slots, reads, scalars)
     if not (recording() and tape.is_traced()):
         results = tuple(waiting.settle() for waiting in results)
     return results if slots else results[0]

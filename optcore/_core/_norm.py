@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from ._numerics import abs_sq, is_inexact, wide
+from ._numerics import abs_sq, is_inexact, safe_sqrt, wide
 from ._tape import any_tracer, real_dtype, settle
 
 
@@ -20,20 +20,32 @@ def _squares(x: jax.Array, factor: jax.Array) -> jax.Array:
 Total = Callable[[jax.Array], jax.Array]
 """The sum of squares of all leaves, each times a factor."""
 
-# A sum of squares outside of these says nothing: squares were lost or overflowed.
-SMALLEST, LARGEST = 2.0**-100, np.inf
-DOWN, UP = 2.0**-80, 2.0**80
+
+def _lost(squares: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Whether squares overflowed, and whether so many vanished that the sum says nothing."""
+    smallest = 2.0 ** (-0.78 * jnp.finfo(squares.dtype).maxexp)
+    return ~(squares < np.inf), squares < smallest
+
+
+def _factors(one: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Powers of two that bring the largest and the smallest numbers within reach of squaring.
+
+    Their own squares do not overflow: XLA may multiply the factors before the numbers.
+    """
+    half = int(jnp.finfo(one.dtype).maxexp) // 2
+    return one * 2.0**-half, one * 2.0 ** (half - 1)
 
 
 def _again_if_lost(total: Total, one: jax.Array) -> tuple[jax.Array, jax.Array]:
     """The sum, computed a second time with a factor only if the first was lost."""
+    down, up = _factors(one)
 
     def attempt(carry: Any) -> Any:
         tries, factor, _ = carry
         squares = total(factor)
-        overflowed, underflowed = ~(squares < LARGEST), squares < SMALLEST
+        overflowed, underflowed = _lost(squares)
         lost = (tries == 0) & (overflowed | underflowed)
-        rescue = jnp.where(overflowed, one * DOWN, one * UP)
+        rescue = jnp.where(overflowed, down, up)
         return tries + jnp.where(lost, 1, 2), jnp.where(lost, rescue, factor), squares
 
     _, factor, squares = lax.while_loop(lambda carry: carry[0] < 2, attempt, (0, one, one))
@@ -42,10 +54,11 @@ def _again_if_lost(total: Total, one: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 def _all_at_once(total: Total, one: jax.Array) -> tuple[jax.Array, jax.Array]:
     """The sum with three factors, of which one is chosen: nothing waits for the outcome."""
-    plain, down, up = total(one), total(one * DOWN), total(one * UP)
-    overflowed, underflowed = ~(plain < LARGEST), plain < SMALLEST
-    squares = jnp.where(overflowed, down, jnp.where(underflowed, up, plain))
-    return squares, jnp.where(overflowed, one * DOWN, jnp.where(underflowed, one * UP, one))
+    down, up = _factors(one)
+    plain = total(one)
+    overflowed, underflowed = _lost(plain)
+    squares = jnp.where(overflowed, total(down), jnp.where(underflowed, total(up), plain))
+    return squares, jnp.where(overflowed, down, jnp.where(underflowed, up, one))
 
 
 @jax.custom_jvp
@@ -94,3 +107,18 @@ def global_norm(tree: Any) -> jax.Array:
     found = [jnp.asarray(x) for x in jax.tree.leaves(settle(tree)) if is_inexact(x)]
     leaves = [x if x.dtype == wide(x.dtype) else x.astype(wide(x.dtype)) for x in found if x.size]
     return _norm(leaves) if leaves else jnp.zeros((), jnp.float32)
+
+
+def norm_along(x: jax.Array, axes: int | tuple[int, ...]) -> jax.Array:
+    """The Euclidean norm along some axes, which stay with length 1; safe like `global_norm`.
+
+    >>> import jax.numpy as jnp
+    >>> norm_along(jnp.array([[3e25], [4e25]]), 0).tolist()
+    [[4.999999989293751e+25]]
+    """
+    largest = jnp.max(jnp.abs(x), axis=axes, keepdims=True, initial=0)
+    down, up = _factors(jnp.ones_like(largest))
+    # Powers of two far from the ends of the range: dividing by the largest number itself is
+    # multiplying by its reciprocal, which may vanish.
+    factor = jnp.where(largest > 2.0**40, down, jnp.where(largest < 2.0**-40, up, 1))
+    return safe_sqrt(jnp.sum(abs_sq(x * factor), axis=axes, keepdims=True)) / factor

@@ -6,7 +6,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jax.extend.core import primitives
 from jax.typing import ArrayLike
 
@@ -38,8 +37,8 @@ def debias(decay: ArrayLike, count: jax.Array) -> jax.Array:
       count: number of steps made, an integer scalar ≥ 0.
 
     Returns:
-      A float32 scalar (float64 where `decay` is). Defined, with a finite derivative in `decay`,
-      at `decay = 0` and at `count = 0` (where it is 0).
+      A float32 scalar (float64 if JAX's x64 mode is on). Defined, with a finite derivative in
+      `decay`, at `decay = 0` and at `count = 0` (where it is 0).
 
     >>> import jax.numpy as jnp
     >>> round(float(debias(0.9, jnp.int32(1))), 6), float(debias(0.0, jnp.int32(3)))
@@ -53,7 +52,7 @@ def debias(decay: ArrayLike, count: jax.Array) -> jax.Array:
 
 def _complement(count: jax.Array, log_decay: ArrayLike) -> jax.Array:
     """`1 - exp(count · log_decay)`, where `0 · -inf` counts as 0."""
-    dtype = getattr(log_decay, "dtype", np.dtype(np.float32))
+    dtype = getattr(log_decay, "dtype", jnp.result_type(float))
     t = count.astype(dtype)
     product = jnp.where(count == 0, jnp.zeros((), dtype), t * jnp.asarray(log_decay, dtype))
     return -jnp.expm1(product)
@@ -93,15 +92,24 @@ def _safe_sqrt_jvp(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
     return safe_sqrt(x), slope * x_dot
 
 
-def safe_rsqrt(x: jax.Array) -> jax.Array:
-    """`1/√x`, and 0 where `x` is 0: what has never moved does not move.
+def over_root(g: jax.Array, nu: jax.Array, eps: ArrayLike, eps_root: ArrayLike) -> jax.Array:
+    """`g / (√(nu + eps_root) + eps)`, and 0 where that is 0/0: what has never moved stays.
+
+    Args:
+      g: what is divided, real or complex.
+      nu: a second moment, ≥ 0.
+      eps: added to the root, ≥ 0.
+      eps_root: added inside the root, ≥ 0.
 
     >>> import jax.numpy as jnp
-    >>> safe_rsqrt(jnp.array([4.0, 0.0])).tolist()
-    [0.5, 0.0]
+    >>> over_root(jnp.array([3.0, 0.0]), jnp.array([4.0, 0.0]), 0.0, 0.0).tolist()
+    [1.5, 0.0]
     """
-    positive = x > 0
-    return jnp.where(positive, lax.rsqrt(jnp.where(positive, x, 1)), 0)
+    root = safe_sqrt(nu + eps_root) + eps
+    if any(isinstance(x, float) and x > 0 for x in (eps, eps_root)):
+        return g / root
+    positive = root > 0
+    return jnp.where(positive, g / jnp.where(positive, root, 1), 0)
 
 
 def abs_sq(x: jax.Array, weight: ArrayLike | None = None) -> jax.Array:
@@ -127,7 +135,7 @@ def wide(dtype: Any) -> Any:
     >>> wide(jnp.bfloat16), wide(jnp.complex64)
     (dtype('float32'), dtype('complex64'))
     """
-    dtype = np.dtype(dtype)
+    dtype = np.dtype(jax.dtypes.canonicalize_dtype(dtype))
     narrow = jnp.issubdtype(dtype, jnp.floating) and dtype.itemsize < 4
     return np.dtype(np.float32) if narrow else dtype
 

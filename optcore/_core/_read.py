@@ -22,10 +22,15 @@ def hyperparameters(tx: Any, *, schedules_inside: bool = True) -> dict[str, Any]
     Returns:
       A dict from path (`learning_rate`, `transforms.1.b1`) to the number, array or schedule.
 
+    Raises:
+      TypeError: `tx` is a plain pair, which declares nothing.
+
     >>> import optcore
     >>> hyperparameters(optcore.chain(optcore.clip_by_global_norm(1.0), optcore.sgd(0.1)))
     {'transforms.0.max_norm': 1.0, 'transforms.1.learning_rate': 0.1}
     """
+    if not isinstance(tx, Declared):
+        raise TypeError(f"hyperparameters needs a declared transformation, got {type(tx).__name__}")
     found: dict[str, Any] = {}
     for name, role in tx.declaration.factory.roles.items():
         value = tx.declaration.arguments[name]
@@ -114,7 +119,11 @@ def _scheduled_owners(tx: Declared, path: str) -> list[str]:
     owners = [path] if tx.declaration.schedules() else []
     for name, role in tx.declaration.factory.roles.items():
         if role.kind == "transformation":
-            for child_path, child in children_of(name, tx.declaration.arguments[name]):
+            value = tx.declaration.arguments[name]
+            children = children_of(name, value)
+            if role.names_members or isinstance(value, Mapping):
+                children = sorted(children, key=lambda child: child[0])
+            for child_path, child in children:
                 owners += _scheduled_owners(child, f"{path}.{child_path}" if path else child_path)
     return owners
 
@@ -124,8 +133,9 @@ def _scheduled_states(state: Any) -> Iterator[ScheduledState]:
     if isinstance(state, ScheduledState):
         yield state
     if isinstance(state, Mapping):
-        for value in state.values():
-            yield from _scheduled_states(value)
+        # A dict that has been through a jit is sorted.
+        for key in sorted(state):
+            yield from _scheduled_states(state[key])
     elif isinstance(state, (tuple, list)):
         for value in state:
             yield from _scheduled_states(value)

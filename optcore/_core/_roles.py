@@ -32,6 +32,11 @@ class Role:
         """The argument's full name, for messages."""
         return f"{self.owner}: {self.name}"
 
+    @property
+    def names_members(self) -> bool:
+        """Whether the argument holds pairs of a name and a transformation."""
+        return typing.get_origin(self.base) is tuple and typing.get_args(self.base)[0] is str
+
     def normalise(self, value: Any) -> Any:
         """The value as it is kept; raises a `TypeError` or `ValueError` that names the argument."""
         if value is None:
@@ -44,13 +49,20 @@ class Role:
 
     def _container(self, value: Any) -> Any:
         if isinstance(value, Mapping):
-            return {key: self._member(v) for key, v in value.items()}
+            return {_plain_key(key): self._member(v) for key, v in value.items()}
+        if typing.get_origin(self.base) is collections.abc.Mapping:
+            raise TypeError(f"{self.where} must be a mapping, such as a dict, got {value!r}")
         if isinstance(value, Sequence) and not isinstance(value, str):
             return tuple(self._member(v) for v in value)
         raise TypeError(f"{self.where} must be a sequence or a mapping, got {value!r}")
 
     def _member(self, value: Any) -> Any:
-        if typing.get_origin(self.base) is not tuple or typing.get_args(self.base)[0] is not str:
+        if self.kind == "hyperparameter" and callable(value):
+            raise TypeError(
+                f"{self.where} holds the function {value!r}: a schedule can stand for a whole "
+                "hyper-parameter, not for one number among several"
+            )
+        if not self.names_members:
             return self._single(value)
         if not isinstance(value, (tuple, list)) or len(value) != 2 or not isinstance(value[0], str):
             raise TypeError(
@@ -63,15 +75,18 @@ class Role:
         return getattr(self, f"_{self.kind}")(value)
 
     def _hyperparameter(self, value: Any) -> Any:
-        if isinstance(value, jax.core.Tracer) or callable(value):
+        if isinstance(value, jax.core.Tracer):
+            self._refuse_complex(value)
+            return value
+        if callable(value):
+            self._refuse_uncalled(value)
             return value
         if isinstance(value, (bool, np.bool_)):
             raise TypeError(f"{self.where} must be a number, got the bool {value}")
         if isinstance(value, (int, float, np.integer, np.floating)):
-            return self._in_range(float(value))
+            return self._in_range(self._float(value))
         if isinstance(value, (np.ndarray, jax.Array)):
-            if not np.issubdtype(value.dtype, np.number) and value.dtype != jax.numpy.bfloat16:
-                raise TypeError(f"{self.where} must be a number, got an array of {value.dtype}")
+            self._refuse_complex(value)
             return self._in_range(float(value)) if value.ndim == 0 else value
         hint = ""
         if isinstance(value, str):
@@ -80,6 +95,24 @@ class Role:
             f"{self.where} must be a number, a scalar array or a schedule (count -> value), "
             f"got {value!r} of type {type(value).__name__}{hint}"
         )
+
+    def _float(self, value: Any) -> float:
+        try:
+            return float(value)
+        except OverflowError:
+            raise ValueError(f"{self.where} must fit in a float, got {value}") from None
+
+    def _refuse_complex(self, value: Any) -> None:
+        real = jax.numpy.issubdtype(value.dtype, np.number)
+        if not real or jax.numpy.issubdtype(value.dtype, np.complexfloating):
+            raise TypeError(f"{self.where} must be a real number, got an array of {value.dtype}")
+
+    def _refuse_uncalled(self, value: Any) -> None:
+        if isinstance(value, type) or hasattr(value, "declared_by"):
+            raise TypeError(
+                f"{self.where} must be a number or a schedule, got the factory {value.__name__}; "
+                "was it meant to be called?"
+            )
 
     def _in_range(self, value: Any) -> Any:
         if self.range is not None and value not in self.range:
@@ -107,7 +140,9 @@ class Role:
         )
 
     def _schedule(self, value: Any) -> Any:
-        if not callable(value):
+        if callable(value):
+            self._refuse_uncalled(value)
+        else:
             raise TypeError(
                 f"{self.where} must be a schedule, a function count -> value, got {value!r}; "
                 f"a constant rate is constant_schedule({value!r})"
@@ -116,9 +151,12 @@ class Role:
 
     def _dtype(self, value: Any) -> Any:
         try:
-            return np.dtype(value)
+            dtype = np.dtype(value)
         except TypeError as error:
             raise TypeError(f"{self.where} must be a dtype, got {value!r}") from error
+        if not jax.numpy.issubdtype(dtype, np.floating):
+            raise TypeError(f"{self.where} must be a real floating-point dtype, got {dtype}")
+        return dtype
 
     def _static(self, value: Any) -> Any:
         if typing.get_origin(self.base) is Literal:
@@ -128,6 +166,9 @@ class Role:
             return value
         if self.container and isinstance(value, list):
             value = tuple(value)
+        if isinstance(value, (dict, list)):
+            # A copy, which does not change when the caller's container does.
+            value = jax.tree.map(lambda x: x, value)
         if self.base is bool:
             if not isinstance(value, (bool, np.bool_)):
                 raise TypeError(f"{self.where} must be True or False, got {value!r}")
@@ -160,6 +201,10 @@ def is_transformation(value: Any) -> bool:
     )
 
 
+def _plain_key(key: Any) -> Any:
+    return key.item() if isinstance(key, np.generic) else key
+
+
 def _is_number(text: str) -> bool:
     try:
         float(text)
@@ -172,7 +217,19 @@ def roles_of(function: Callable[..., Any]) -> dict[str, Role]:
     """The role of every argument of a factory, in the order of its signature."""
     hints = typing.get_type_hints(function, include_extras=True)
     parameters = inspect.signature(function).parameters
-    return {name: _role(function.__name__, p, hints[name]) for name, p in parameters.items()}
+    for name, p in parameters.items():
+        if p.kind is p.VAR_KEYWORD:
+            raise TypeError(
+                f"{function.__name__}: a declared factory names its arguments, got **{name}"
+            )
+    roles = {n: _role(function.__name__, p, hints.get(n, Any)) for n, p in parameters.items()}
+    for role in roles.values():
+        if role.kind == "static" and role.base is float:
+            raise TypeError(
+                f"{role.where} is annotated float, which would be static: annotate a number that "
+                "may be traced, swept and scheduled as Hyperparameter, or with its range, as Rate"
+            )
+    return roles
 
 
 def _role(owner: str, parameter: inspect.Parameter, hint: Any) -> Role:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast
 
 from ._declared import declare
-from ._factory import REGISTRY, Factory, Kind
+from ._factory import KINDS, REGISTRY, Factory, Kind
 from ._roles import roles_of
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -37,7 +37,8 @@ def transformation(
         leafwise transformations, so that a chain may compute it together with its neighbours.
 
     Raises:
-      ValueError: two factories have the same module and name.
+      TypeError: an argument is a bare `float` (it would be static), or the signature has `**`.
+      ValueError: there is no such kind, or two of optcore's factories have the same name.
 
     >>> from optcore import GradientTransformation, Rate, map_leaves, stateless
     >>> @transformation("transform", example={"rate": 0.5})
@@ -46,6 +47,8 @@ def transformation(
     >>> shrink(0.5), shrink(0.5) == shrink(0.5), shrink(0.5) == shrink(0.25)
     (shrink(rate=0.5), True, False)
     """
+    if kind not in KINDS:
+        raise ValueError(f"transformation: kind must be one of {', '.join(KINDS)}, got {kind!r}")
 
     def decorate(function: F) -> F:
         return _register(function, kind, example, needs, real_only, leafwise)
@@ -80,6 +83,13 @@ def _register(
     library = __name__.partition(".")[0]
     own = function.__module__.partition(".")[0] == library
     key = f"{library if own else function.__module__}:{function.__qualname__}"
+
+    @functools.wraps(function)
+    def declaring(*args: Any, **kwargs: Any) -> Any:
+        declared = declare(factory, factory.bind(*args, **kwargs))
+        declared.declaration.build()
+        return declared
+
     factory = Factory(
         name=function.__name__,
         key=key,
@@ -88,18 +98,13 @@ def _register(
         signature=inspect.signature(function),
         roles=roles_of(function),
         needs=needs,
-        example=example if callable(example) else lambda: make(**example),
+        example=example if callable(example) else lambda: declaring(**example),
         real_only=real_only,
         leafwise=leafwise,
     )
+    declaring.declared_by = factory  # type: ignore[attr-defined]
     if own and key in REGISTRY:
         raise ValueError(f"two factories are called {key}")
     REGISTRY[key] = factory
 
-    @functools.wraps(function)
-    def make(*args: Any, **kwargs: Any) -> Any:
-        declared = declare(factory, factory.bind(*args, **kwargs))
-        declared.declaration.build()
-        return declared
-
-    return cast(F, make)
+    return cast(F, declaring)

@@ -105,7 +105,11 @@ class Range(_Mark):
 
     def __str__(self) -> str:
         left = "(" if self.open_low or math.isinf(self.low) else "["
-        return f"{left}{self.low:g}, {self.high:g}{']' if self.closed else ')'}"
+        return f"{left}{_short(self.low)}, {_short(self.high)}{']' if self.closed else ')'}"
+
+
+def _short(number: float) -> str:
+    return str(int(number)) if math.isfinite(number) and number == int(number) else f"{number:g}"
 
 
 Schedule = Annotated[Callable[[Any], jax.Array], ScheduleMark()]
@@ -127,10 +131,10 @@ Decay = Annotated[Hyperparameter, Range(0, 1)]
 Bound = Annotated[Hyperparameter, Range(0, math.inf, closed=True)]
 """A non-negative threshold; infinity means none."""
 
-Count = Annotated[int, Range(0)]
+Count = Annotated[int, Range(0, 2**31)]
 """A static number of steps, zero allowed."""
 
-Length = Annotated[int, Range(1)]
+Length = Annotated[int, Range(1, 2**31)]
 """A static number of steps, at least one."""
 
 DType = Annotated[DTypeLike, DTypeMark()]

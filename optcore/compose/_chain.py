@@ -17,14 +17,16 @@ from .._core import (
     settle,
     transformation,
 )
-from ..transforms import clip_by_global_norm, identity, scale
+from ..schedules import linear_schedule
+from ..transforms import clip_by_global_norm, scale_by_learning_rate, trace
 
 
-def _clip_and_scale() -> GradientTransformation:
-    return chain(clip_by_global_norm(1.0), scale(-0.1))
+def _clipped_momentum() -> GradientTransformation:
+    rate = linear_schedule(0.1, 0.05, 8)
+    return chain(clip_by_global_norm(1.0), trace(0.5), scale_by_learning_rate(rate))
 
 
-@transformation("wrapper", example=_clip_and_scale, leafwise=True)
+@transformation("wrapper", example=_clipped_momentum, leafwise=True)
 def chain(*transforms: GradientTransformation) -> GradientTransformation:
     """Apply transformations one after another; each gets what the one before gave.
 
@@ -58,13 +60,15 @@ def chain(*transforms: GradientTransformation) -> GradientTransformation:
     return GradientTransformation(init, update)
 
 
-def _named_example() -> GradientTransformation:
+def _named_momentum() -> GradientTransformation:
     return named_chain(
-        ("clip", clip_by_global_norm(1.0)), ("step", scale(-0.1)), ("end", identity())
+        ("step", scale_by_learning_rate(linear_schedule(0.1, 0.05, 8))),
+        ("momentum", trace(0.5)),
+        ("clip", clip_by_global_norm(1.0)),
     )
 
 
-@transformation("wrapper", example=_named_example, leafwise=True)
+@transformation("wrapper", example=_named_momentum, leafwise=True)
 def named_chain(*transforms: tuple[str, GradientTransformation]) -> GradientTransformation:
     """A `chain` of named transformations; the state is a dict from name to state.
 

@@ -2,13 +2,12 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Annotated
 
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from .._core import Count, Hyperparameter, Length, Range, Rate, Schedule, schedule
+from .._core import Count, Hyperparameter, Length, Rate, Schedule, schedule
 from ._decay import Power, cosine_decay_schedule, linear_schedule
 from ._progress import between
 
@@ -32,7 +31,8 @@ def piecewise_constant_schedule(
     """
     scales = boundaries_and_scales or {}
     for boundary in scales:
-        if isinstance(boundary, bool) or not isinstance(boundary, int) or boundary < 0:
+        steps = isinstance(boundary, int) and not isinstance(boundary, bool)
+        if not steps or not 0 <= boundary < 2**31:
             raise ValueError(
                 "piecewise_constant_schedule: boundaries_and_scales must have step counts, "
                 f"ints ≥ 0, as keys, got {boundary!r}"
@@ -47,7 +47,7 @@ def piecewise_constant_schedule(
     return value
 
 
-Boundaries = Sequence[Annotated[int, Range(0)]]
+Boundaries = Sequence[Count]
 
 
 def _harmonic(count: ArrayLike) -> jax.Array:
@@ -73,6 +73,8 @@ def join_schedules(schedules: Sequence[Schedule], boundaries: Boundaries) -> Sch
     >>> [tx(t).item() for t in range(5)]
     [0.0, 0.5, 1.0, 0.5, 0.0]
     """
+    if not schedules:
+        raise ValueError("join_schedules: schedules must hold at least one, got none")
     if len(boundaries) != len(schedules) - 1:
         raise ValueError(
             "join_schedules: boundaries must be one fewer than the schedules: expected "

@@ -11,7 +11,7 @@ def progress(count: jax.Array, begin: int, length: int) -> jax.Array:
 
     The integers are clipped before they become floats: float32 counts exactly only to 2²⁴.
     """
-    elapsed = jnp.clip(count, begin, min(begin + length, 2**31 - 1)) - begin
+    elapsed = jnp.minimum(jnp.maximum(count, begin) - begin, length)
     return elapsed.astype(jnp.float32) / length
 
 

@@ -68,6 +68,11 @@ def from_config(config: Mapping[str, Any]) -> Any:
 
 def _encode_declared(tx: Declared) -> dict[str, Any]:
     factory = tx.declaration.factory
+    if REGISTRY.get(factory.key) is not factory:
+        raise TypeError(
+            f"to_config: the factory {factory.key!r} was defined again since, so its name no "
+            "longer leads to it; define it once, at the top level of a module"
+        )
     arguments = {
         name: _encode(value, f"{factory.name}: {name}") for name, value in tx.arguments.items()
     }
@@ -77,6 +82,8 @@ def _encode_declared(tx: Declared) -> dict[str, Any]:
 def _encode(value: Any, where: str) -> Any:
     if isinstance(value, Declared):
         return _encode_declared(value)
+    if isinstance(value, np.generic):
+        value = value.item()
     if value is None or isinstance(value, (bool, int, str)):
         return value
     if isinstance(value, float):

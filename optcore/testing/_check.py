@@ -37,7 +37,11 @@ def check_transformation(
     descends: bool = False,
     complex: bool = True,
 ) -> None:
-    """Run every check on a transformation: optcore's, optax's or your own.
+    """Run every check on a transformation: optcore's or your own.
+
+    Besides on `params` it is tried on small trees of other kinds: bfloat16, float16 and integer
+    leaves, `None`, scalars, complex numbers. Lift your update with `map_leaves`, and all of them
+    are taken care of; optax's transformations do not keep this contract.
 
     Args:
       tx: a pair of `init` and `update`. What only declared transformations promise (values,

@@ -7,10 +7,9 @@ from .._core import (
     Bound,
     GradientTransformation,
     Rate,
-    abs_sq,
     global_norm,
     map_leaves,
-    safe_sqrt,
+    norm_along,
     transformation,
 )
 from ._stateless import plain
@@ -37,10 +36,14 @@ def clip(max_delta: Bound) -> GradientTransformation:
     return plain(lambda updates, params: map_leaves(leaf, updates))
 
 
-def shrink(size: jax.Array, limit: jax.Array) -> jax.Array:
-    """`min(1, limit / size)`; NaN if `size` is NaN, which must not pass for small."""
+def shrink(size: jax.Array, limit: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Two factors with the product `min(1, limit / size)`: for huge sizes one would vanish.
+
+    NaN if `size` is NaN, which must not pass for small.
+    """
     within = size <= limit
-    return jnp.where(within, 1, limit / jnp.where(within, 1, size))
+    first = jnp.where(size > 2.0**64, 2.0**-64, 1.0).astype(size.dtype)
+    return first, jnp.where(within, 1 / first, limit / jnp.where(within, 1, size * first))
 
 
 @transformation("transform", example={"max_norm": 0.5}, leafwise=True)
@@ -60,8 +63,8 @@ def clip_by_global_norm(max_norm: Bound) -> GradientTransformation:
     """
 
     def clipped(updates: object, params: object) -> object:
-        factor = shrink(global_norm(updates), max_norm)
-        return map_leaves(lambda g, factor: factor * g, updates, scalars=(factor,))
+        factors = shrink(global_norm(updates), max_norm)
+        return map_leaves(lambda g, a, b: b * (a * g), updates, scalars=factors)
 
     return plain(clipped)
 
@@ -82,7 +85,8 @@ def clip_by_norm(max_norm: Bound) -> GradientTransformation:
     """
 
     def leaf(g: jax.Array) -> jax.Array:
-        return shrink(global_norm(g), max_norm) * g
+        a, b = shrink(global_norm(g), max_norm)
+        return b * (a * g)
 
     return plain(lambda updates, params: map_leaves(leaf, updates))
 
@@ -104,7 +108,8 @@ def clip_by_block_rms(threshold: Bound) -> GradientTransformation:
 
     def leaf(g: jax.Array) -> jax.Array:
         rms = global_norm(g) / max(g.size, 1) ** 0.5
-        return shrink(rms, threshold) * g
+        a, b = shrink(rms, threshold)
+        return b * (a * g)
 
     return plain(lambda updates, params: map_leaves(leaf, updates))
 
@@ -146,9 +151,8 @@ def adaptive_grad_clip(
 
     def leaf(g: jax.Array, p: jax.Array) -> jax.Array:
         axes = unit_axes(g.shape) if axis is None else axis
-        g_norm = safe_sqrt(jnp.sum(abs_sq(g), axis=axes, keepdims=True))
-        p_norm = safe_sqrt(jnp.sum(abs_sq(p), axis=axes, keepdims=True))
-        limit = clipping * jnp.maximum(p_norm, eps)
-        return shrink(g_norm, limit) * g
+        limit = clipping * jnp.maximum(norm_along(p, axes), eps)
+        a, b = shrink(norm_along(g, axes), limit)
+        return b * (a * g)
 
     return plain(lambda updates, params: map_leaves(leaf, updates, reads=(params,)))

@@ -43,7 +43,8 @@ class ZeroNansState(NamedTuple):
     """What the last update held.
 
     Attributes:
-      found_nan: a tree of booleans: whether the leaf's last update had a NaN.
+      found_nan: a tree of booleans: whether the last update that the leaf had (`None` is none)
+        held a NaN.
     """
 
     found_nan: Any

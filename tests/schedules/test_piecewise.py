@@ -122,7 +122,7 @@ def test_one_schedule_alone():
     [
         (2, [], "expected 1 for 2 schedules, got 0"),
         (2, [1, 2], "expected 1 for 2 schedules, got 2"),
-        (0, [], "expected 0 for 0 schedules, got 0"),
+        (0, [], "at least one, got none"),
         (3, [4, 4], "must increase"),
         (3, [4, 2], "must increase"),
     ],

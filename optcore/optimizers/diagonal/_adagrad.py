@@ -11,8 +11,7 @@ from ..._core import (
     Updates,
     abs_sq,
     map_leaves,
-    safe_rsqrt,
-    safe_sqrt,
+    over_root,
     slots,
     transformation,
 )
@@ -63,10 +62,8 @@ def scale_by_rss(
 
     def leaf(g: jax.Array, s: jax.Array) -> tuple[jax.Array, jax.Array]:
         s = s + abs_sq(g)
-        if eps_in_sqrt:
-            return g * safe_rsqrt(s + eps), s
-        root = safe_sqrt(s) + eps
-        return g * safe_rsqrt(root * root), s
+        inside, outside = (eps, 0.0) if eps_in_sqrt else (0.0, eps)
+        return over_root(g, s, outside, inside), s
 
     def update(
         updates: Updates, state: ScaleByRssState, params: Params | None = None, **extra: object

@@ -17,7 +17,7 @@ from ..._core import (
     debias,
     increment,
     map_leaves,
-    safe_sqrt,
+    over_root,
     slots,
     transformation,
 )
@@ -64,7 +64,7 @@ def scale_by_adam(
     Args:
       b1: decay of the first moment, in [0, 1).
       b2: decay of the second moment, in [0, 1).
-      eps: added to the root, ≥ 0. With 0, coordinates whose gradients were all 0 give 0/0.
+      eps: added to the root, ≥ 0.
       eps_root: added inside the root, ≥ 0.
       mu_dtype: of the first moment; by default the parameter's, at least float32.
       nesterov: Nesterov momentum.
@@ -98,7 +98,7 @@ def scale_by_adam(
             m = b1 * m + (1 - b1) * g
             v = b2 * v + abs_sq(g, 1 - b2)
             m_hat = (b1 * c1_next) * m + ((1 - b1) * c1) * g if nesterov else c1 * m
-            return m_hat / (safe_sqrt(c2 * v + eps_root) + eps), m, v
+            return over_root(m_hat, c2 * v, eps, eps_root), m, v
 
         updates, m, v = map_leaves(leaf, updates, (state.mu, state.nu), scalars=(c1, c2, c1_next))
         return updates, ScaleByAdamState(t, m, v)

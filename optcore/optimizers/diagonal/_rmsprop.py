@@ -15,8 +15,7 @@ from ..._core import (
     debias,
     increment,
     map_leaves,
-    safe_rsqrt,
-    safe_sqrt,
+    over_root,
     slots,
     transformation,
 )
@@ -48,14 +47,6 @@ class ScaleByStddevState(NamedTuple):
     mu: Updates
     nu: Updates
     count: jax.Array | None = None  # type: ignore[assignment]
-
-
-def _over_root(g: jax.Array, nu: jax.Array, eps: Rate, eps_in_sqrt: bool) -> jax.Array:
-    """`g / √(nu + eps)` or `g / (√nu + eps)`, and 0 where that is 0/0."""
-    if eps_in_sqrt:
-        return g * safe_rsqrt(nu + eps)
-    root = safe_sqrt(nu) + eps
-    return jnp.where(root > 0, g / jnp.where(root > 0, root, 1), 0)
 
 
 @transformation("direction", example={}, leafwise=True)
@@ -101,7 +92,8 @@ def scale_by_rms(
         def leaf(g: jax.Array, v: jax.Array, *c: jax.Array) -> tuple[jax.Array, jax.Array]:
             v = decay * v + abs_sq(g, 1 - decay)
             v_hat = c[0] * v if bias_correction else v
-            return _over_root(g, v_hat, eps, eps_in_sqrt), v
+            inside, outside = (eps, 0.0) if eps_in_sqrt else (0.0, eps)
+            return over_root(g, v_hat, outside, inside), v
 
         updates, v = map_leaves(leaf, updates, (state.nu,), scalars=corrections)
         return updates, ScaleByRmsState(v, count)
@@ -155,7 +147,8 @@ def scale_by_stddev(
             v = decay * v + abs_sq(g, 1 - decay)
             m_hat, v_hat = (c[0] * m, c[0] * v) if bias_correction else (m, v)
             variance = jnp.maximum(v_hat - abs_sq(m_hat), 0)
-            return _over_root(g, variance, eps, eps_in_sqrt), m, v
+            inside, outside = (eps, 0.0) if eps_in_sqrt else (0.0, eps)
+            return over_root(g, variance, outside, inside), m, v
 
         updates, m, v = map_leaves(leaf, updates, (state.mu, state.nu), scalars=corrections)
         return updates, ScaleByStddevState(m, v, count)

@@ -1,0 +1,63 @@
+"""Every wrapper around one optimizer of each family, and around all if slow tests run."""
+
+import pytest
+
+import optcore
+from optcore import testing
+
+FAMILIES = {"momentum": "sgd", "diagonal": "adam"}
+OPTIMIZERS = {n: f for n, f in optcore.registry("optimizer").items() if hasattr(optcore, n)}
+WRAPPERS = [name for name in optcore.registry("wrapper") if hasattr(optcore, name)]
+CHECKS = [
+    check
+    for check in testing.CHECKS
+    if testing.check_name(check)
+    in (
+        "state_keeps_its_type",
+        "jit_changes_nothing",
+        "scans",
+        "vmap_is_a_loop",
+        "none_gradients_freeze",
+        "hyperparameters_may_be_traced",
+        "descends",
+    )
+]
+
+
+def wrapped(wrapper, name):
+    """A wrapper around the example of an optimizer, with a schedule on its rate."""
+    example = OPTIMIZERS[name].example()
+    rate = example.arguments["learning_rate"]
+    inner = example.replace(learning_rate=optcore.linear_schedule(rate, 0.9 * rate, 50))
+    factory = optcore.registry("wrapper")[wrapper]
+    starred = next(iter(factory.roles.values()))
+    member = ("inner", inner) if starred.names_members else inner
+    return testing.Subject(f"{wrapper} of {name}", getattr(optcore, wrapper)(member), descends=True)
+
+
+def product(names):
+    return [
+        pytest.param(wrapper, name, id=f"{wrapper}-{name}")
+        for wrapper in WRAPPERS
+        for name in names
+    ]
+
+
+def test_every_family_is_here():
+    families = {f.function.__module__.split(".")[-2] for f in OPTIMIZERS.values()}
+    assert families == set(FAMILIES)
+
+
+@pytest.mark.parametrize(("wrapper", "name"), product(FAMILIES.values()))
+@pytest.mark.parametrize("check", CHECKS, ids=testing.check_name)
+def test_wrapper(check, wrapper, name):
+    check(wrapped(wrapper, name))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("wrapper", "name"), product(sorted(set(OPTIMIZERS) - set(FAMILIES.values())))
+)
+@pytest.mark.parametrize("check", CHECKS, ids=testing.check_name)
+def test_wrapper_of_the_others(check, wrapper, name):
+    check(wrapped(wrapper, name))
