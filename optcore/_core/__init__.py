@@ -22,6 +22,7 @@ from ._numerics import increment as increment
 from ._numerics import is_inexact as is_inexact
 from ._numerics import over_root as over_root
 from ._numerics import safe_sqrt as safe_sqrt
+from ._numerics import shrink as shrink
 from ._numerics import wide as wide
 from ._read import hyperparameters as hyperparameters
 from ._read import read as read

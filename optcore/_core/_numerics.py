@@ -145,3 +145,21 @@ def is_inexact(x: Any) -> bool:
     if isinstance(x, (float, complex)):
         return True
     return hasattr(x, "dtype") and jnp.issubdtype(x.dtype, jnp.inexact)
+
+
+def shrink(size: jax.Array, limit: ArrayLike) -> tuple[jax.Array, jax.Array]:
+    """Two factors with the product `min(1, limit / size)`: for huge sizes one would vanish.
+
+    NaN if `size` is NaN, which must not pass for small.
+
+    Args:
+      size: a norm, ≥ 0.
+      limit: what it is brought down to, ≥ 0.
+
+    >>> import jax.numpy as jnp
+    >>> [float(a * b) for a, b in (shrink(jnp.float32(x), 2.0) for x in (0.0, 1.0, 8.0))]
+    [1.0, 1.0, 0.25]
+    """
+    within = size <= limit
+    first = jnp.where(size > 2.0**64, 2.0**-64, 1.0).astype(size.dtype)
+    return first, jnp.where(within, 1 / first, limit / jnp.where(within, 1, size * first))

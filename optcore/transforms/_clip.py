@@ -10,6 +10,7 @@ from .._core import (
     global_norm,
     map_leaves,
     norm_along,
+    shrink,
     transformation,
 )
 from ._stateless import plain
@@ -34,16 +35,6 @@ def clip(max_delta: Bound) -> GradientTransformation:
         return bounded(g)
 
     return plain(lambda updates, params: map_leaves(leaf, updates))
-
-
-def shrink(size: jax.Array, limit: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Two factors with the product `min(1, limit / size)`: for huge sizes one would vanish.
-
-    NaN if `size` is NaN, which must not pass for small.
-    """
-    within = size <= limit
-    first = jnp.where(size > 2.0**64, 2.0**-64, 1.0).astype(size.dtype)
-    return first, jnp.where(within, 1 / first, limit / jnp.where(within, 1, size * first))
 
 
 @transformation("transform", example={"max_norm": 0.5}, leafwise=True)

@@ -124,6 +124,11 @@ def test_clipping_is_right_up_to_the_largest_numbers(tx, size):
     np.testing.assert_allclose(clipped, np.float64(g) / max(size, 1.0), rtol=2e-6)
 
 
+def test_what_is_huge_but_within_the_bound_is_not_clipped():
+    g = jnp.array([6e24, 8e24], jnp.float32)
+    assert only_update(optcore.clip_by_global_norm(1e30), g).tolist() == g.tolist()
+
+
 def test_a_nan_is_not_small():
     clipped = only_update(optcore.clip_by_global_norm(1.0), jnp.array([jnp.nan, 30.0]))
     assert bool(jnp.isnan(clipped).all())

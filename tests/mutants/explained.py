@@ -19,16 +19,4 @@ EXPLAINED: list[tuple[str, str, str]] = [
         "decayed = init_value * decay_rate ** jnp.where(finite, exponent, 1)",
         MASKED,
     ),
-    (
-        "optcore.transforms._clip",
-        "shrink: return jnp.where(within, 1, limit / jnp.where(within, 1, size)) → "
-        "return jnp.where(within, 1, limit / jnp.where(within, 2, size))",
-        MASKED,
-    ),
-    (
-        "optcore.optimizers.diagonal._rmsprop",
-        "_over_root: return jnp.where(root > 0, g / jnp.where(root > 0, root, 1), 0) → "
-        "return jnp.where(root > 0, g / jnp.where(root > 0, root, 2), 0)",
-        MASKED,
-    ),
 ]
