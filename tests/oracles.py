@@ -114,3 +114,8 @@ def same_defaults(ours, theirs):
     """An import can be swapped: every default of `theirs` is that of `ours`."""
     expected, got = defaults(theirs), defaults(ours)
     assert {name: got.get(name, "missing") for name in expected} == expected
+
+
+def double_precision():
+    """JAX's x64 mode, under the name that this version of JAX has for it."""
+    return (jax if hasattr(jax, "enable_x64") else jax.experimental).enable_x64(True)

@@ -292,10 +292,11 @@ def test_eager_calls_see_what_a_lambda_sees():
 
 
 def test_an_optimizer_of_arrays_does_not_leak_a_trace():
-    tx = jax.tree.map(jnp.asarray, optcore.adamw(1e-3))
+    tx = jax.tree.map(jnp.asarray, optcore.adamw(0.1))
     with jax.checking_leaks():
         first = jax.jit(lambda: train(tx))()
-    close(train(tx), first)
+    # Parameters near 3 that moved by 0.4 are rounded to 6e-7 of that, once a step.
+    close(train(tx), first, tolerance=5e-6)
 
 
 def test_config_holds_plain_data_only():

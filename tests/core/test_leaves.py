@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from optcore import map_leaves, slots
 from tests import oracles
+from tests.oracles import double_precision
 
 
 def momentum(g, m):
@@ -83,7 +84,7 @@ def test_the_widest_leaf_decides():
         assert z.dtype == jnp.complex128
         return g * rate, m + g
 
-    with jax.enable_x64(True):
+    with double_precision():
         g, m = jnp.full(2, 1 / 3, jnp.float64), jnp.zeros(2, jnp.float32)
         z = jnp.zeros(2, jnp.complex64)
         u, m = map_leaves(leaf, g, (m,), (z,), (jnp.float32(2.0),))

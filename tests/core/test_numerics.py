@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from optcore import abs_sq, debias, global_norm, increment, over_root, safe_sqrt, wide
+from tests.oracles import double_precision
 
 LAST = 2**31 - 1
 
@@ -54,7 +55,7 @@ def test_debias_keeps_the_digits_that_the_power_loses():
 
 
 def test_debias_in_double_precision():
-    with jax.enable_x64(True):
+    with double_precision():
         got = debias(jnp.float64(0.9999), jnp.int32(7))
         assert got.dtype == jnp.float64
         assert float(got) == pytest.approx(exact_debias(0.9999, 7), rel=1e-12)
@@ -141,7 +142,7 @@ def test_norm_shows_what_is_not_finite(bad):
 
 
 def test_norm_in_double_precision():
-    with jax.enable_x64(True):
+    with double_precision():
         total = global_norm([jnp.array([3e30, 4e30]), jnp.ones(2, jnp.float32)])
         assert total.dtype == jnp.float64
         assert float(total) == pytest.approx(5e30, rel=1e-12)

@@ -13,6 +13,7 @@ import optax
 import pytest
 
 import optcore
+from tests.oracles import double_precision
 
 SCALAR = jnp.float32(3.0)
 
@@ -89,7 +90,7 @@ def test_arrays_made_in_a_body_do_not_leak():
 
 
 def test_float64_parameters_are_computed_in_float64():
-    with jax.enable_x64(True):
+    with double_precision():
         g = jnp.array(0.7, jnp.float64)
         for tx in (optcore.ema(0.9), optcore.scale_by_rms(0.9, eps=0.0, bias_correction=True)):
             expected = 0.7 if "ema" in repr(tx) else 1.0
