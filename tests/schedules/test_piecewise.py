@@ -151,3 +151,11 @@ def test_the_decay_takes_time():
 )
 def test_defaults(name):
     oracles.same_defaults(getattr(optcore, name), getattr(optax, name))
+
+
+def test_a_boundary_fits_in_the_count():
+    last = 2**31 - 1
+    schedule = optcore.piecewise_constant_schedule(1.0, {100: 0.5, last: 0.5})
+    assert [float(schedule(t)) for t in (99, 100, last - 1, last)] == [1.0, 0.5, 0.5, 0.25]
+    with pytest.raises(ValueError, match=f"as keys, got {2**31}"):
+        optcore.piecewise_constant_schedule(1.0, {2**31: 0.5})
