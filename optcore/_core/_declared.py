@@ -263,11 +263,7 @@ class Declared:
 
     def __reduce__(self) -> Any:
         factory = self.declaration.factory
-        if REGISTRY.get(factory.key) is not factory:
-            raise TypeError(
-                f"{factory.name}: the factory {factory.key!r} was defined again since, so its "
-                "name no longer leads to it; define it once, at the top level of a module"
-            )
+        factory.check_findable()
         return _restore, (factory.key, self.declaration.arguments)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:

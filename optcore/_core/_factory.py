@@ -84,6 +84,14 @@ class Factory:
         names = list(self.signature.parameters)
         return names[: names.index(starred)]
 
+    def check_findable(self) -> None:
+        """Raise if the registry's key no longer leads here, as pickles and configs need it to."""
+        if REGISTRY.get(self.key) is not self:
+            raise TypeError(
+                f"{self.name}: the factory {self.key!r} was defined again since, so its name no "
+                "longer leads to it; define it once, at the top level of a module"
+            )
+
     def hyperparameters(self) -> list[str]:
         """The names of the arguments that are hyper-parameters."""
         return [name for name, role in self.roles.items() if role.kind == "hyperparameter"]

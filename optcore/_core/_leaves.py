@@ -90,6 +90,6 @@ def map_leaves(
     follows = isinstance(updates, Waiting) and updates.tape.is_open_at(updates.step)
     tape = updates.tape if follows else Tape(settle(updates))
     results = tape.append(leaf, slots, reads, scalars)
-    if not (recording() and tape.is_traced()):
+    if not (recording() and tape.traced):
         results = tuple(waiting.settle() for waiting in results)
     return results if slots else results[0]

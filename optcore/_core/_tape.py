@@ -49,11 +49,12 @@ class Stage:
 
 
 class Tape:
-    """Stages over the leaves of one tree of updates."""
+    """Stages over the leaves of one tree of updates, and whether anything they read is traced."""
 
     def __init__(self, updates: Any):
         self.leaves, self.treedef = jax.tree.flatten(updates, is_leaf=is_none)
         self.stages: list[Stage] = []
+        self.traced = any_tracer(self.leaves)
         self._played: tuple[Any, list[tuple[Any, ...]]] | None = None
 
     def append(
@@ -62,7 +63,9 @@ class Tape:
         """Add a stage; returns its updates and slots, still to be played."""
         columns = [self.treedef.flatten_up_to(tree) for tree in (*slots, *reads)]
         count = len(slots)
-        self.stages.append(Stage(leaf, columns[:count], columns[count:], tuple(scalars)))
+        scalars = tuple(scalars)
+        self.stages.append(Stage(leaf, columns[:count], columns[count:], scalars))
+        self.traced = self.traced or any_tracer((columns, scalars))
         step = len(self.stages)
         return Waiting(self, step, None), *(Waiting(self, step, i) for i in range(count))
 
@@ -79,22 +82,16 @@ class Tape:
         updates, slots = self._played
         return updates if slot is None else slots[step - 1][slot]
 
-    def is_traced(self) -> bool:
-        """Whether anything that the stages read is being traced."""
-        return any_tracer((self.leaves, self.stages[-1].slots, self.stages[-1].reads)) or (
-            any_tracer(self.stages[-1].scalars)
-        )
-
     def _prefix(self, step: int) -> "Tape":
         prefix = Tape(self.treedef.unflatten(self.leaves))
-        prefix.stages = self.stages[:step]
+        prefix.stages, prefix.traced = self.stages[:step], self.traced
         return prefix
 
     def _play(self) -> tuple[Any, list[tuple[Any, ...]]]:
         stages = self.stages
         scalars = tuple(stage.scalars for stage in stages)
         play: Any = self._kernel
-        if any(any_tracer((self.leaves, s.slots, s.reads, s.scalars)) for s in stages):
+        if self.traced:
             play = jax.jit(play)
             # Behind a barrier, or XLA computes the scalars again in every kernel.
             scalars = lax.optimization_barrier(scalars) if jax.tree.leaves(scalars) else scalars

@@ -68,11 +68,7 @@ def from_config(config: Mapping[str, Any]) -> Any:
 
 def _encode_declared(tx: Declared) -> dict[str, Any]:
     factory = tx.declaration.factory
-    if REGISTRY.get(factory.key) is not factory:
-        raise TypeError(
-            f"to_config: the factory {factory.key!r} was defined again since, so its name no "
-            "longer leads to it; define it once, at the top level of a module"
-        )
+    factory.check_findable()
     arguments = {
         name: _encode(value, f"{factory.name}: {name}") for name, value in tx.arguments.items()
     }
