@@ -10,6 +10,11 @@ from ._declared import make as make
 from ._factory import REGISTRY as REGISTRY
 from ._factory import Factory as Factory
 from ._factory import registry as registry
+from ._keys import fresh_key as fresh_key
+from ._keys import is_key as is_key
+from ._keys import key_words as key_words
+from ._keys import leaf_keys as leaf_keys
+from ._leaves import copies as copies
 from ._leaves import map_leaves as map_leaves
 from ._leaves import slots as slots
 from ._masks import Mask as Mask
@@ -24,6 +29,7 @@ from ._numerics import over_root as over_root
 from ._numerics import safe_sqrt as safe_sqrt
 from ._numerics import shrink as shrink
 from ._numerics import wide as wide
+from ._paths import named_leaves as named_leaves
 from ._read import hyperparameters as hyperparameters
 from ._read import read as read
 from ._roles import is_transformation as is_transformation
@@ -39,10 +45,12 @@ from ._types import DType as DType
 from ._types import EmptyState as EmptyState
 from ._types import GradientTransformation as GradientTransformation
 from ._types import Hyperparameter as Hyperparameter
+from ._types import Key as Key
 from ._types import Length as Length
 from ._types import Params as Params
 from ._types import Range as Range
 from ._types import Rate as Rate
 from ._types import Schedule as Schedule
 from ._types import State as State
+from ._types import StaticFloat as StaticFloat
 from ._types import Updates as Updates

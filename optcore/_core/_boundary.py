@@ -26,6 +26,8 @@ class Declaration(Protocol):
     def needs(self) -> tuple[str, ...]: ...
     @property
     def leafwise(self) -> bool: ...
+    @property
+    def per_example(self) -> bool: ...
     def pair(self) -> GradientTransformation: ...
     def is_pure(self) -> bool: ...
     def flatten(self) -> tuple[list[Any], Any]: ...
@@ -154,14 +156,14 @@ def _checked_update(
     exactly = functools.partial(_exact_skeleton, declaration, updates if params is None else params)
     _checks.check_state(name, expected, exactly, state, updates, params)
     _checks.check_needs(name, declaration.needs, params, extra)
-    updates = _checks.check_updates(f"{name}.update", updates, params)
+    updates = _checks.check_updates(f"{name}.update", updates, params, declaration.per_example)
     try:
         with _within(inner), record(False):
             new_updates, new_state = _inner_update(declaration, updates, state, params, extra)
     except (TypeError, ValueError, AttributeError) as error:
         _checks.explain_failure(name, exactly, state, error)
         raise
-    _checks.check_result(name, updates, new_updates)
+    _checks.check_result(name, updates, new_updates, declaration.per_example)
     _checks.check_state_kept(name, state, new_state)
     return new_updates, new_state
 

@@ -141,7 +141,7 @@ def _kind(state: Any) -> str:
     )
 
 
-def check_updates(name: str, updates: Any, params: Any) -> Any:
+def check_updates(name: str, updates: Any, params: Any, per_example: bool = False) -> Any:
     """The updates, in at least float32 and with `None` for float0, after checking every leaf."""
     leaves, treedef = jax.tree.flatten(updates, is_leaf=is_none)
     partners: list[Any] = [None] * len(leaves)
@@ -155,14 +155,14 @@ def check_updates(name: str, updates: Any, params: Any) -> Any:
         if is_absent(g):
             checked.append(None)
             continue
-        if problem := _leaf_problem(g, p, params is not None):
+        if problem := _leaf_problem(g, p, params is not None, per_example):
             path = named_leaves(updates)[i][0]
             raise ValueError(f"{name}: the update of {path!r} {problem}")
         checked.append(_widened(g, p))
     return treedef.unflatten(checked)
 
 
-def _leaf_problem(g: Any, p: Any, paired: bool) -> str | None:
+def _leaf_problem(g: Any, p: Any, paired: bool, per_example: bool) -> str | None:
     if not hasattr(g, "dtype") and not isinstance(g, (int, float, complex)):
         return f"is {describe(g)}, expected an array"
     if paired and not hasattr(p, "dtype") and not isinstance(p, (int, float, complex)):
@@ -178,9 +178,16 @@ def _leaf_problem(g: Any, p: Any, paired: bool) -> str | None:
             f"is {describe(g)}, expected a floating-point array; for a parameter that is not "
             "trained give None"
         )
+    if per_example and not np.ndim(g):
+        return f"is {describe(g)}, expected one gradient per example along a first axis"
     if not paired:
         return None
-    if np.shape(g) != np.shape(p):
+    if per_example and np.shape(g)[1:] != np.shape(p):
+        return (
+            f"is {describe(g)}, the parameter is {describe(p)}: expected one gradient per example "
+            "along a first axis, as jax.vmap(jax.grad(loss), (None, 0)) gives"
+        )
+    if not per_example and np.shape(g) != np.shape(p):
         return f"is {describe(g)}, the parameter is {describe(p)}{_shape_cause(g, p)}"
     if jnp.iscomplexobj(g) != jnp.iscomplexobj(p):
         return (
@@ -224,11 +231,11 @@ def _refuse_structure(name: str, updates: Any, params: Any) -> None:
     )
 
 
-def check_result(name: str, updates: Any, new_updates: Any) -> None:
+def check_result(name: str, updates: Any, new_updates: Any, per_example: bool) -> None:
     """What comes out must have the shapes of what went in."""
     leaves, treedef = jax.tree.flatten(updates, is_leaf=is_none)
     for i, (g, u) in enumerate(zip(leaves, treedef.flatten_up_to(new_updates), strict=True)):
-        if u is not None and g is not None and np.shape(u) != np.shape(g):
+        if u is not None and g is not None and np.shape(u) != np.shape(g)[per_example:]:
             path = named_leaves(updates)[i][0]
             raise ValueError(
                 f"{name}.update: the update of {path!r} came out as {describe(u)} for a gradient "
@@ -256,17 +263,16 @@ def _same_type(a: Any, b: Any) -> bool:
 
 
 def check_count(name: str, count: Any) -> jax.Array:
-    """A step count as int32: an integer or an array of integers; beyond 2³¹−1 it stays there."""
+    """A step count as int32: an integer or an array of integers, held within [0, 2³¹−1]."""
     if isinstance(count, (int, np.integer)) and not isinstance(count, bool):
         if not -(2**31) <= count < 2**31:
             raise ValueError(f"{name}: the count must fit in int32, got {count}")
-        return jnp.asarray(int(count), jnp.int32)
+        return jnp.asarray(max(int(count), 0), jnp.int32)
     dtype = getattr(count, "dtype", None)
     if dtype is None or not jnp.issubdtype(dtype, jnp.integer):
         raise TypeError(f"{name}: the count must be an integer, got {describe(count)}")
-    last = np.iinfo(np.int32).max
-    if np.iinfo(dtype).max > last:
-        # NumPy's arrays may be wider than any that JAX has.
-        least = np.minimum if isinstance(count, np.ndarray) else jnp.minimum
-        count = least(count, np.array(last, dtype))
-    return jnp.asarray(count).astype(jnp.int32)
+    last = min(np.iinfo(np.int32).max, np.iinfo(dtype).max)
+    # NumPy's arrays may be wider than any that JAX has.
+    xp = np if isinstance(count, np.ndarray) else jnp
+    held = xp.minimum(xp.maximum(count, np.array(0, dtype)), np.array(last, dtype))
+    return jnp.asarray(held).astype(jnp.int32)

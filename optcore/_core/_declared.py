@@ -16,7 +16,7 @@ from ._factory import REGISTRY, Factory
 from ._numerics import increment, is_inexact, weak, wide
 from ._paths import path_name
 from ._roles import Role, is_transformation
-from ._static import Frozen, Static
+from ._static import PLAIN, Frozen, Static, printed, same
 from ._types import GradientTransformation, Params, State, Updates
 
 
@@ -59,6 +59,13 @@ class Declaration:
     def leafwise(self) -> bool:
         """Whether its stages may wait to be computed together with those that follow."""
         return self.factory.leafwise or bool(self.schedules())
+
+    @property
+    def per_example(self) -> bool:
+        """Whether it, or something in it, takes one gradient per example."""
+        parts = jax.tree.leaves(self.arguments, is_leaf=lambda x: isinstance(x, Declared))
+        inside = (x.declaration.per_example for x in parts if isinstance(x, Declared))
+        return self.factory.per_example or any(inside)
 
     def flatten(self) -> tuple[list[Any], Any]:
         """Leaves and structure of the declared object."""
@@ -207,10 +214,6 @@ def _is_pure(value: Any) -> bool:
     return all(isinstance(leaf, PLAIN) for leaf in jax.tree.leaves(value))
 
 
-PLAIN = (bool, int, float, complex, str, np.dtype, np.generic, np.ndarray, jax.Array)
-"""What is compared by value, and cannot change unseen."""
-
-
 class Declared:
     """What declared transformations and schedules share: value semantics."""
 
@@ -242,7 +245,7 @@ class Declared:
             return False
         mine, mine_tree = jax.tree.flatten(self)
         theirs, their_tree = jax.tree.flatten(other)
-        return mine_tree == their_tree and all(map(_same, mine, theirs))
+        return mine_tree == their_tree and all(map(same, mine, theirs))
 
     def __ne__(self, other: object) -> bool:
         return not self == other
@@ -257,8 +260,8 @@ class Declared:
             value = arguments[name]
             if parameter.kind is parameter.VAR_POSITIONAL:
                 shown += [repr(v) for v in value]
-            elif parameter.default is parameter.empty or not _same(value, parameter.default):
-                shown.append(f"{name}={value.name if isinstance(value, np.dtype) else value!r}")
+            elif parameter.default is parameter.empty or not same(value, parameter.default):
+                shown.append(f"{name}={printed(value)}")
         return f"{factory.name}({', '.join(shown)})"
 
     def __reduce__(self) -> Any:
@@ -272,16 +275,6 @@ class Declared:
 
     def __copy__(self) -> Any:
         return self
-
-
-def _same(a: Any, b: Any) -> bool:
-    if a is b:
-        return True
-    if any(isinstance(x, jax.core.Tracer) for x in (a, b)):
-        return False
-    if isinstance(a, (np.ndarray, jax.Array)) or isinstance(b, (np.ndarray, jax.Array)):
-        return np.shape(a) == np.shape(b) and bool(np.all(np.asarray(a) == np.asarray(b)))
-    return bool(a == b)
 
 
 def _restore(key: str, arguments: dict[str, Any]) -> Any:
@@ -322,8 +315,11 @@ class DeclaredSchedule(Declared):
         """The float32 value at `count`, an int or an integer array of any shape."""
         count = _checks.check_count(self.declaration.name, count)
         schedules = self.declaration.schedules()
+        if schedules and count.ndim:
+            return jax.vmap(self)(count)
         values = {name: schedule(count) for name, schedule in schedules.items()}
-        return jnp.asarray(self.declaration.resolved(values)(count), jnp.float32)
+        value = jnp.asarray(self.declaration.resolved(values)(count), jnp.float32)
+        return jnp.broadcast_to(value, count.shape)
 
 
 def declare(factory: Factory, arguments: Mapping[str, Any]) -> Any:
@@ -372,7 +368,7 @@ def _flatten_with_keys(tx: Declared) -> Any:
     children, names, statics = [], [], []
     for name, role in declaration.factory.roles.items():
         value = declaration.arguments[name]
-        if role.kind in ("static", "dtype"):
+        if role.kind in ("static", "dtype", "key"):
             statics.append((name, value))
         else:
             names.append(name)

@@ -28,6 +28,7 @@ class Factory:
       real_only: whether it is meaningless for complex parameters.
       leafwise: whether its `update` hands updates and state only to `map_leaves`,
         `global_norm` and other leafwise transformations.
+      per_example: whether its `update` takes one gradient per example along a first axis.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Factory:
     example: Callable[[], Any]
     real_only: bool
     leafwise: bool
+    per_example: bool
 
     def bind(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """The arguments by name, checked and normalised, defaults included."""

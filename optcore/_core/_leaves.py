@@ -42,6 +42,25 @@ def slots(params: Any, dtype: Any = None, *, fill: Any = 0.0, real: bool = False
     return jax.tree.map(slot, params)
 
 
+def copies(params: Any) -> Any:
+    """A tree like `params` with a copy of each, in its own dtype: no buffer is shared.
+
+    `None` where there is no floating-point parameter, and zeros where only a shape is known.
+
+    >>> import jax.numpy as jnp
+    >>> copies({"w": jnp.ones(2), "step": jnp.int32(3)})
+    {'step': None, 'w': Array([1., 1.], dtype=float32)}
+    """
+
+    def copied(p: Any) -> Any:
+        if not is_inexact(p):
+            return None
+        abstract = isinstance(p, jax.ShapeDtypeStruct)
+        return jnp.zeros_like(p) if abstract else jnp.array(p, jnp.result_type(p))
+
+    return jax.tree.map(copied, params)
+
+
 def slot_dtype(p: Any, dtype: Any) -> np.dtype:
     """The dtype of a slot for the parameter `p`."""
     own = np.dtype(p.dtype) if hasattr(p, "dtype") else np.dtype(jnp.result_type(p))

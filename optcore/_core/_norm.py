@@ -1,7 +1,5 @@
 """The Euclidean norm of a tree."""
 
-import functools
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -12,13 +10,44 @@ from jax import lax
 from ._numerics import abs_sq, is_inexact, safe_sqrt, wide
 from ._tape import any_tracer, real_dtype, settle
 
+LARGE = 1 << 16
+"""Elements from which on a leaf's running time counts for more than its compile time."""
 
-def _squares(x: jax.Array, factor: jax.Array) -> jax.Array:
-    return jnp.sum(abs_sq(x * factor.astype(x.dtype))).astype(factor.dtype)
+
+def _plus_squares(total: jax.Array, x: jax.Array) -> jax.Array:
+    return total + jnp.sum(abs_sq(_wide(x))).astype(total.dtype)
 
 
-Total = Callable[[jax.Array], jax.Array]
-"""The sum of squares of all leaves, each times a factor."""
+def _plus_scaled_squares(total: jax.Array, x: jax.Array, factor: jax.Array) -> jax.Array:
+    x = _wide(x)
+    return _plus_squares(total, x * factor.astype(x.dtype))
+
+
+def _plus_separately(total: jax.Array, x: jax.Array, factor: jax.Array) -> jax.Array:
+    return _plus_scaled_squares(total, *lax.optimization_barrier((x, factor)))
+
+
+def _wide(x: jax.Array) -> jax.Array:
+    return x if x.dtype == wide(x.dtype) else x.astype(wide(x.dtype))
+
+
+class _Sum:
+    """Sums of squares, plain or each number times a factor; one trace per kind of leaf."""
+
+    def __init__(self, leaves: list[jax.Array], separately: bool):
+        self.plus = _plus_squares
+        # On a CPU, XLA would store the factor broadcast to a whole leaf for all of one shape.
+        self.plus_scaled = _plus_separately if separately else _plus_scaled_squares
+        if any_tracer(leaves):
+            self.plus, self.plus_scaled = jax.jit(self.plus), jax.jit(self.plus_scaled)
+        widths = [real_dtype(wide(x.dtype)) for x in leaves]
+        self.one = jnp.ones((), max(widths, key=lambda dtype: dtype.itemsize))
+
+    def __call__(self, leaves: list[jax.Array], factor: jax.Array | None = None) -> jax.Array:
+        total = jnp.zeros_like(self.one)
+        for x in leaves:
+            total = self.plus(total, x) if factor is None else self.plus_scaled(total, x, factor)
+        return total
 
 
 def _lost(squares: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -36,48 +65,52 @@ def _factors(one: jax.Array) -> tuple[jax.Array, jax.Array]:
     return one * 2.0**-half, one * 2.0 ** (half - 1)
 
 
-def _again_if_lost(total: Total, one: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _again_if_lost(leaves: list[jax.Array], total: _Sum) -> tuple[jax.Array, jax.Array]:
     """The sum, computed a second time with a factor only if the first was lost."""
-    down, up = _factors(one)
+    down, up = _factors(total.one)
+    small = [x for x in leaves if x.size < LARGE]
+    large = [x for x in leaves if x.size >= LARGE]
+    # XLA reduces plain squares twice as fast as scaled ones; a small leaf is not worth the
+    # compilation of both.
+    plain = total(large)
 
     def attempt(carry: Any) -> Any:
         tries, factor, _ = carry
-        squares = total(factor)
+        squares = total(small, factor)
+        if large:
+            squares += lax.cond(tries == 0, lambda: plain, lambda: total(large, factor))
         overflowed, underflowed = _lost(squares)
         lost = (tries == 0) & (overflowed | underflowed)
         rescue = jnp.where(overflowed, down, up)
         return tries + jnp.where(lost, 1, 2), jnp.where(lost, rescue, factor), squares
 
-    _, factor, squares = lax.while_loop(lambda carry: carry[0] < 2, attempt, (0, one, one))
+    start = (0, total.one, total.one)
+    _, factor, squares = lax.while_loop(lambda carry: carry[0] < 2, attempt, start)
     return squares, factor
 
 
-def _all_at_once(total: Total, one: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _all_at_once(leaves: list[jax.Array], total: _Sum) -> tuple[jax.Array, jax.Array]:
     """The sum with three factors, of which one is chosen: nothing waits for the outcome."""
-    down, up = _factors(one)
-    plain = total(one)
+    down, up = _factors(total.one)
+    plain = total(leaves)
     overflowed, underflowed = _lost(plain)
-    squares = jnp.where(overflowed, total(down), jnp.where(underflowed, total(up), plain))
-    return squares, jnp.where(overflowed, down, jnp.where(underflowed, up, one))
+    rescued = jnp.where(overflowed, total(leaves, down), total(leaves, up))
+    lost = overflowed | underflowed
+    factor = jnp.where(overflowed, down, jnp.where(underflowed, up, total.one))
+    return jnp.where(lost, rescued, plain), factor
 
 
 @jax.custom_jvp
 def _norm(leaves: list[jax.Array]) -> jax.Array:
     """√Σ|x|², safe against over- and underflow of the squares."""
-    squares = jax.jit(_squares) if any_tracer(leaves) else _squares
-    widest = max((real_dtype(x.dtype) for x in leaves), key=lambda dtype: dtype.itemsize)
-    one = jnp.ones((), widest)
-
-    def total(factor: jax.Array) -> jax.Array:
-        return functools.reduce(lax.add, [squares(x, factor) for x in leaves])
-
     # On a CPU a second pass over memory is dear and a branch is free; on accelerators a branch
     # makes the host wait, and reductions of the same array share one pass. A loop inside
     # shard_map would need its carry to vary over the mesh as the leaves do.
     manual = bool(jax.sharding.get_abstract_mesh().manual_axes)
     branches = jax.default_backend() == "cpu" and not manual
-    value, factor = (_again_if_lost if branches else _all_at_once)(total, one)
-    return jnp.sqrt(value) / factor
+    total = _Sum(leaves, separately=branches)
+    squares, factor = (_again_if_lost if branches else _all_at_once)(leaves, total)
+    return jnp.sqrt(squares) / factor
 
 
 @_norm.defjvp
@@ -87,8 +120,9 @@ def _norm_jvp(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
     reciprocal = jnp.where(norm > 0, 1 / jnp.where(norm > 0, norm, 1), 0)
     slope = jnp.zeros_like(norm)
     for x, x_dot in zip(leaves, leaves_dot, strict=True):
+        x = _wide(x)
         direction = (x * reciprocal.astype(x.dtype)).conj()
-        slope = slope + jnp.sum((direction * x_dot).real).astype(norm.dtype)
+        slope = slope + jnp.sum((direction * x_dot.astype(x.dtype)).real).astype(norm.dtype)
     return norm, slope
 
 
@@ -105,7 +139,7 @@ def global_norm(tree: Any) -> jax.Array:
     1.0000000150474662e+30
     """
     found = [jnp.asarray(x) for x in jax.tree.leaves(settle(tree)) if is_inexact(x)]
-    leaves = [x if x.dtype == wide(x.dtype) else x.astype(wide(x.dtype)) for x in found if x.size]
+    leaves = [x for x in found if x.size]
     return _norm(leaves) if leaves else jnp.zeros((), jnp.float32)
 
 

@@ -12,7 +12,16 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
-from ._types import DTypeMark, GradientTransformation, HyperparameterMark, Range, ScheduleMark
+from ._keys import is_key
+from ._types import (
+    DTypeMark,
+    GradientTransformation,
+    HyperparameterMark,
+    KeyMark,
+    Range,
+    ScheduleMark,
+    StaticMark,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +30,7 @@ class Role:
 
     owner: str
     name: str
-    kind: Literal["hyperparameter", "transformation", "schedule", "dtype", "static"]
+    kind: Literal["hyperparameter", "transformation", "schedule", "dtype", "key", "static"]
     optional: bool
     container: bool
     range: Range | None
@@ -119,11 +128,13 @@ class Role:
             cause = ""
             if math.isnan(value):
                 cause = "; a NaN usually comes from an earlier computation"
-            elif value < 0 <= self.range.low:
+            elif value < 0 <= self.range.low and self.name == "learning_rate":
                 cause = "; the sign of a step is set by the optimizer, not by this argument"
             raise ValueError(f"{self.where} must lie in {self.range}, got {value}{cause}")
         if isinstance(value, float) and math.isnan(value):
             raise ValueError(f"{self.where} must be a number, got nan")
+        if self.range is None and isinstance(value, float) and math.isinf(value):
+            raise ValueError(f"{self.where} must be finite, got {value}")
         return value
 
     def _transformation(self, value: Any) -> Any:
@@ -143,9 +154,11 @@ class Role:
         if callable(value):
             self._refuse_uncalled(value)
         else:
+            several = isinstance(value, (list, tuple))
+            cause = "unpack it: f(*schedules)" if several else f"constant_schedule({value!r})"
             raise TypeError(
                 f"{self.where} must be a schedule, a function count -> value, got {value!r}; "
-                f"a constant rate is constant_schedule({value!r})"
+                f"was this meant: {cause}?"
             )
         return value
 
@@ -157,6 +170,14 @@ class Role:
         if not jax.numpy.issubdtype(dtype, np.floating):
             raise TypeError(f"{self.where} must be a real floating-point dtype, got {dtype}")
         return dtype
+
+    def _key(self, value: Any) -> Any:
+        if not is_key(value) or value.ndim:
+            raise TypeError(
+                f"{self.where} must be one typed random key, such as jax.random.key(0), "
+                f"got {value!r}"
+            )
+        return value
 
     def _static(self, value: Any) -> Any:
         if typing.get_origin(self.base) is Literal:
@@ -175,16 +196,27 @@ class Role:
             return bool(value)
         if self.base is int:
             return self._int(value)
+        if self.base is float:
+            return self._static_float(value)
         if self.container and self.range is not None:
             return tuple(self._int(v) for v in value)
         return value
 
-    def _int(self, value: Any) -> int:
+    def _static_float(self, value: Any) -> float:
+        self._refuse_traced(value, "number")
+        if callable(value):
+            raise TypeError(f"{self.where} is static and takes no schedule, got {value!r}")
+        return self._hyperparameter(value)
+
+    def _refuse_traced(self, value: Any, expected: str) -> None:
         if isinstance(value, jax.core.Tracer):
             raise TypeError(
-                f"{self.where} must be a static int, got a traced value: it fixes the structure "
-                "of the computation, so it cannot be an argument of a jitted function"
+                f"{self.where} must be a static {expected}, got a traced value: it fixes the "
+                "structure of the computation, so it cannot be an argument of a jitted function"
             )
+
+    def _int(self, value: Any) -> int:
+        self._refuse_traced(value, "int")
         if isinstance(value, (np.ndarray, jax.Array)) and value.ndim == 0:
             value = value.item()
         if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
@@ -224,7 +256,8 @@ def roles_of(function: Callable[..., Any]) -> dict[str, Role]:
             )
     roles = {n: _role(function.__name__, p, hints.get(n, Any)) for n, p in parameters.items()}
     for role in roles.values():
-        if role.kind == "static" and role.base is float:
+        marked = any(isinstance(p, StaticMark) for p in _parts(hints.get(role.name, Any)))
+        if role.kind == "static" and role.base is float and not marked:
             raise TypeError(
                 f"{role.where} is annotated float, which would be static: annotate a number that "
                 "may be traced, swept and scheduled as Hyperparameter, or with its range, as Rate"
@@ -244,6 +277,8 @@ def _role(owner: str, parameter: inspect.Parameter, hint: Any) -> Role:
         kind = "schedule"
     elif any(isinstance(p, DTypeMark) for p in parts):
         kind = "dtype"
+    elif any(isinstance(p, KeyMark) for p in parts):
+        kind = "key"
     origin = typing.get_origin(base)
     container = parameter.kind is parameter.VAR_POSITIONAL or (
         isinstance(origin, type) and issubclass(origin, collections.abc.Collection)

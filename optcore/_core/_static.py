@@ -1,10 +1,15 @@
-"""Values that are not leaves: how arguments are packed into a pytree, compared and hashed."""
+"""Values that are not leaves: how they are packed into a pytree, compared, hashed and printed."""
 
 from collections.abc import Hashable, Mapping
 from typing import Any
 
 import jax
 import numpy as np
+
+from ._keys import is_key, key_words
+
+PLAIN = (bool, int, float, complex, str, np.dtype, np.generic, np.ndarray, jax.Array)
+"""What is compared by value, and cannot change unseen."""
 
 
 @jax.tree_util.register_pytree_node_class
@@ -58,6 +63,8 @@ def freeze(value: Any) -> Hashable:
         return type(value), frozenset(freeze(v) for v in value)
     if isinstance(value, jax.core.Tracer):
         return id(value)
+    if is_key(value):
+        return "key", str(jax.random.key_impl(value)), freeze(jax.random.key_data(value))
     if isinstance(value, (np.ndarray, jax.Array)):
         array = np.asarray(value)
         return "array", array.shape, array.dtype.str, array.tobytes()
@@ -67,3 +74,25 @@ def freeze(value: Any) -> Hashable:
         # An object that can change has no value to compare by, only an identity.
         return type(value), id(value)
     return type(value), value
+
+
+def same(a: Any, b: Any) -> bool:
+    """Whether two arguments are equal, arrays and keys by content."""
+    if a is b:
+        return True
+    if any(isinstance(x, jax.core.Tracer) for x in (a, b)):
+        return False
+    if is_key(a) or is_key(b):
+        return is_key(a) and is_key(b) and freeze(a) == freeze(b)
+    if isinstance(a, (np.ndarray, jax.Array)) or isinstance(b, (np.ndarray, jax.Array)):
+        return np.shape(a) == np.shape(b) and bool(np.all(np.asarray(a) == np.asarray(b)))
+    return bool(a == b)
+
+
+def printed(value: Any) -> str:
+    """An argument as `repr` prints it."""
+    if isinstance(value, np.dtype):
+        return value.name
+    if is_key(value) and not isinstance(value, jax.core.Tracer):
+        return f"<{jax.random.key_impl(value)} key {' '.join(map(str, key_words(value)))}>"
+    return repr(value)

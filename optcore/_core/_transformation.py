@@ -19,6 +19,7 @@ def transformation(
     needs: tuple[str, ...] = (),
     real_only: bool = False,
     leafwise: bool = False,
+    per_example: bool = False,
 ) -> Callable[[F], F]:
     """Declare a factory of gradient transformations.
 
@@ -35,6 +36,7 @@ def transformation(
       real_only: the algorithm has no meaning for complex parameters.
       leafwise: `update` hands updates and state only to `map_leaves`, `global_norm` and other
         leafwise transformations, so that a chain may compute it together with its neighbours.
+      per_example: `update` takes updates with one gradient per example along a first axis.
 
     Raises:
       TypeError: an argument is a bare `float` (it would be static), or the signature has `**`.
@@ -51,7 +53,7 @@ def transformation(
         raise ValueError(f"transformation: kind must be one of {', '.join(KINDS)}, got {kind!r}")
 
     def decorate(function: F) -> F:
-        return _register(function, kind, example, needs, real_only, leafwise)
+        return _register(function, kind, example, needs, real_only, leafwise, per_example)
 
     return decorate
 
@@ -72,13 +74,19 @@ def schedule(*, example: Mapping[str, Any] | Callable[[], Any]) -> Callable[[F],
     """
 
     def decorate(function: F) -> F:
-        return _register(function, "schedule", example, (), False, False)
+        return _register(function, "schedule", example, (), False, False, False)
 
     return decorate
 
 
 def _register(
-    function: F, kind: Kind, example: Any, needs: Any, real_only: bool, leafwise: bool
+    function: F,
+    kind: Kind,
+    example: Any,
+    needs: Any,
+    real_only: bool,
+    leafwise: bool,
+    per_example: bool,
 ) -> F:
     library = __name__.partition(".")[0]
     own = function.__module__.partition(".")[0] == library
@@ -101,6 +109,7 @@ def _register(
         example=example if callable(example) else lambda: declaring(**example),
         real_only=real_only,
         leafwise=leafwise,
+        per_example=per_example,
     )
     declaring.declared_by = factory  # type: ignore[attr-defined]
     if own and key in REGISTRY:

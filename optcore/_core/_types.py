@@ -76,8 +76,18 @@ class ScheduleMark(_Mark):
 
 
 @dataclasses.dataclass(frozen=True)
+class StaticMark(_Mark):
+    """This number is static: it shapes the computation, so it cannot be traced or swept."""
+
+
+@dataclasses.dataclass(frozen=True)
 class DTypeMark(_Mark):
     """This argument is a dtype; it is compared and printed as such."""
+
+
+@dataclasses.dataclass(frozen=True)
+class KeyMark(_Mark):
+    """This argument is a typed random key."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,5 +147,11 @@ Count = Annotated[int, Range(0, 2**31)]
 Length = Annotated[int, Range(1, 2**31)]
 """A static number of steps, at least one."""
 
+StaticFloat = Annotated[float, StaticMark()]
+"""A static number, such as the part of a run that decides at which step something happens."""
+
 DType = Annotated[DTypeLike, DTypeMark()]
 """A dtype, static."""
+
+Key = Annotated[Any, KeyMark()]
+"""A typed random key (`jax.random.key`), which the user must give; static."""

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from .._core import REGISTRY, Declared, make
+from .._core import REGISTRY, Declared, is_key, key_words, make
 
 FORMAT = 1
 
@@ -88,6 +88,8 @@ def _encode(value: Any, where: str) -> Any:
         return {"dtype": value.name}
     if isinstance(value, jax.core.Tracer):
         raise TypeError(f"to_config: {where} is traced; write the config outside of jit")
+    if is_key(value):
+        return {"key": key_words(value), "impl": str(jax.random.key_impl(value))}
     if isinstance(value, (np.ndarray, jax.Array)):
         return {"array": np.asarray(value).tolist(), "dtype": np.asarray(value).dtype.name}
     if isinstance(value, Mapping):
@@ -126,6 +128,8 @@ def _decode(data: Any) -> Any:
         return make(factory, arguments)
     if "float" in data:
         return float(data["float"])
+    if "key" in data:
+        return jax.random.wrap_key_data(jax.numpy.uint32(data["key"]), impl=data["impl"])
     if "array" in data:
         return np.asarray(data["array"], np.dtype(data["dtype"]))
     if "dtype" in data:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optcore import map_leaves, slots
+from optcore._core import copies
 from tests import oracles
 from tests.oracles import double_precision
 
@@ -213,3 +214,17 @@ def test_slots_lie_where_the_parameters_lie():
     p = jax.device_put(jnp.ones((8, 2)), sharding)
     for fill in (0.0, 3.0):
         assert slots(p, fill=fill).sharding.is_equivalent_to(sharding, 2)
+
+
+def test_copies_share_nothing_and_keep_their_types():
+    params = {"w": jnp.ones(2, jnp.bfloat16), "n": jnp.int32(1), "x": 2.0, "none": None}
+    made = copies(params)
+    assert made["n"] is None
+    assert made["none"] is None
+    np.testing.assert_array_equal(made["w"], params["w"])
+    assert made["w"].dtype == jnp.bfloat16
+    assert made["w"].unsafe_buffer_pointer() != params["w"].unsafe_buffer_pointer()
+    assert not made["x"].weak_type
+    assert made["x"] == 2
+    abstract = copies(jax.ShapeDtypeStruct((3,), jnp.complex64))
+    assert (abstract.shape, abstract.dtype) == ((3,), jnp.complex64)

@@ -359,6 +359,18 @@ def test_numpy_integers_are_boundaries():
     assert [float(schedule(t)) for t in (9, 10)] == [1.0, 0.5]
 
 
+def test_negative_counts_are_zero():
+    restarts = optcore.cosine_restarts_schedule(1.0, 10, 2.0, decay=0.5)
+    for count in (-1, -(2**31), jnp.int32(-5), np.array([-(2**32) + 5, -1])):
+        np.testing.assert_array_equal(restarts(count), np.ones(np.shape(count)))
+
+
+def test_infinite_numbers_are_refused():
+    with pytest.raises(ValueError, match="linear_schedule: init_value must be finite, got inf"):
+        optcore.linear_schedule(float("inf"), 1.0, 10)
+    optcore.clip(float("inf"))
+
+
 def test_counts_beyond_int32_stay_at_the_last():
     schedule = optcore.linear_schedule(1.0, 0.0, 10)
     assert float(schedule(jnp.uint32(2**32 - 1))) == 0.0

@@ -1,0 +1,51 @@
+"""Random keys: one per leaf, from the user's key, the step and the leaf's path."""
+
+import zlib
+from typing import Any
+
+import jax
+import numpy as np
+
+from ._paths import path_name
+
+
+def is_key(x: Any) -> bool:
+    """Whether something is an array of typed random keys, as `jax.random.key` makes them."""
+    return hasattr(x, "dtype") and jax.numpy.issubdtype(x.dtype, jax.dtypes.prng_key)
+
+
+def fresh_key(key: jax.Array) -> jax.Array:
+    """The same key in a buffer of its own, so that a state that holds it may be donated."""
+    data = jax.numpy.array(jax.random.key_data(key), copy=True)
+    return jax.random.wrap_key_data(data, impl=jax.random.key_impl(key))
+
+
+def leaf_keys(key: jax.Array, count: jax.Array, tree: Any) -> Any:
+    """A tree like `tree` with one key per leaf, which depends on nothing but its arguments.
+
+    A leaf's key comes from its path, so that it does not change when other leaves come or go.
+
+    Args:
+      key: a typed key.
+      count: the step, an integer scalar.
+      tree: whose leaves are to have keys.
+
+    >>> import jax.numpy as jnp
+    >>> tree = {"a": jnp.zeros(2), "b": jnp.zeros(2)}
+    >>> keys = leaf_keys(jax.random.key(0), jnp.int32(1), tree)
+    >>> bool(keys["a"] == keys["b"]), bool(
+    ...     keys["a"] == leaf_keys(jax.random.key(0), jnp.int32(1), {"a": jnp.zeros(2)})["a"]
+    ... )
+    (False, True)
+    """
+    step_key = jax.random.fold_in(key, count)
+
+    def leaf_key(path: Any, _: Any) -> jax.Array:
+        return jax.random.fold_in(step_key, np.uint32(zlib.crc32(path_name(path).encode())))
+
+    return jax.tree_util.tree_map_with_path(leaf_key, tree)
+
+
+def key_words(key: jax.Array) -> list[int]:
+    """The numbers that a concrete key consists of."""
+    return [int(word) for word in np.asarray(jax.random.key_data(key))]
