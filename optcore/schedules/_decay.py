@@ -6,9 +6,10 @@ import jax
 import jax.numpy as jnp
 
 from .._core import Count, Hyperparameter, Length, Range, Rate, Schedule, schedule
-from ._progress import between, progress
+from ._cycles import Cycles, one_cycle
+from ._progress import between, geometric, periods, raised, remaining, wave
 
-Power = Annotated[Hyperparameter, Range(0, open_low=True)]
+Positive = Annotated[Hyperparameter, Range(0, open_low=True)]
 """A positive exponent or factor."""
 
 
@@ -26,7 +27,7 @@ def constant_schedule(value: Hyperparameter) -> Schedule:
 def polynomial_schedule(
     init_value: Hyperparameter,
     end_value: Hyperparameter,
-    power: Power,
+    power: Positive,
     transition_steps: Length,
     transition_begin: Count = 0,
 ) -> Schedule:
@@ -47,18 +48,10 @@ def polynomial_schedule(
     """
 
     def value(count: jax.Array) -> jax.Array:
-        rest = 1 - progress(count, transition_begin, transition_steps)
-        return between(end_value, init_value, _power(rest, power))
+        rest = remaining(count, transition_begin, transition_steps)
+        return between(end_value, init_value, raised(rest, power))
 
     return value
-
-
-def _power(base: jax.Array, exponent: Hyperparameter) -> jax.Array:
-    """`base ** exponent` for a base in [0, 1], with finite derivatives also at 0."""
-    if isinstance(exponent, float) and exponent == 1:
-        return base
-    positive = base > 0
-    return jnp.where(positive, jnp.where(positive, base, 1) ** exponent, 0)
 
 
 @schedule(example={"init_value": 1.0, "end_value": 0.1, "transition_steps": 8})
@@ -81,7 +74,7 @@ def linear_schedule(
 def exponential_decay(
     init_value: Hyperparameter,
     transition_steps: Length,
-    decay_rate: Power,
+    decay_rate: Positive,
     transition_begin: Count = 0,
     staircase: bool = False,
     end_value: Hyperparameter | None = None,
@@ -102,15 +95,8 @@ def exponential_decay(
     """
 
     def value(count: jax.Array) -> jax.Array:
-        t = jnp.maximum(count, transition_begin) - transition_begin
-        whole = (t // transition_steps).astype(jnp.float32)
-        part = (t % transition_steps).astype(jnp.float32) / transition_steps
-        exponent = whole if staircase else whole + part
-        # Growth may exceed float32; it stays at the largest finite number, with derivative 0.
-        finite = jnp.isfinite(init_value * decay_rate**exponent)
-        largest = jnp.sign(init_value) * jnp.finfo(jnp.float32).max
-        decayed = init_value * decay_rate ** jnp.where(finite, exponent, 0)
-        decayed = jnp.where(finite, decayed, largest)
+        exponent = periods(count, transition_begin, transition_steps, whole=staircase)
+        decayed = geometric(init_value, decay_rate, exponent)
         if end_value is None:
             return decayed
         shrinks = jnp.asarray(decay_rate) < 1
@@ -124,7 +110,7 @@ def cosine_decay_schedule(
     init_value: Hyperparameter,
     decay_steps: Length,
     alpha: Rate = 0.0,
-    exponent: Power = 1.0,
+    exponent: Positive = 1.0,
 ) -> Schedule:
     """`init · ((1 - alpha) · (½ + ½ cos(π t/T))^exponent + alpha)`, constant from `T` on.
 
@@ -142,7 +128,7 @@ def cosine_decay_schedule(
     """
 
     def value(count: jax.Array) -> jax.Array:
-        wave = 0.5 + 0.5 * jnp.cos(jnp.pi * progress(count, 0, decay_steps))
-        return init_value * between(alpha, 1.0, _power(wave, exponent))
+        falling = wave(remaining(count, 0, decay_steps))
+        return init_value * between(alpha, 1.0, raised(falling, exponent))
 
-    return value
+    return Cycles(value, one_cycle(decay_steps))

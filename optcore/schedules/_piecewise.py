@@ -1,15 +1,18 @@
-"""Schedules made of pieces: steps, joined schedules, warm-up in front of a decay."""
+"""Schedules of constant or interpolated pieces."""
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 
-from .._core import Count, Hyperparameter, Length, Rate, Schedule, schedule
-from ._decay import Power, cosine_decay_schedule, linear_schedule
-from ._progress import between
+from .._core import Hyperparameter, Length, Rate, Schedule, schedule
+from ._decay import Positive, exponential_decay
+from ._progress import between, progress, remaining, wave
+
+Anneal = Literal["linear", "cosine"]
 
 
 @schedule(example={"init_value": 1.0, "boundaries_and_scales": {3: 0.5, 6: 0.1}})
@@ -30,13 +33,7 @@ def piecewise_constant_schedule(
     [1.0, 0.5, 0.5, 0.05]
     """
     scales = boundaries_and_scales or {}
-    for boundary in scales:
-        steps = isinstance(boundary, int) and not isinstance(boundary, bool)
-        if not steps or not 0 <= boundary < 2**31:
-            raise ValueError(
-                "piecewise_constant_schedule: boundaries_and_scales must have step counts, "
-                f"ints ≥ 0, as keys, got {boundary!r}"
-            )
+    _check_boundaries("piecewise_constant_schedule", scales)
 
     def value(count: jax.Array) -> jax.Array:
         v = jnp.full(count.shape, init_value, jnp.float32)
@@ -47,90 +44,104 @@ def piecewise_constant_schedule(
     return value
 
 
-Boundaries = Sequence[Count]
+def _check_boundaries(owner: str, scales: Mapping[int, Rate]) -> None:
+    for boundary in scales:
+        steps = isinstance(boundary, int) and not isinstance(boundary, bool)
+        if not steps or not 0 <= boundary < 2**31:
+            raise ValueError(
+                f"{owner}: boundaries_and_scales must have step counts, ints ≥ 0, as keys, "
+                f"got {boundary!r}"
+            )
 
 
-def _harmonic(count: ArrayLike) -> jax.Array:
-    return 1 / (1 + jnp.asarray(count, jnp.float32))
-
-
-def _joined() -> Schedule:
-    return join_schedules([linear_schedule(0.0, 1.0, 3), _harmonic], [3])
-
-
-@schedule(example=_joined)
-def join_schedules(schedules: Sequence[Schedule], boundaries: Boundaries) -> Schedule:
-    """One schedule after another, each starting to count at its boundary.
+@schedule(
+    example={
+        "interpolate_type": "linear",
+        "init_value": 1.0,
+        "boundaries_and_scales": {3: 0.5, 8: 0.1},
+    }
+)
+def piecewise_interpolate_schedule(
+    interpolate_type: Anneal,
+    init_value: Hyperparameter,
+    boundaries_and_scales: Mapping[int, Rate] | None = None,
+) -> Schedule:
+    """From value to value: each boundary's is that of the one before, times its scale.
 
     Args:
-      schedules: at least one; each gets the steps since its start.
-      boundaries: the steps at which the second and later ones start, increasing.
+      interpolate_type: the way between two boundaries, a straight line or half a cosine wave.
+      init_value: at 0.
+      boundaries_and_scales: from the step, ≥ 0, to the factor, ≥ 0. The last value stays.
 
     Raises:
-      ValueError: the boundaries are not one fewer than the schedules, or do not increase.
+      ValueError: a boundary is negative or no int.
 
-    >>> tx = join_schedules([linear_schedule(0.0, 1.0, 2), linear_schedule(1.0, 0.0, 2)], [2])
-    >>> [tx(t).item() for t in range(5)]
-    [0.0, 0.5, 1.0, 0.5, 0.0]
+    >>> roof = piecewise_interpolate_schedule("linear", 1.0, {2: 3.0, 6: 0.0})
+    >>> [roof(t).item() for t in (0, 1, 2, 4, 6, 7)]
+    [1.0, 2.0, 3.0, 1.5, 0.0, 0.0]
     """
-    if not schedules:
-        raise ValueError("join_schedules: schedules must hold at least one, got none")
-    if len(boundaries) != len(schedules) - 1:
-        raise ValueError(
-            "join_schedules: boundaries must be one fewer than the schedules: expected "
-            f"{max(len(schedules) - 1, 0)} for {len(schedules)} schedules, got {len(boundaries)}"
-        )
-    if any(a >= b for a, b in itertools.pairwise(boundaries)):
-        raise ValueError(f"join_schedules: boundaries must increase, got {list(boundaries)}")
-
-    def value(count: jax.Array) -> jax.Array:
-        v = jnp.asarray(schedules[0](count), jnp.float32)
-        for boundary, following in zip(boundaries, schedules[1:], strict=True):
-            later = jnp.asarray(following(jnp.maximum(count, boundary) - boundary), jnp.float32)
-            v = jnp.where(count < boundary, v, later)
-        return v
-
-    return value
+    scales = boundaries_and_scales or {}
+    _check_boundaries("piecewise_interpolate_schedule", scales)
+    bounds = [0, *sorted(scales)]
+    values = list(itertools.accumulate([init_value, *(scales[b] for b in bounds[1:])], _product))
+    return lambda count: interpolated(interpolate_type, values, bounds, count)
 
 
-@schedule(example={"init_value": 0.0, "peak_value": 1.0, "warmup_steps": 3, "decay_steps": 9})
-def warmup_cosine_decay_schedule(
-    init_value: Hyperparameter,
-    peak_value: Hyperparameter,
-    warmup_steps: Count,
-    decay_steps: Length,
-    end_value: Hyperparameter = 0.0,
-    exponent: Power = 1.0,
+def _product(value: Hyperparameter, factor: Hyperparameter) -> Hyperparameter:
+    return value * factor
+
+
+def interpolated(
+    kind: Anneal, values: Sequence[Hyperparameter], bounds: Sequence[float], count: jax.Array
+) -> jax.Array:
+    """From value to value, each at its bound; the bounds need not be whole. The last stays."""
+    v = jnp.full(count.shape, values[0], jnp.float32)
+    for (begin, end), (low, high) in zip(
+        itertools.pairwise(bounds), itertools.pairwise(values), strict=True
+    ):
+        if begin < end:
+            piece = _interpolate(kind, low, high, count, begin, end - begin)
+            v = jnp.where(count <= math.floor(begin), v, piece)
+        else:
+            v = jnp.full(count.shape, high, jnp.float32)
+    return v
+
+
+def _interpolate(
+    kind: Anneal,
+    start: Hyperparameter,
+    end: Hyperparameter,
+    count: jax.Array,
+    begin: float,
+    length: float,
+) -> jax.Array:
+    """From `start` to `end` within `length` steps, accurate relative to the smaller of the two."""
+    rise, fall = progress(count, begin, length), remaining(count, begin, length)
+    if kind == "cosine":
+        rise, fall = wave(rise), wave(fall)
+    grows = jnp.abs(jnp.asarray(end)) > jnp.abs(jnp.asarray(start))
+    return jnp.where(grows, between(start, end, rise), between(end, start, fall))
+
+
+@schedule(example={"init_value": 1.0, "every": 3, "factor": 0.5})
+def step_decay_schedule(
+    init_value: Hyperparameter, every: Length, factor: Positive, steps_per_epoch: Length = 1
 ) -> Schedule:
-    """A linear rise over `warmup_steps`, then cosine decay until `decay_steps`.
+    """`init_value`, multiplied by `factor` every `every` steps.
 
     Args:
       init_value: at 0.
-      peak_value: at `warmup_steps`.
-      warmup_steps: ≥ 0; 0 means no warm-up: the peak at 0.
-      decay_steps: the whole length, warm-up included; greater than `warmup_steps`.
-      end_value: from `decay_steps` on.
-      exponent: of the cosine, see `cosine_decay_schedule`.
+      every: ≥ 1, in steps; in epochs, if `steps_per_epoch` is given.
+      factor: > 0; above 1 the value grows.
+      steps_per_epoch: ≥ 1.
 
-    Raises:
-      ValueError: `decay_steps` does not exceed `warmup_steps`.
-
-    >>> tx = warmup_cosine_decay_schedule(0.0, 1.0, warmup_steps=2, decay_steps=6)
-    >>> [round(tx(t).item(), 4) for t in range(7)]
-    [0.0, 0.5, 1.0, 0.8536, 0.5, 0.1464, 0.0]
+    >>> halving = step_decay_schedule(1.0, every=30, factor=0.5, steps_per_epoch=100)
+    >>> [halving(t).item() for t in (0, 2999, 3000, 6000)]
+    [1.0, 1.0, 0.5, 0.25]
     """
-    if decay_steps <= warmup_steps:
+    period = every * steps_per_epoch
+    if period >= 2**31:
         raise ValueError(
-            "warmup_cosine_decay_schedule: decay_steps is the whole length and must exceed "
-            f"warmup_steps={warmup_steps}, got {decay_steps}"
+            f"step_decay_schedule: a period must have fewer than 2**31 steps, got {period}"
         )
-    wave = cosine_decay_schedule(1.0, decay_steps - warmup_steps, exponent=exponent)
-
-    def decay(count: jax.Array) -> jax.Array:
-        return between(end_value, peak_value, wave(count))
-
-    if warmup_steps == 0:
-        return decay
-    return join_schedules(
-        [linear_schedule(init_value, peak_value, warmup_steps), decay], [warmup_steps]
-    )
+    return exponential_decay(init_value, period, factor, staircase=True)

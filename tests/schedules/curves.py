@@ -7,6 +7,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
+import pytest
+
+import optcore
 
 LAST = 2**31 - 1
 
@@ -21,7 +25,8 @@ class Curve:
       formula: `formula(t, **arguments)`.
       arguments: by name.
       steps: where something happens.
-      theirs: optax's factory.
+      theirs: optax's factory, if it has one.
+      relative: whether small values keep their digits too: nothing cancels.
     """
 
     label: str
@@ -29,7 +34,8 @@ class Curve:
     formula: Callable[..., float]
     arguments: dict[str, Any]
     steps: tuple[int, ...]
-    theirs: Callable[..., Any]
+    theirs: Callable[..., Any] | None = None
+    relative: bool = False
 
     def schedule(self):
         """Ours."""
@@ -62,10 +68,13 @@ def check_values(curve):
     got = jax.jit(schedule)(jnp.array(counts, jnp.int32)[:, None])
     assert got.dtype == jnp.float32
     np.testing.assert_allclose(got, expected[:, None], rtol=0, atol=curve.tolerance())
+    if curve.relative:
+        np.testing.assert_allclose(got, expected[:, None], rtol=1e-5, atol=1e-36)
 
 
 def check_optax(curve):
     """The same arguments give the same values in optax."""
+    assert curve.theirs is not None
     theirs = curve.theirs(**curve.arguments)
     # optax turns counts into float32, which cannot tell the last ones apart.
     counts = jnp.array([t for t in curve.counts() if t < 2**24], jnp.int32)
@@ -82,7 +91,7 @@ def check_derivatives(curve):
     assert jax.tree.leaves(slopes)
     for name, slope in slopes.arguments.items():
         value = curve.arguments.get(name)
-        if isinstance(value, float):
+        if isinstance(value, float) and isinstance(slope, jax.Array):
             h = 1e-5
             above, below = (curve.values(**{name: value + d}) for d in (h, -h))
             expected = (above - below) / (2 * h)
@@ -97,4 +106,19 @@ def check_tracing(curve):
     np.testing.assert_allclose(traced, curve.values(), rtol=0, atol=2 * curve.tolerance())
 
 
-CHECKS = [check_values, check_optax, check_derivatives, check_tracing]
+CHECKS = [check_values, check_derivatives, check_tracing]
+
+
+def cases(curves):
+    """Every curve with every check that applies to it, for `pytest.mark.parametrize`."""
+    return [
+        pytest.param(curve, check, id=f"{curve.label}-{check.__name__.removeprefix('check_')}")
+        for curve in curves
+        for check in [*CHECKS, *([check_optax] if curve.theirs else [])]
+    ]
+
+
+def curve(label, name, formula, steps=(), **arguments):
+    """Our schedule of this name, and optax's."""
+    theirs = getattr(optax, name, None)
+    return Curve(label, getattr(optcore, name), formula, arguments, steps, theirs)

@@ -10,7 +10,7 @@ import pytest
 
 import optcore
 from tests import oracles
-from tests.schedules.curves import CHECKS, LAST, Curve
+from tests.schedules.curves import LAST, cases, curve
 
 
 def constant(t, value):
@@ -41,10 +41,6 @@ def exponential(
 def cosine(t, init_value, decay_steps, alpha=0.0, exponent=1.0):
     wave = 0.5 + 0.5 * math.cos(math.pi * min(t, decay_steps) / decay_steps)
     return init_value * ((1 - alpha) * wave**exponent + alpha)
-
-
-def curve(label, ours, formula, steps=(), **arguments):
-    return Curve(label, getattr(optcore, ours), formula, arguments, steps, getattr(optax, ours))
 
 
 CURVES = [
@@ -101,8 +97,7 @@ CURVES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=lambda c: c.__name__.removeprefix("check_"))
-@pytest.mark.parametrize("curve", CURVES, ids=lambda c: c.label)
+@pytest.mark.parametrize(("curve", "check"), cases(CURVES))
 def test_formula(curve, check):
     check(curve)
 
