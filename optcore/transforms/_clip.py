@@ -115,6 +115,37 @@ def unit_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
     return (0,) if len(shape) <= 3 else tuple(range(len(shape) - 1))
 
 
+def unitwise_norm(x: jax.Array, axis: int | tuple[int, ...] | None = None) -> jax.Array:
+    """The norm of the unit that each element belongs to, in the shape of `x`.
+
+    Args:
+      x: an array.
+      axis: the axes that make up one unit, see `adaptive_grad_clip`.
+
+    >>> import jax.numpy as jnp
+    >>> unitwise_norm(jnp.array([[3.0, 1.0], [4.0, 0.0]])).tolist()
+    [[5.0, 1.0], [5.0, 1.0]]
+    """
+    return jnp.broadcast_to(norm_along(x, unit_axes(x.shape) if axis is None else axis), x.shape)
+
+
+def unitwise_clip(g_norm: jax.Array, max_norm: jax.Array, grad: jax.Array) -> jax.Array:
+    """Scale `grad` by `min(1, max_norm / g_norm)`, element by element.
+
+    Args:
+      g_norm: the norm of each element's unit, ≥ 0; its shape broadcasts to that of `grad`.
+      max_norm: what that norm may be at most, ≥ 0, likewise.
+      grad: an array.
+
+    >>> import jax.numpy as jnp
+    >>> grad = jnp.array([[3.0, 1.0], [4.0, 0.0]])
+    >>> unitwise_clip(unitwise_norm(grad), jnp.array([[2.5, 2.5]]), grad).tolist()
+    [[1.5, 1.0], [2.0, 0.0]]
+    """
+    a, b = shrink(g_norm, max_norm)
+    return b * (a * grad)
+
+
 @transformation("transform", example={"clipping": 0.01}, needs=("params",), leafwise=True)
 def adaptive_grad_clip(
     clipping: Bound, eps: Rate = 1e-3, axis: int | tuple[int, ...] | None = None
@@ -143,7 +174,6 @@ def adaptive_grad_clip(
     def leaf(g: jax.Array, p: jax.Array) -> jax.Array:
         axes = unit_axes(g.shape) if axis is None else axis
         limit = clipping * jnp.maximum(norm_along(p, axes), eps)
-        a, b = shrink(norm_along(g, axes), limit)
-        return b * (a * g)
+        return unitwise_clip(norm_along(g, axes), limit, g)
 
     return plain(lambda updates, params: map_leaves(leaf, updates, reads=(params,)))

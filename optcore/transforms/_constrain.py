@@ -6,11 +6,15 @@ import jax
 import jax.numpy as jnp
 
 from .._core import (
+    Bound,
     GradientTransformation,
+    Hyperparameter,
     Params,
     Updates,
     is_inexact,
     map_leaves,
+    norm_along,
+    shrink,
     transformation,
 )
 from ._stateless import plain
@@ -21,7 +25,7 @@ def keep_params_nonnegative() -> GradientTransformation:
     """Change the updates so that no parameter becomes negative: `u ← max(u, -p)`.
 
     A projection on the non-negative orthant if it is the last transformation of a chain and
-    the parameters start there.
+    the parameters start there. Other bounds are set by `keep_params_in_box`.
 
     Raises:
       ValueError: `update` was not given `params`.
@@ -35,6 +39,80 @@ def keep_params_nonnegative() -> GradientTransformation:
 
     def leaf(u: jax.Array, p: jax.Array) -> jax.Array:
         return jnp.maximum(u, -p)
+
+    return plain(lambda updates, params: map_leaves(leaf, updates, reads=(params,)))
+
+
+@transformation(
+    "transform",
+    example={"low": -2.0, "high": 2.0},
+    needs=("params",),
+    real_only=True,
+    leafwise=True,
+)
+def keep_params_in_box(
+    low: Hyperparameter | None = None, high: Hyperparameter | None = None
+) -> GradientTransformation:
+    """Change the updates so that every parameter lies in `[low, high]`.
+
+    `u ← min(max(u, low - p), high - p)`: the step ends in the projection of `p + u` on the box,
+    up to rounding. It must be the last of a chain, where it sees the step that is made.
+
+    Args:
+      low: the smallest value, or `None` for no such bound.
+      high: the largest value, ≥ `low`, or `None` for no such bound.
+
+    Raises:
+      ValueError: `low` is greater than `high`, or `update` was not given `params`.
+
+    >>> import jax.numpy as jnp
+    >>> tx = keep_params_in_box(0.0, 1.0)
+    >>> params = jnp.array([0.5, 0.5, 0.5])
+    >>> tx.update(jnp.array([-3.0, 0.25, 3.0]), tx.init(params), params=params)[0].tolist()
+    [-0.5, 0.25, 0.5]
+    """
+    if isinstance(low, float) and isinstance(high, float) and low > high:
+        raise ValueError(
+            f"keep_params_in_box: low must be at most high, got low={low} and high={high}"
+        )
+
+    def leaf(u: jax.Array, p: jax.Array) -> jax.Array:
+        u = u if low is None else jnp.maximum(u, low - p)
+        return u if high is None else jnp.minimum(u, high - p)
+
+    return plain(lambda updates, params: map_leaves(leaf, updates, reads=(params,)))
+
+
+@transformation("transform", example={"radius": 1.0}, needs=("params",), leafwise=True)
+def keep_params_in_ball(
+    radius: Bound, axes: int | tuple[int, ...] | None = None
+) -> GradientTransformation:
+    """Change the updates so that the norm of every parameter is at most `radius`.
+
+    The step ends in the projection of `p + u` on the ball, up to rounding; a step that ends
+    inside passes. It must be the last of a chain, where it sees the step that is made.
+
+    Args:
+      radius: ≥ 0; infinity means no constraint.
+      axes: what the norm is taken over; by default all axes of a leaf. `0` bounds the weights
+        into each unit of a dense layer (the max-norm constraint of Srivastava et al., 2014).
+
+    Raises:
+      ValueError: `update` was not given `params`.
+
+    >>> import jax.numpy as jnp
+    >>> tx = keep_params_in_ball(5.0)
+    >>> params = jnp.array([3.0, 4.0])
+    >>> step, _ = tx.update(jnp.array([3.0, 4.0]), tx.init(params), params=params)
+    >>> (params + step).tolist()
+    [3.0, 4.0]
+    """
+
+    def leaf(u: jax.Array, p: jax.Array) -> jax.Array:
+        q = p + u
+        size = norm_along(q, tuple(range(q.ndim)) if axes is None else axes)
+        a, b = shrink(size, radius)
+        return jnp.where(size > radius, b * (a * q) - p, u)
 
     return plain(lambda updates, params: map_leaves(leaf, updates, reads=(params,)))
 

@@ -1,9 +1,5 @@
 """Multiplication by a number: constant, scheduled, or a learning rate with its sign."""
 
-import jax
-import jax.numpy as jnp
-from jax.typing import ArrayLike
-
 from .._core import (
     GradientTransformation,
     Hyperparameter,
@@ -11,6 +7,7 @@ from .._core import (
     map_leaves,
     transformation,
 )
+from ..schedules import linear_schedule
 from ._stateless import plain
 
 
@@ -45,11 +42,7 @@ def scale_by_learning_rate(
     return scale(sign * learning_rate)
 
 
-def _harmonic(count: ArrayLike) -> jax.Array:
-    return 1 / (1 + jnp.asarray(count, jnp.float32))
-
-
-@transformation("transform", example={"step_size_fn": _harmonic}, leafwise=True)
+@transformation("transform", example={"step_size_fn": linear_schedule(1.0, 0.5, 4)}, leafwise=True)
 def scale_by_schedule(step_size_fn: Hyperparameter) -> GradientTransformation:
     """Multiply every update by `step_size_fn(count)`; the same as `scale(step_size_fn)`.
 

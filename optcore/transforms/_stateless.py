@@ -50,6 +50,35 @@ def stateless(f: Callable[[Updates, Params], Updates]) -> GradientTransformation
     return plain(f)
 
 
+def _towards_zero(g: jax.Array, p: jax.Array | None) -> jax.Array:
+    return g if p is None else g + 0.1 * p
+
+
+@transformation("transform", example={"f": _towards_zero}, leafwise=True)
+def stateless_with_tree_map(
+    f: Callable[[jax.Array, jax.Array | None], jax.Array],
+) -> GradientTransformation:
+    """Apply a pure function of one update and its parameter to every leaf.
+
+    Args:
+      f: `f(g, p) -> u`; `p` is `None` if `update` was not given parameters. It sees float32 or
+        wider. Plain functions are compared by identity.
+
+    >>> import jax.numpy as jnp
+    >>> tx = stateless_with_tree_map(lambda g, p: g + 0.5 * p)
+    >>> params = {"w": jnp.array([2.0, -4.0])}
+    >>> tx.update({"w": jnp.zeros(2)}, tx.init(params), params)[0]["w"].tolist()
+    [1.0, -2.0]
+    """
+
+    def mapped(updates: Updates, params: Params) -> Updates:
+        if params is None:
+            return map_leaves(lambda g: f(g, None), updates)
+        return map_leaves(f, updates, reads=(params,))
+
+    return plain(mapped)
+
+
 @transformation("transform", example={}, leafwise=True)
 def identity() -> GradientTransformation:
     """Leave the updates as they are.

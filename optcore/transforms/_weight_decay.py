@@ -1,9 +1,42 @@
-"""Weight decay, decoupled from the gradient."""
+"""Weight decay: the family of terms that pull the parameters towards a point."""
+
+from collections.abc import Callable
+from typing import Annotated, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
-from .._core import GradientTransformation, Mask, Rate, map_leaves, select, transformation
+from .._core import (
+    GradientTransformation,
+    Hyperparameter,
+    Mask,
+    Params,
+    Range,
+    Rate,
+    Updates,
+    abs_sq,
+    copies,
+    map_leaves,
+    over_root,
+    select,
+    transformation,
+)
 from ._stateless import plain
+
+
+def _decay(
+    name: str, mask: Mask | None, leaf: Callable[[jax.Array, jax.Array], jax.Array]
+) -> GradientTransformation:
+    """`leaf(update, parameter)` on the leaves that the mask chooses."""
+
+    def chosen_leaf(u: jax.Array, p: jax.Array | None) -> jax.Array:
+        return u if p is None else leaf(u, p)
+
+    def decayed(updates: Updates, params: Params) -> Updates:
+        chosen = select(name, mask, params, params)
+        return map_leaves(chosen_leaf, updates, reads=(chosen,))
+
+    return plain(decayed)
 
 
 @transformation("transform", example={"weight_decay": 0.01}, needs=("params",), leafwise=True)
@@ -14,7 +47,10 @@ def add_decayed_weights(
 
     Behind a direction and in front of the learning rate this is decoupled decay (Loshchilov
     and Hutter, arXiv 1711.05101, algorithm 2); in front of the direction it is L2
-    regularisation. Behind the learning rate it would make the weights *grow*.
+    regularisation. Behind the learning rate it would make the weights *grow*: there
+    `add_independent_decayed_weights` stands. Other decays are corrected for the schedule
+    (`add_corrected_decayed_weights`), cautious (`add_cautious_decayed_weights`), towards the
+    initial point (`add_decay_to_init`) or constant (`add_l1_decay`).
 
     Args:
       weight_decay: ≥ 0.
@@ -32,12 +68,185 @@ def add_decayed_weights(
     >>> round(updates["w"].item(), 6), updates["b"].item()
     (0.2, 0.0)
     """
+    return _decay("add_decayed_weights", mask, lambda u, p: u + weight_decay * p)
 
-    def leaf(g: jax.Array, p: jax.Array | None) -> jax.Array:
-        return g if p is None else g + weight_decay * p
 
-    def decayed(updates: object, params: object) -> object:
-        chosen = select("add_decayed_weights", mask, params, params)
-        return map_leaves(leaf, updates, reads=(chosen,))
+@transformation("transform", example={"weight_decay": 0.01}, needs=("params",), leafwise=True)
+def add_independent_decayed_weights(
+    weight_decay: Rate, mask: Mask | None = None
+) -> GradientTransformation:
+    """Decay that the learning rate does not multiply: `u ← u - weight_decay · p`.
 
-    return plain(decayed)
+    It stands behind the learning rate, where updates are steps. To let it follow the shape of a
+    learning-rate schedule without its size (Loshchilov and Hutter, arXiv 1711.05101,
+    algorithm 2, where one multiplier scales both), give `weight_decay` a schedule of that shape.
+
+    Args:
+      weight_decay: the part of a weight that is lost in each step, ≥ 0.
+      mask: see `add_decayed_weights`.
+
+    Raises:
+      ValueError: `update` was not given `params`, or the mask does not fit them.
+
+    Whatever the rate, a weight shrinks by the factor `1 - weight_decay`:
+
+    >>> import jax.numpy as jnp
+    >>> from optcore import chain, sgd
+    >>> tx = chain(sgd(1e-3), add_independent_decayed_weights(0.25))
+    >>> w = jnp.float32(2.0)
+    >>> tx.update(jnp.float32(0.0), tx.init(w), params=w)[0].item()
+    -0.5
+    """
+    name = "add_independent_decayed_weights"
+    return _decay(name, mask, lambda u, p: u - weight_decay * p)
+
+
+@transformation(
+    "transform",
+    example={"weight_decay": 0.01, "learning_rate": 0.1, "peak_learning_rate": 0.2},
+    needs=("params",),
+    leafwise=True,
+)
+def add_corrected_decayed_weights(
+    weight_decay: Rate,
+    learning_rate: Rate,
+    peak_learning_rate: Annotated[Hyperparameter, Range(0, open_low=True)],
+    mask: Mask | None = None,
+) -> GradientTransformation:
+    r"""Decay that is proportional to the square of the learning rate.
+
+    .. math:: u \leftarrow u + \lambda \frac{\gamma_t}{\gamma_{max}} p
+
+    With the learning rate `γ_t` behind it, a weight loses `λ γ_t² / γ_max` of itself per step.
+    A layer whose output is normalised then keeps its ratio of gradient to weight norm at
+    `√(2 λ / γ_max)` while the rate decays, where decoupled decay lets the gradients blow up
+    (Defazio, arXiv 2506.02285, AdamC). The paper corrects normalised layers alone: say with
+    `mask` which, and let `add_decayed_weights` take the others.
+
+    Args:
+      weight_decay: `λ`, ≥ 0.
+      learning_rate: `γ_t`, the same rate or schedule as that of the optimizer, ≥ 0.
+      peak_learning_rate: `γ_max`, the largest that the schedule reaches, > 0.
+      mask: see `add_decayed_weights`.
+
+    Raises:
+      ValueError: `update` was not given `params`, or the mask does not fit them.
+
+    Halfway down the schedule the decay is half of `weight_decay`:
+
+    >>> import jax.numpy as jnp
+    >>> tx = add_corrected_decayed_weights(0.5, learning_rate=0.1, peak_learning_rate=0.2)
+    >>> w = jnp.float32(2.0)
+    >>> tx.update(jnp.float32(0.0), tx.init(w), params=w)[0].item()
+    0.5
+    """
+    corrected = weight_decay * (learning_rate / peak_learning_rate)
+    return _decay("add_corrected_decayed_weights", mask, lambda u, p: u + corrected * p)
+
+
+@transformation("transform", example={"weight_decay": 0.01}, needs=("params",), leafwise=True)
+def add_cautious_decayed_weights(
+    weight_decay: Rate, mask: Mask | None = None
+) -> GradientTransformation:
+    """Decay only where it agrees with the update: `u ← u + weight_decay · [u · p ≥ 0] · p`.
+
+    A weight decays while the step moves it towards zero too, so that the decay does not shift
+    the minima of the loss (Chen et al., arXiv 2510.12402, algorithm 1). Where the update or
+    the parameter is zero, it decays, as in the paper. For complex numbers the product is
+    `Re(ū · p)`. It stands behind the direction and in front of the learning rate.
+
+    Args:
+      weight_decay: ≥ 0.
+      mask: see `add_decayed_weights`.
+
+    Raises:
+      ValueError: `update` was not given `params`, or the mask does not fit them.
+
+    >>> import jax.numpy as jnp
+    >>> tx = add_cautious_decayed_weights(0.5)
+    >>> params, direction = jnp.array([2.0, 2.0, 2.0]), jnp.array([1.0, -1.0, 0.0])
+    >>> tx.update(direction, tx.init(params), params=params)[0].tolist()
+    [2.0, -1.0, 1.0]
+    """
+
+    def leaf(u: jax.Array, p: jax.Array) -> jax.Array:
+        # Signs rather than numbers, whose product may vanish.
+        agree = (jnp.sign(u).conj() * jnp.sign(p)).real >= 0
+        return u + jnp.where(agree, weight_decay, 0) * p
+
+    return _decay("add_cautious_decayed_weights", mask, leaf)
+
+
+class AddDecayToInitState(NamedTuple):
+    """Where the parameters are pulled to.
+
+    Attributes:
+      anchor: the initial parameters, with `None` where the mask is False.
+    """
+
+    anchor: Params
+
+
+@transformation("transform", example={"weight_decay": 0.01}, needs=("params",), leafwise=True)
+def add_decay_to_init(weight_decay: Rate, mask: Mask | None = None) -> GradientTransformation:
+    """Decay towards the initial parameters: `u ← u + weight_decay · (p - p_0)`.
+
+    For fine-tuning. In front of the direction it is the gradient of the penalty
+    `½ · weight_decay · ‖p - p_0‖²` (L2-SP; Li et al., arXiv 1802.01483, equation 3); behind the
+    direction and in front of the learning rate it is decoupled. The point is the parameters
+    that `init` was given, in their own dtypes.
+
+    Args:
+      weight_decay: ≥ 0.
+      mask: see `add_decayed_weights`; what is masked costs no memory.
+
+    Raises:
+      ValueError: `update` was not given `params`, or the mask does not fit them.
+
+    >>> import jax.numpy as jnp
+    >>> tx = add_decay_to_init(0.5)
+    >>> state = tx.init(jnp.float32(3.0))
+    >>> tx.update(jnp.float32(0.0), state, params=jnp.float32(5.0))[0].item()
+    1.0
+    """
+
+    def init(params: Params) -> AddDecayToInitState:
+        return AddDecayToInitState(copies(select("add_decay_to_init", mask, params, params)))
+
+    def leaf(u: jax.Array, p: jax.Array, p0: jax.Array | None) -> jax.Array:
+        return u if p0 is None else u + weight_decay * (p - p0)
+
+    def update(
+        updates: Updates, state: AddDecayToInitState, params: Params | None = None, **extra: object
+    ) -> tuple[Updates, AddDecayToInitState]:
+        return map_leaves(leaf, updates, reads=(params, state.anchor)), state
+
+    return GradientTransformation(init, update)
+
+
+@transformation("transform", example={"weight_decay": 0.01}, needs=("params",), leafwise=True)
+def add_l1_decay(weight_decay: Rate, mask: Mask | None = None) -> GradientTransformation:
+    """Decay by a constant amount, whatever a weight's size: `u ← u + weight_decay · sign(p)`.
+
+    A subgradient of `weight_decay · ‖p‖₁`, with 0 at 0 and `p / |p|` for complex numbers. In
+    front of the direction it is L1 regularisation, behind it decoupled. Small weights end up
+    within one step of zero rather than at zero.
+
+    Args:
+      weight_decay: ≥ 0.
+      mask: see `add_decayed_weights`.
+
+    Raises:
+      ValueError: `update` was not given `params`, or the mask does not fit them.
+
+    >>> import jax.numpy as jnp
+    >>> tx = add_l1_decay(0.5)
+    >>> params = jnp.array([100.0, -0.1, 0.0])
+    >>> tx.update(jnp.zeros(3), tx.init(params), params=params)[0].tolist()
+    [0.5, -0.5, 0.0]
+    """
+
+    def sign(p: jax.Array) -> jax.Array:
+        return over_root(p, abs_sq(p), 0.0, 0.0) if jnp.iscomplexobj(p) else jnp.sign(p)
+
+    return _decay("add_l1_decay", mask, lambda u, p: u + weight_decay * sign(p))

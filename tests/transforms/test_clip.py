@@ -198,3 +198,22 @@ def test_a_negative_limit_is_refused(factory):
 def test_defaults():
     oracles.same_defaults(optcore.adaptive_grad_clip, optax.adaptive_grad_clip)
     assert oracles.defaults(optcore.adaptive_grad_clip)["axis"] is None
+
+
+@pytest.mark.parametrize("shape", [(), (5,), (1, 5), (4, 3), (4, 3, 2), (2, 3, 4, 5), (0, 3)])
+def test_unitwise_functions_are_those_of_optax(shape):
+    g, limit = np.random.default_rng(0).normal(size=(2, *shape)).astype(np.float32)
+    g, limit = jnp.asarray(g), jnp.abs(limit)
+    norms = optcore.unitwise_norm(g)
+    np.testing.assert_allclose(norms, optax.transforms.unitwise_norm(g), rtol=1e-6)
+    got = optcore.unitwise_clip(norms, limit, g)
+    expected = optax.transforms.unitwise_clip(norms, limit, g)
+    np.testing.assert_allclose(got, expected, rtol=1e-6)
+
+
+def test_unitwise_norm_over_given_axes():
+    g = np.random.default_rng(0).normal(size=(4, 3, 2)).astype(np.float32)
+    for axis in (1, (0, 2)):
+        expected = np.sqrt((oracles.double(g) ** 2).sum(axis, keepdims=True))
+        got = optcore.unitwise_norm(jnp.asarray(g), axis)
+        np.testing.assert_allclose(got, np.broadcast_to(expected, g.shape), rtol=1e-6)

@@ -23,13 +23,13 @@ def test_parameters_stay_nonnegative_and_legal_updates_pass():
     assert new["n"] is None
 
 
-numbers = st.floats(0, 1e6, width=32)
+numbers = st.floats(0, 1e6, width=32, allow_subnormal=False)
 
 
 @oracles.quick
 @given(
     hnp.arrays(np.float32, (4, 3), elements=numbers),
-    hnp.arrays(np.float32, (4, 3), elements=st.floats(-1e6, 1e6, width=32)),
+    hnp.arrays(np.float32, (4, 3), elements=st.floats(-1e6, 1e6, width=32, allow_subnormal=False)),
 )
 def test_it_is_the_projection_on_the_orthant(p, u):
     tx = optcore.keep_params_nonnegative()
@@ -72,3 +72,61 @@ def test_zero_nans():
     chex.assert_trees_all_equal(state.found_nan, {**expected, "w": True, "z": True})
     _, state = tx.update({**grads, "w": jnp.ones(3)}, state)
     chex.assert_trees_all_equal(state.found_nan, {**expected, "z": True})
+
+
+def test_parameters_stay_in_the_box_and_legal_updates_pass():
+    p = jnp.array([1.0, 1.0, 1.0, -2.0, 3.0])
+    u = jnp.array([-9.0, 9.0, 0.25, 0.0, 0.0])
+    both, low, high = (
+        optcore.keep_params_in_box(*bounds).update(u, optcore.EmptyState(), p)[0]
+        for bounds in ((-0.5, 2.0), (-0.5, None), (None, 2.0))
+    )
+    np.testing.assert_array_equal(both, [-1.5, 1.0, 0.25, 1.5, -1.0])
+    np.testing.assert_array_equal(low, [-1.5, 9.0, 0.25, 1.5, 0.0])
+    np.testing.assert_array_equal(high, [-9.0, 1.0, 0.25, 0.0, -1.0])
+
+
+@oracles.quick
+@given(hnp.arrays(np.float32, (2, 4), elements=st.floats(-1e3, 1e3, width=32)))
+def test_the_box_is_a_projection(pair):
+    p, u = pair
+    tx = optcore.keep_params_in_box(-1.0, 3.0)
+    new, _ = tx.update(u, tx.init(p), p)
+    expected = np.clip(p.astype(np.float64) + u, -1, 3)
+    np.testing.assert_allclose(p.astype(np.float64) + new, expected, atol=2e-4)
+
+
+def test_an_empty_box_is_refused():
+    with pytest.raises(ValueError, match="low must be at most high, got low=2"):
+        optcore.keep_params_in_box(2.0, 1.0)
+    assert optcore.keep_params_in_box(1.0, 1.0)
+
+
+@pytest.mark.parametrize("axes", [None, 0, (0, 1)])
+def test_parameters_stay_in_the_ball_and_legal_updates_pass(axes):
+    p, u = oracles.start(1)["w"], oracles.start(2)["w"]
+    tx = optcore.keep_params_in_ball(1.5, axes)
+    new, _ = tx.update(u, tx.init(p), p)
+    q = oracles.double(p) + oracles.double(u)
+    size = np.sqrt((q**2).sum(axes, keepdims=True))
+    np.testing.assert_allclose(p + new, q / np.maximum(1, size / 1.5), rtol=1e-5, atol=1e-6)
+    inside = np.broadcast_to(size < 1.5, q.shape)
+    assert inside.any() == (axes == 0)
+    np.testing.assert_array_equal(np.asarray(new)[inside], u[inside])
+
+
+def test_the_ball_of_complex_and_of_huge_parameters():
+    p = {"z": np.complex64([3j, 4]), "h": np.float32([3e30, 4e30])}
+    zero = {"z": np.zeros(2, np.complex64), "h": np.zeros(2, np.float32)}
+    tx = optcore.keep_params_in_ball(2.5)
+    new, _ = tx.update(zero, tx.init(p), p)
+    np.testing.assert_allclose(p["z"] + new["z"], p["z"] / 2, rtol=1e-6)
+    np.testing.assert_allclose(new["h"], -p["h"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("radius", [0.0, inf])
+def test_the_ends_of_the_radius(radius):
+    p, u = jnp.array([3.0, 4.0]), jnp.array([1.0, 0.0])
+    tx = optcore.keep_params_in_ball(radius)
+    new, _ = tx.update(u, tx.init(p), p)
+    np.testing.assert_array_equal(new, u if radius else -p)

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 import optcore
 from tests import oracles
@@ -51,3 +52,20 @@ def test_without_parameters_the_function_gets_none():
 def test_equality_is_that_of_the_function():
     assert optcore.stateless(jnp.sign) == optcore.stateless(jnp.sign)
     assert optcore.stateless(jnp.sign) != optcore.stateless(jnp.tanh)
+
+
+def test_stateless_with_tree_map():
+    def f(g, p):
+        return 2 * g if p is None else 2 * g - p
+
+    tx = optcore.stateless_with_tree_map(f)
+    g = {"w": jnp.array([1.0, -2.0]), "nothing": None}
+    p = {"w": jnp.array([3.0, 5.0]), "nothing": None}
+    state = tx.init(p)
+    assert tx.update(g, state)[0]["w"].tolist() == [2.0, -4.0]
+    updates, _ = tx.update(g, state, p)
+    assert updates["w"].tolist() == [-1.0, -9.0]
+    assert updates["nothing"] is None
+    theirs = optax.stateless_with_tree_map(f)
+    expected, _ = theirs.update(g, theirs.init(p), p)
+    assert updates["w"].tolist() == expected["w"].tolist()

@@ -1,0 +1,77 @@
+"""Variance reduction by the difference of successive gradients."""
+
+from typing import NamedTuple
+
+import jax
+
+from .._core import (
+    Bound,
+    Decay,
+    GradientTransformation,
+    Params,
+    Rate,
+    Updates,
+    global_norm,
+    map_leaves,
+    shrink,
+    slots,
+    transformation,
+)
+
+
+class MarsState(NamedTuple):
+    """The last gradient.
+
+    Attributes:
+      previous_gradient: the gradients of the last step, zero before the first.
+    """
+
+    previous_gradient: Updates
+
+
+@transformation("transform", example={}, leafwise=True)
+def mars(b1: Decay = 0.95, gamma: Rate = 0.025, max_norm: Bound = 1.0) -> GradientTransformation:
+    r"""Correct each gradient by its change since the last step (Yuan et al., arXiv 2411.10438).
+
+    .. math::
+        c_t = g_t + \gamma \frac{b_1}{1 - b_1} (g_t - g_{t-1}), \quad
+        u_t = c_t \min(1, max_{norm} / \lVert c_t \rVert)
+
+    with the norm of each leaf by itself and `g_0 = 0`, as in the authors' code. In front of AdamW
+    with the same `b1` this is MARS-AdamW, in front of the sign of an `ema` with decay `b1`
+    MARS-Lion, both in the approximate form: the exact one takes for `g_{t-1}` the gradient of
+    this step's batch at the last parameters.
+
+    The authors' code keeps vectors out of it and gives them to AdamW, unless `optimize_1d`.
+
+    Args:
+      b1: decay of the first moment of the optimizer behind it, in [0, 1).
+      gamma: how much of the correction is made, ≥ 0; 0 leaves only the clipping.
+      max_norm: what each leaf is clipped to, ≥ 0; infinity means no clipping.
+
+    On gradients that do not change the correction is nothing, from the second step on:
+
+    >>> import jax.numpy as jnp
+    >>> tx = mars(0.5, gamma=0.5, max_norm=10.0)
+    >>> g = jnp.array([3.0, 4.0])
+    >>> first, state = tx.update(g, tx.init(g))
+    >>> second, state = tx.update(g, state)
+    >>> first.tolist(), second.tolist()
+    ([4.5, 6.0], [3.0, 4.0])
+    """
+
+    def init(params: Params) -> MarsState:
+        return MarsState(slots(params))
+
+    def leaf(g: jax.Array, g_prev: jax.Array) -> tuple[jax.Array, jax.Array]:
+        c = g + gamma * (b1 / (1 - b1)) * (g - g_prev)
+        a, b = shrink(global_norm(c), max_norm)
+        return b * (a * c), g
+
+    def update(
+        updates: Updates, state: MarsState, params: Params | None = None, **extra: object
+    ) -> tuple[Updates, MarsState]:
+        updates, g = map_leaves(leaf, updates, (state.previous_gradient,))
+        return updates, MarsState(g)
+
+    return GradientTransformation(init, update)

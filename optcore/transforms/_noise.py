@@ -1,0 +1,84 @@
+"""Gaussian noise with a decaying variance."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from .._core import (
+    GradientTransformation,
+    Key,
+    Params,
+    Rate,
+    Updates,
+    fresh_key,
+    increment,
+    leaf_keys,
+    map_leaves,
+    safe_sqrt,
+    transformation,
+)
+
+
+class AddNoiseState(NamedTuple):
+    """What the noise of the next step is made from.
+
+    Attributes:
+      count: int32, updates made so far.
+      key: the user's key, the same at every step.
+    """
+
+    count: jax.Array  # type: ignore[assignment]
+    key: jax.Array
+
+
+def _noise() -> GradientTransformation:
+    return add_noise(0.01, 0.55, jax.random.key(0))
+
+
+@transformation("transform", example=_noise)
+def add_noise(eta: Rate, gamma: Rate, key: Key = None) -> GradientTransformation:
+    r"""Add normal noise of variance `eta / t^gamma` (Neelakantan et al., arXiv 1511.06807).
+
+    .. math::
+        u_t = g_t + \mathcal N(0, \sigma_t^2), \quad
+        \sigma_t^2 = \eta / t^\gamma, \quad t = 1, 2, \dots
+
+    The noise of a leaf follows from the key, the step and the leaf's path alone: it is the same
+    in every run, however the leaf is sharded, and different for every leaf. The variance of a
+    complex number is shared by its parts.
+
+    Args:
+      eta: variance at the first step, ≥ 0.
+      gamma: how fast it decays, ≥ 0.
+      key: a typed random key; it must be given.
+
+    Raises:
+      TypeError: `key` is missing, or no typed key.
+
+    >>> import jax, jax.numpy as jnp
+    >>> tx = add_noise(4.0, 1.0, jax.random.key(0))
+    >>> state = tx.init(jnp.zeros(10_000))
+    >>> for _ in range(2):
+    ...     noise, state = tx.update(jnp.zeros(10_000), state)
+    ...     print(round(jnp.var(noise).item(), 1))
+    4.0
+    2.0
+    """
+
+    def init(params: Params) -> AddNoiseState:
+        return AddNoiseState(jnp.zeros((), jnp.int32), fresh_key(key))
+
+    def leaf(g: jax.Array, leaf_key: jax.Array, deviation: jax.Array) -> jax.Array:
+        return g + deviation * jax.random.normal(leaf_key, g.shape, g.dtype)
+
+    def update(
+        updates: Updates, state: AddNoiseState, params: Params | None = None, **extra: object
+    ) -> tuple[Updates, AddNoiseState]:
+        t = increment(state.count)
+        keys = leaf_keys(state.key, t, updates)
+        deviation = safe_sqrt(eta * t.astype(float) ** -gamma)
+        updates = map_leaves(leaf, updates, reads=(keys,), scalars=(deviation,))
+        return updates, AddNoiseState(t, state.key)
+
+    return GradientTransformation(init, update)

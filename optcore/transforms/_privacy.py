@@ -1,0 +1,96 @@
+"""Differential privacy: clipped gradients of single examples, and noise."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from .._core import (
+    GradientTransformation,
+    Key,
+    Params,
+    Rate,
+    Updates,
+    fresh_key,
+    increment,
+    leaf_keys,
+    map_leaves,
+    transformation,
+)
+from ._per_example import per_example_global_norm_clip
+
+
+class DifferentiallyPrivateAggregateState(NamedTuple):
+    """Where the noise comes from.
+
+    Attributes:
+      count: int32, updates made so far.
+      key: a typed random key, which stays.
+    """
+
+    count: jax.Array  # type: ignore[assignment]
+    key: jax.Array
+
+
+def _example() -> GradientTransformation:
+    return differentially_private_aggregate(1.0, 0.1, jax.random.key(0))
+
+
+def _normal(key: jax.Array, g: jax.Array) -> jax.Array:
+    """Standard normal numbers; for complex `g` in both parts, each of which could tell."""
+    if not jnp.iscomplexobj(g):
+        return jax.random.normal(key, g.shape, g.dtype)
+    real, imag = jax.random.normal(key, (2, *g.shape), g.real.dtype)
+    return jax.lax.complex(real, imag)
+
+
+@transformation("transform", example=_example, per_example=True)
+def differentially_private_aggregate(
+    l2_norm_clip: Rate, noise_multiplier: Rate, key: Key
+) -> GradientTransformation:
+    r"""The private mean of the gradients of a batch (Abadi et al., arXiv 1607.00133, algorithm 1).
+
+    .. math::
+        u = \frac{1}{B} \Bigl( \sum_{i=1}^B g_i \min(1, C / \|g_i\|) + \sigma C \, \xi \Bigr),
+        \quad \xi \sim N(0, 1)
+
+    with the norm over all leaves. The updates have one gradient per example along a first
+    axis, as `jax.vmap(jax.grad(loss), (None, 0))` gives them; so it comes first in a chain. The
+    noise depends on the key, the step and the name of a leaf alone.
+
+    Args:
+      l2_norm_clip: `C`, the largest norm of one example's gradient, ≥ 0.
+      noise_multiplier: `σ`, the standard deviation of the noise relative to `C`, ≥ 0.
+      key: a typed random key, such as `jax.random.key(0)`; who knows it can remove the noise.
+
+    Raises:
+      ValueError: the updates have no axis of examples.
+
+    >>> import jax, jax.numpy as jnp
+    >>> tx = differentially_private_aggregate(1.0, 0.0, jax.random.key(0))
+    >>> w, per_example = jnp.zeros(2), jnp.array([[30.0, 40.0], [0.0, 0.4]])
+    >>> [round(x, 4) for x in tx.update(per_example, tx.init(w), w)[0].tolist()]
+    [0.3, 0.6]
+    """
+
+    def init(params: Params) -> DifferentiallyPrivateAggregateState:
+        return DifferentiallyPrivateAggregateState(jnp.zeros((), jnp.int32), fresh_key(key))
+
+    def update(
+        updates: Updates,
+        state: DifferentiallyPrivateAggregateState,
+        params: Params | None = None,
+        **extra: object,
+    ) -> tuple[Updates, DifferentiallyPrivateAggregateState]:
+        examples = max([g.shape[0] for g in jax.tree.leaves(updates)], default=1)
+        total, _ = per_example_global_norm_clip(updates, l2_norm_clip)
+        keys = leaf_keys(state.key, state.count, total)
+        deviation = l2_norm_clip * noise_multiplier
+
+        def leaf(g: jax.Array, leaf_key: jax.Array) -> jax.Array:
+            return (g + deviation * _normal(leaf_key, g)) * (1 / max(examples, 1))
+
+        mean = map_leaves(leaf, total, reads=(keys,))
+        return mean, DifferentiallyPrivateAggregateState(increment(state.count), state.key)
+
+    return GradientTransformation(init, update)

@@ -1,0 +1,40 @@
+"""Weight decay as a proximal step, behind the learning rate."""
+
+import jax
+
+from .._core import GradientTransformation, Mask, Rate, map_leaves, select, transformation
+from ._stateless import plain
+
+
+@transformation("transform", example={"rate": 0.01}, needs=("params",), leafwise=True)
+def shrink_weights(rate: Rate, mask: Mask | None = None) -> GradientTransformation:
+    """Divide the parameters that a step `u` leads to: `p + u` becomes `(p + u) / (1 + rate)`.
+
+    Behind the learning rate and with `rate = learning_rate · weight_decay` this is the step of
+    the gradient followed by the proximal step of L2 regularisation (Zhuang et al.,
+    arXiv 2202.00089, eq. 6): implicit, so that no rate overshoots. `add_decayed_weights`, in
+    front of the learning rate, multiplies by `1 - rate` instead.
+
+    Args:
+      rate: ≥ 0.
+      mask: which parameters shrink, see `add_decayed_weights`.
+
+    Raises:
+      ValueError: `update` was not given `params`, or the mask does not fit them.
+
+    >>> import jax.numpy as jnp
+    >>> tx = shrink_weights(1.0)
+    >>> p, step = jnp.float32(6.0), jnp.float32(-2.0)
+    >>> (p + tx.update(step, tx.init(p), params=p)[0]).item()
+    2.0
+    """
+    share = 1 / (1 + rate)
+
+    def leaf(u: jax.Array, p: jax.Array | None) -> jax.Array:
+        return u if p is None else share * (u - rate * p)
+
+    def shrunk(updates: object, params: object) -> object:
+        chosen = select("shrink_weights", mask, params, params)
+        return map_leaves(leaf, updates, reads=(chosen,))
+
+    return plain(shrunk)

@@ -1,0 +1,18 @@
+"""The sign of the updates."""
+
+import jax.numpy as jnp
+
+from .._core import GradientTransformation, map_leaves, transformation
+from ._stateless import plain
+
+
+@transformation("direction", example={}, leafwise=True)
+def scale_by_sign() -> GradientTransformation:
+    """Replace every element by its sign, and 0 by 0; for a complex `z` that is `z / |z|`.
+
+    >>> import jax.numpy as jnp
+    >>> tx = scale_by_sign()
+    >>> tx.update(jnp.array([300.0, -0.2, 0.0]), tx.init(jnp.zeros(3)))[0].tolist()
+    [1.0, -1.0, 0.0]
+    """
+    return plain(lambda updates, params: map_leaves(jnp.sign, updates))

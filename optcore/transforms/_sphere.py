@@ -1,0 +1,115 @@
+"""Parameters that keep the norms they start with."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from .._core import (
+    GradientTransformation,
+    Mask,
+    Params,
+    Updates,
+    copies,
+    map_leaves,
+    named_leaves,
+    norm_along,
+    select,
+    transformation,
+    wide,
+)
+
+
+class KeepParamsNormState(NamedTuple):
+    """The norms to keep.
+
+    Attributes:
+      radius: the norm of each initial parameter, with length 1 along the axes that it is taken
+        over, and `None` where the mask is False.
+    """
+
+    radius: Params
+
+
+def matrices(params: Params) -> Any:
+    """A mask: the parameters with two axes or more.
+
+    >>> import jax.numpy as jnp
+    >>> matrices({"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)})
+    {'bias': False, 'kernel': True}
+    """
+
+    def has_two_axes(p: Any) -> bool:
+        return len(getattr(p, "shape", ())) >= 2
+
+    return jax.tree.map(has_two_axes, params, is_leaf=lambda p: p is None)
+
+
+@transformation("transform", example={"mask": matrices}, needs=("params",), leafwise=True)
+def keep_params_norm(
+    mask: Mask | None = None, axes: int | tuple[int, ...] | None = None
+) -> GradientTransformation:
+    r"""Change the updates so that the norm of every parameter stays what it was at `init`.
+
+    .. math:: p + u \leftarrow R \frac{p + u}{\lVert p + u \rVert}, \quad R = \lVert p_0 \rVert
+
+    The projection of Hyperball (Wen et al., arXiv 2606.16899). `R` is remembered, so that
+    rounding does not add up over the steps. A step that ends at zero, which has no direction,
+    is not made. It must be the last of a chain, where it sees the step that is made.
+
+    Args:
+      mask: which parameters keep their norm, see `add_decayed_weights`. Vectors and embeddings
+        are usually left out.
+      axes: what the norm is taken over; by default all axes of a leaf. For layers that are
+        stacked on the first axis, `(-2, -1)` keeps the norm of each matrix.
+
+    Raises:
+      ValueError: `init` was given a parameter that is zero and could never move (under `jit`,
+        where no value is known, it stays zero), `update` was not given `params`, or the mask
+        does not fit them.
+
+    >>> import jax.numpy as jnp
+    >>> tx = keep_params_norm()
+    >>> params = jnp.array([5.0, 0.0])
+    >>> step, _ = tx.update(jnp.array([-2.0, 4.0]), tx.init(params), params=params)
+    >>> (params + step).tolist()
+    [3.0, 4.0]
+    """
+
+    def norm(p: jax.Array) -> jax.Array:
+        return norm_along(p, tuple(range(p.ndim)) if axes is None else axes)
+
+    def init(params: Params) -> KeepParamsNormState:
+        chosen = select("keep_params_norm", mask, params, params)
+        radius = jax.tree.map(lambda p: norm(jnp.abs(p.astype(wide(p.dtype)))), copies(chosen))
+        for (path, p), (_, size) in zip(named_leaves(chosen), named_leaves(radius), strict=True):
+            _refuse_zero(path, p, size)
+        return KeepParamsNormState(radius)
+
+    def leaf(u: jax.Array, p: jax.Array, radius: jax.Array | None) -> jax.Array:
+        if radius is None:
+            return u
+        q = p + u
+        size = norm(q)
+        positive = size > 0
+        return jnp.where(positive, q / jnp.where(positive, size, 1) * radius - p, 0)
+
+    def update(
+        updates: Updates, state: KeepParamsNormState, params: Params | None = None, **extra: object
+    ) -> tuple[Updates, KeepParamsNormState]:
+        return map_leaves(leaf, updates, reads=(params, state.radius)), state
+
+    return GradientTransformation(init, update)
+
+
+def _refuse_zero(path: str, p: Any, size: jax.Array | None) -> None:
+    """A zero parameter has no direction: every step would end at zero again."""
+    abstract = isinstance(p, jax.ShapeDtypeStruct) or isinstance(size, jax.core.Tracer)
+    if size is None or abstract or not jnp.size(p):
+        return
+    zeros = int(jnp.sum(size == 0))
+    if zeros:
+        raise ValueError(
+            f"keep_params_norm: the parameter at {path!r} has {zeros} of {size.size} norms equal "
+            "to 0, which would stay 0; initialise it otherwise or leave it out with the mask"
+        )

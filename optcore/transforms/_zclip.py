@@ -1,0 +1,111 @@
+"""Clipping of norms that stand out from those before."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from .._core import (
+    Decay,
+    GradientTransformation,
+    Length,
+    Params,
+    Rate,
+    Updates,
+    global_norm,
+    increment,
+    map_leaves,
+    safe_sqrt,
+    shrink,
+    transformation,
+)
+
+
+class ZclipState(NamedTuple):
+    """The statistics of the global norm.
+
+    Attributes:
+      count: int32, finite norms seen so far.
+      mu: float32, the average of the norms.
+      nu: float32, their variance.
+    """
+
+    count: jax.Array  # type: ignore[assignment]
+    mu: jax.Array
+    nu: jax.Array
+
+
+@transformation("transform", example={"warmup_steps": 1}, leafwise=True)
+def zclip(
+    z_threshold: Rate = 2.5, decay: Decay = 0.97, eps: Rate = 1e-6, warmup_steps: Length = 25
+) -> GradientTransformation:
+    r"""Clip the global norm where it is an outlier (Kumar et al., arXiv 2504.02507, algorithm 1).
+
+    With the mean `μ` and the standard deviation `σ` of the norms so far,
+
+    .. math::
+        z = \frac{\lVert g \rVert - \mu}{\sigma + eps}, \qquad
+        \lVert g \rVert^* = \mu + \frac{z_{thr}}{z} z_{thr} \sigma \text{ if } z > z_{thr}
+
+    and `‖g‖* = ‖g‖` otherwise: the farther out a norm is, the closer to the mean it is brought
+    (reciprocal clipping). All updates are scaled together to the norm `‖g‖*`, and `‖g‖*`, not
+    the outlier, enters the statistics:
+    `μ ← decay · μ + (1 - decay) · ‖g‖*`, `σ² ← decay · σ² + (1 - decay) · (‖g‖* - μ)²` with the
+    new `μ`. During the first `warmup_steps` nothing is clipped; the statistics are the mean and
+    the variance of these norms.
+
+    A norm that is not finite enters no statistics; the update that has it stays non-finite.
+
+    Args:
+      z_threshold: deviations from the mean that make an outlier, ≥ 0.
+      decay: of the statistics, in [0, 1).
+      eps: added to the deviation, ≥ 0.
+      warmup_steps: ≥ 1.
+
+    After norms 1 and 3, with mean 2 and deviation 1, the norm 12 is an outlier by `z = 10`:
+
+    >>> import jax.numpy as jnp
+    >>> tx = zclip(z_threshold=2.0, eps=0.0, warmup_steps=2)
+    >>> state = tx.init(jnp.float32(0.0))
+    >>> for norm in (1.0, 3.0, 12.0):
+    ...     update, state = tx.update(jnp.float32(norm), state)
+    ...     print(round(update.item(), 5))
+    1.0
+    3.0
+    2.4
+    """
+
+    def init(params: Params) -> ZclipState:
+        zero = jnp.zeros((), jnp.float32)
+        return ZclipState(jnp.zeros((), jnp.int32), zero, jnp.zeros_like(zero))
+
+    def update(
+        updates: Updates, state: ZclipState, params: Params | None = None, **extra: object
+    ) -> tuple[Updates, ZclipState]:
+        size = global_norm(updates).astype(jnp.float32)
+        mu, nu = state.mu, state.nu
+        count = increment(state.count)
+        warm = state.count >= warmup_steps
+
+        sigma = safe_sqrt(nu)
+        beyond = size - mu
+        spike = warm & (beyond > z_threshold * (sigma + eps))
+        one_over_z = (sigma + eps) / jnp.where(spike, beyond, 1)
+        clipped = jnp.where(spike, mu + z_threshold * one_over_z * z_threshold * sigma, size)
+
+        # Means are moved by a part of the difference, which is exactly 0 on equal norms.
+        weight = jnp.where(warm, 1 - decay, 1 / count.astype(mu.dtype))
+        new_mu = mu + weight * (clipped - mu)
+        off = jnp.where(warm, clipped - new_mu, clipped - mu)
+        new_nu = nu + weight * ((clipped - new_mu) * off - nu)
+
+        finite = jnp.isfinite(size)
+        state = ZclipState(
+            jnp.where(finite, count, state.count),
+            jnp.where(finite, new_mu, mu),
+            jnp.where(finite, new_nu, nu),
+        )
+        a, b = shrink(size, clipped)
+        return map_leaves(lambda g, a, b: b * (a * g), updates, scalars=(a, b)), state
+
+    return GradientTransformation(init, update)
