@@ -1,3 +1,29 @@
 """Optimizers that multiply the gradient by nothing: its sum, its sign, its average."""
 
+from ._aggmo import ScaleByAggmoState as ScaleByAggmoState
+from ._aggmo import aggmo as aggmo
+from ._aggmo import scale_by_aggmo as scale_by_aggmo
+from ._asgd import AsgdState as AsgdState
+from ._asgd import asgd as asgd
+from ._dpsgd import dpsgd as dpsgd
+from ._fromage import fromage as fromage
+from ._lars import lars as lars
+from ._lars import scale_by_lars as scale_by_lars
+from ._lion import ScaleByLionState as ScaleByLionState
+from ._lion import lion as lion
+from ._lion import scale_by_lion as scale_by_lion
+from ._noisy_sgd import noisy_sgd as noisy_sgd
+from ._optimistic import ScaleByOptimisticGradientState as ScaleByOptimisticGradientState
+from ._optimistic import optimistic_gradient_descent as optimistic_gradient_descent
+from ._optimistic import scale_by_optimistic_gradient as scale_by_optimistic_gradient
+from ._polyak_sgd import polyak_sgd as polyak_sgd
+from ._polyak_sgd import scale_by_polyak as scale_by_polyak
+from ._qhm import ScaleByQhmState as ScaleByQhmState
+from ._qhm import qhm as qhm
+from ._qhm import scale_by_qhm as scale_by_qhm
+from ._rprop import ScaleByRpropState as ScaleByRpropState
+from ._rprop import rprop as rprop
+from ._rprop import scale_by_rprop as scale_by_rprop
 from ._sgd import sgd as sgd
+from ._sign_sgd import sign_sgd as sign_sgd
+from ._sign_sgd import signum as signum
