@@ -1,0 +1,218 @@
+"""Adam-mini: Adam whose second moment is shared by blocks of coordinates."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from ..._core import (
+    Decay,
+    DType,
+    GradientTransformation,
+    Mask,
+    Params,
+    Rate,
+    Updates,
+    abs_sq,
+    debias,
+    increment,
+    is_inexact,
+    map_leaves,
+    over_root,
+    slots,
+    transformation,
+)
+from ..._core._paths import path_name
+from ...compose import chain
+from ...transforms import add_decayed_weights, scale_by_learning_rate
+from ._shared import reduced
+
+Axes = Any | Callable[[str, Any], tuple[int, ...] | None]
+"""A tree of tuples of axes (or `None`), a prefix of the parameters, or a function to them."""
+
+
+class ScaleByAdamMiniState(NamedTuple):
+    """The moments.
+
+    Attributes:
+      count: int32, updates made so far.
+      mu: first moment, like the parameters.
+      nu: second moment, real, with length 1 along the axes that share it.
+    """
+
+    count: jax.Array  # type: ignore[assignment]
+    mu: Updates
+    nu: Updates
+
+
+def _outputs(ndim: int) -> tuple[int, ...]:
+    """All axes but that of the outputs, the last one of a matrix."""
+    return tuple(range(ndim - 1 if ndim > 1 else ndim))
+
+
+def _is_axes(x: Any) -> bool:
+    return x is None or (isinstance(x, (tuple, list)) and all(isinstance(i, int) for i in x))
+
+
+def _resolved(axes: Axes | None, params: Params) -> Any:
+    """For every parameter the axes along which it shares one second moment."""
+
+    def checked(path: Any, chosen: Any, p: Any) -> tuple[int, ...]:
+        ndim, name = jnp.ndim(p), path_name(path)
+        if not _is_axes(chosen):
+            raise TypeError(
+                f"scale_by_adam_mini: the axes of {name!r} must be a tuple of ints, got {chosen!r}"
+            )
+        chosen = _outputs(ndim) if chosen is None else tuple(chosen)
+        if not all(-ndim <= i < ndim for i in chosen):
+            raise ValueError(
+                f"scale_by_adam_mini: the axes of {name!r} must lie in [{-ndim}, {ndim}), "
+                f"got {chosen}"
+            )
+        return tuple(i % ndim for i in chosen)
+
+    if callable(axes):
+        return jax.tree_util.tree_map_with_path(
+            lambda path, p: checked(path, axes(path_name(path), p), p), params
+        )
+
+    def below(prefix: Any, chosen: Any, subtree: Any) -> Any:
+        return jax.tree_util.tree_map_with_path(
+            lambda path, p: checked((*prefix, *path), chosen, p), subtree
+        )
+
+    treedef = jax.tree.structure(axes, is_leaf=_is_axes)
+    try:
+        treedef.flatten_up_to(params)
+    except ValueError as error:
+        raise ValueError(
+            "scale_by_adam_mini: the axes must be a tree of tuples with the structure of the "
+            f"parameters, or of a part of it from the root; expected {jax.tree.structure(params)}, "
+            f"got {treedef}"
+        ) from error
+    return jax.tree_util.tree_map_with_path(below, axes, params, is_leaf=_is_axes)
+
+
+@transformation("direction", example={}, leafwise=True)
+def scale_by_adam_mini(
+    b1: Decay = 0.9,
+    b2: Decay = 0.999,
+    eps: Rate = 1e-8,
+    eps_root: Rate = 0.0,
+    mu_dtype: DType | None = None,
+    *,
+    axes: Axes | None = None,
+) -> GradientTransformation:
+    r"""The direction of Adam-mini (Zhang et al., arXiv 2406.16793, algorithm 1).
+
+    Adam with one second moment for each block :math:`B` of coordinates:
+
+    .. math::
+        m_t = b_1 m_{t-1} + (1 - b_1) g_t, \quad
+        v_t = b_2 v_{t-1} + (1 - b_2) \,\mathrm{mean}_{i \in B} |g_t(i)|^2
+
+        u_t = \hat m_t / (\sqrt{\hat v_t + eps_{root}} + eps)
+
+    with the corrections of `scale_by_adam`. A block is what the given axes of an array span;
+    one block for each index of the others. The paper has one for each token of an embedding,
+    each head of queries and keys, and each output neuron of all other matrices: an embedding
+    of shape (tokens, features) has axes `(1,)`, queries of shape (features, heads, size)
+    `(0, 2)`, and a kernel of shape (inputs, outputs) `(0,)`. With no axes, `()`, it is Adam.
+
+    Args:
+      b1: decay of the first moment, in [0, 1).
+      b2: decay of the second moment, in [0, 1).
+      eps: added to the root, ≥ 0.
+      eps_root: added inside the root, ≥ 0.
+      mu_dtype: of the first moment; by default the parameter's, at least float32.
+      axes: a tree of tuples of ints, which may stop at a subtree, or a function of a
+        parameter's name (like `"encoder/0/bias"`) and the parameter to one. `None`, for one or
+        for all, is every axis of vectors and all but the last of others.
+
+    Raises:
+      TypeError: axes are no tuple of ints.
+      ValueError: a parameter has no such axis, or the tree does not fit the parameters.
+
+    One number per output neuron is remembered, and their relative gradients stay:
+
+    >>> import jax.numpy as jnp
+    >>> tx = scale_by_adam_mini()
+    >>> g = jnp.array([[1.0, 30.0], [7.0, 30.0]])
+    >>> u, state = tx.update(g, tx.init(jnp.zeros((2, 2))))
+    >>> [[round(x, 4) for x in row] for row in u.tolist()], state.nu.shape
+    ([[0.2, 1.0], [1.4, 1.0]], (1, 2))
+    """
+
+    def init(params: Params) -> ScaleByAdamMiniState:
+        def slot(p: Any, shared: tuple[int, ...]) -> jax.Array | None:
+            return slots(reduced(p, shared), real=True) if is_inexact(p) else None
+
+        nu = jax.tree.map(slot, params, _resolved(axes, params))
+        return ScaleByAdamMiniState(jnp.zeros((), jnp.int32), slots(params, mu_dtype), nu)
+
+    def leaf(
+        g: jax.Array, m: jax.Array, v: jax.Array, c1: jax.Array, c2: jax.Array
+    ) -> tuple[jax.Array, ...]:
+        # The axes that share are those along which the moment has length 1.
+        shared = tuple(i for i in range(g.ndim) if g.shape[i] != v.shape[i])
+        weight = (1 - b2) / max(g.size // max(v.size, 1), 1)
+        m = b1 * m + (1 - b1) * g
+        v = b2 * v + abs_sq(g, weight).sum(shared, keepdims=True)
+        return c1 * over_root(m, c2 * v, eps, eps_root), m, v
+
+    def update(
+        updates: Updates, state: ScaleByAdamMiniState, params: Params | None = None, **extra: object
+    ) -> tuple[Updates, ScaleByAdamMiniState]:
+        t = increment(state.count)
+        corrections = (1 / debias(b1, t), 1 / debias(b2, t))
+        updates, m, v = map_leaves(leaf, updates, (state.mu, state.nu), scalars=corrections)
+        return updates, ScaleByAdamMiniState(t, m, v)
+
+    return GradientTransformation(init, update)
+
+
+@transformation("optimizer", example={"learning_rate": 0.01}, needs=("params",))
+def adam_mini(
+    learning_rate: Rate,
+    b1: Decay = 0.9,
+    b2: Decay = 0.999,
+    eps: Rate = 1e-8,
+    eps_root: Rate = 0.0,
+    mu_dtype: DType | None = None,
+    weight_decay: Rate = 0.0,
+    mask: Mask | None = None,
+    *,
+    axes: Axes | None = None,
+) -> GradientTransformation:
+    """Adam-mini with decoupled weight decay: `w ← w - learning_rate · (u_t + weight_decay · w)`.
+
+    The direction `u_t` is that of `scale_by_adam_mini`. It remembers about half of what Adam
+    does.
+
+    Args:
+      learning_rate: ≥ 0.
+      b1: see `scale_by_adam_mini`, like the four that follow.
+      b2: decay of the second moment.
+      eps: outside the root.
+      eps_root: inside the root.
+      mu_dtype: of the first moment.
+      weight_decay: ≥ 0.
+      mask: which parameters decay, see `add_decayed_weights`.
+      axes: which axes share a second moment, see `scale_by_adam_mini`.
+
+    Raises:
+      ValueError: `update` was not given `params`, or the axes do not fit them.
+
+    >>> import jax.numpy as jnp
+    >>> params = {"embed": jnp.zeros((9, 2)), "out": {"kernel": jnp.zeros((2, 9))}}
+    >>> tx = adam_mini(0.1, axes={"embed": (1,), "out": None})
+    >>> nu = tx.init(params)[0].nu
+    >>> nu["embed"].shape, nu["out"]["kernel"].shape
+    ((9, 1), (1, 9))
+    """
+    return chain(
+        scale_by_adam_mini(b1, b2, eps, eps_root, mu_dtype, axes=axes),
+        add_decayed_weights(weight_decay, mask),
+        scale_by_learning_rate(learning_rate),
+    )

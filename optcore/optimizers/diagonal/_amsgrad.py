@@ -1,0 +1,184 @@
+"""AMSGrad: Adam over the largest second moment so far."""
+
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from ..._core import (
+    Decay,
+    DType,
+    GradientTransformation,
+    Params,
+    Rate,
+    Updates,
+    abs_sq,
+    debias,
+    increment,
+    map_leaves,
+    over_root,
+    slots,
+    transformation,
+)
+from ...compose import chain
+from ...transforms import scale_by_learning_rate
+
+
+class ScaleByAmsgradState(NamedTuple):
+    """The moments, and the largest second moment.
+
+    Attributes:
+      count: int32, updates made so far.
+      mu: first moment, like the parameters.
+      nu: second moment, real, like the parameters.
+      nu_max: the largest second moment so far, raw or corrected, real, like the parameters.
+    """
+
+    count: jax.Array  # type: ignore[assignment]
+    mu: Updates
+    nu: Updates
+    nu_max: Updates
+
+
+@transformation("direction", example={}, leafwise=True)
+def scale_by_amsgrad(
+    b1: Decay = 0.9,
+    b2: Decay = 0.999,
+    eps: Rate = 1e-8,
+    eps_root: Rate = 0.0,
+    mu_dtype: DType | None = None,
+    bias_correction_mu: bool = True,
+    bias_correction_nu: bool = True,
+    *,
+    max_of: Literal["raw", "corrected"] = "raw",
+) -> GradientTransformation:
+    r"""The direction of AMSGrad (Reddi et al., arXiv 1904.09237, algorithm 2).
+
+    .. math::
+        m_t = b_1 m_{t-1} + (1 - b_1) g_t, \quad
+        v_t = b_2 v_{t-1} + (1 - b_2) |g_t|^2, \quad
+        \bar v_t = \max(\bar v_{t-1}, v_t)
+
+        u_t = \hat m_t / (\sqrt{\hat v_t + eps_{root}} + eps), \quad
+        \hat m_t = m_t / (1 - b_1^t), \quad \hat v_t = \bar v_t / (1 - b_2^t)
+
+    Three algorithms have this name; they differ in the bias correction of the second moment:
+
+    * torch corrects the maximum, as above. This is the default.
+    * The paper corrects nothing: `bias_correction_mu=False, bias_correction_nu=False`.
+    * optax takes the maximum of the corrected moments, `max_of="corrected"`. A moment is
+      corrected most at the first step, so that one large first gradient is never forgotten.
+
+    Args:
+      b1: decay of the first moment, in [0, 1).
+      b2: decay of the second moment, in [0, 1).
+      eps: added to the root, ≥ 0; the paper has none.
+      eps_root: added inside the root, ≥ 0.
+      mu_dtype: of the first moment; by default the parameter's, at least float32.
+      bias_correction_mu: correct the first moment.
+      bias_correction_nu: correct the second moment.
+      max_of: take the maximum before ("raw") or after the correction ("corrected").
+
+    Raises:
+      ValueError: the maximum of corrected moments, without correction.
+
+    A large gradient is not forgotten. Without correction and with `b2 = 0` the root is that of
+    the largest square so far:
+
+    >>> import jax.numpy as jnp
+    >>> tx = scale_by_amsgrad(0.0, 0.0, bias_correction_nu=False)
+    >>> state = tx.init(jnp.float32(0.0))
+    >>> for g in (1.0, 8.0, 1.0, 1.0):
+    ...     update, state = tx.update(jnp.float32(g), state)
+    ...     print(round(update.item(), 6))
+    1.0
+    1.0
+    0.125
+    0.125
+    """
+    if max_of == "corrected" and not bias_correction_nu:
+        raise ValueError(
+            'scale_by_amsgrad: max_of="corrected" takes the maximum of corrected second moments, '
+            "but bias_correction_nu=False leaves them uncorrected"
+        )
+
+    def init(params: Params) -> ScaleByAmsgradState:
+        count = jnp.zeros((), jnp.int32)
+        nu, nu_max = slots(params, real=True), slots(params, real=True)
+        return ScaleByAmsgradState(count, slots(params, mu_dtype), nu, nu_max)
+
+    def leaf(
+        g: jax.Array,
+        m: jax.Array,
+        v: jax.Array,
+        v_max: jax.Array,
+        c1: jax.Array,
+        c2: jax.Array,
+    ) -> tuple[jax.Array, ...]:
+        m = b1 * m + (1 - b1) * g
+        v = b2 * v + abs_sq(g, 1 - b2)
+        v_max = jnp.maximum(v_max, c2 * v if max_of == "corrected" else v)
+        v_hat = c2 * v_max if bias_correction_nu and max_of == "raw" else v_max
+        u = over_root(m, v_hat, eps, eps_root)
+        return (c1 * u if bias_correction_mu else u), m, v, v_max
+
+    def update(
+        updates: Updates, state: ScaleByAmsgradState, params: Params | None = None, **extra: object
+    ) -> tuple[Updates, ScaleByAmsgradState]:
+        t = increment(state.count)
+        corrections = 1 / debias(b1, t), 1 / debias(b2, t)
+        updates, m, v, v_max = map_leaves(
+            leaf, updates, (state.mu, state.nu, state.nu_max), scalars=corrections
+        )
+        return updates, ScaleByAmsgradState(t, m, v, v_max)
+
+    return GradientTransformation(init, update)
+
+
+@transformation("optimizer", example={"learning_rate": 0.01})
+def amsgrad(
+    learning_rate: Rate,
+    b1: Decay = 0.9,
+    b2: Decay = 0.999,
+    eps: Rate = 1e-8,
+    eps_root: Rate = 0.0,
+    mu_dtype: DType | None = None,
+    bias_correction_mu: bool = True,
+    bias_correction_nu: bool = True,
+    *,
+    max_of: Literal["raw", "corrected"] = "raw",
+) -> GradientTransformation:
+    """AMSGrad: `w ← w - learning_rate · u_t` with the direction of `scale_by_amsgrad`.
+
+    Args:
+      learning_rate: ≥ 0.
+      b1: see `scale_by_amsgrad`, like all that follow.
+      b2: decay of the second moment.
+      eps: outside the root.
+      eps_root: inside the root.
+      mu_dtype: of the first moment.
+      bias_correction_mu: correct the first moment.
+      bias_correction_nu: correct the second moment.
+      max_of: torch's maximum ("raw") or optax's ("corrected").
+
+    As long as the second moment grows, this is Adam; the first step has length `learning_rate`:
+
+    >>> import jax.numpy as jnp
+    >>> tx = amsgrad(0.1)
+    >>> u, _ = tx.update(jnp.array([300.0, -0.2]), tx.init(jnp.zeros(2)))
+    >>> [round(x, 6) for x in u.tolist()]
+    [-0.1, 0.1]
+    """
+    return chain(
+        scale_by_amsgrad(
+            b1,
+            b2,
+            eps,
+            eps_root,
+            mu_dtype,
+            bias_correction_mu,
+            bias_correction_nu,
+            max_of=max_of,
+        ),
+        scale_by_learning_rate(learning_rate),
+    )

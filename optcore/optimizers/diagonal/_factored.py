@@ -1,0 +1,128 @@
+"""The factored second moment of Adafactor: row means and column means stand for a matrix."""
+
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from ..._core import (
+    Count,
+    GradientTransformation,
+    Params,
+    Rate,
+    Updates,
+    increment,
+    is_inexact,
+    map_leaves,
+    transformation,
+)
+from ._shared import Moment, factored_moment, factored_slot, over_factored_root
+
+Axes = Literal["largest", "last"]
+
+
+class FactoredState(NamedTuple):
+    """The factored second moments.
+
+    Attributes:
+      count: int32, updates made so far.
+      nu: for each parameter the running mean of squares, real, like the parameter; where it is
+        factored, a tuple of its means along each of the two axes, which stay with length 1.
+    """
+
+    count: jax.Array  # type: ignore[assignment]
+    nu: Updates
+
+
+def factored_axes(
+    shape: tuple[int, ...], min_dim_size: int, axes: Axes = "largest"
+) -> tuple[int, int] | None:
+    """The two axes to factor, or `None` if an array has no two that are large enough."""
+    if len(shape) < 2 or 0 in shape:
+        return None
+    order = range(len(shape))
+    first, second = (sorted(order, key=shape.__getitem__) if axes == "largest" else order)[-2:]
+    return (first, second) if min(shape[first], shape[second]) >= min_dim_size else None
+
+
+@transformation("direction", example={"min_dim_size_to_factor": 2}, leafwise=True)
+def scale_by_factored_rms(
+    factored: bool = True,
+    decay_rate: Rate = 0.8,
+    step_offset: Count = 0,
+    min_dim_size_to_factor: Count = 128,
+    epsilon: Rate = 1e-30,
+    decay_rate_fn: Callable[[Any, Any], Any] | None = None,
+    *,
+    factor_axes: Axes = "largest",
+) -> GradientTransformation:
+    r"""Divide by the root of a factored mean of squares (Shazeer and Stern, arXiv 1804.04235).
+
+    The direction of algorithms 4 and 5 with the decay of section 7.2, :math:`t` from 1:
+
+    .. math::
+        R_t = b_t R_{t-1} + (1 - b_t) \,\mathrm{mean}_{rows}(|G_t|^2 + \epsilon), \quad
+        C_t = b_t C_{t-1} + (1 - b_t) \,\mathrm{mean}_{columns}(|G_t|^2 + \epsilon)
+
+        U_t = G_t / \sqrt{R_t C_t^\top / \mathrm{mean}(R_t)}, \quad b_t = 1 - t^{-decay\_rate}
+
+    What is not factored has the running mean of every `|g|² + ε` itself. Means in place of the
+    paper's sums leave `U_t` as it is.
+
+    Args:
+      factored: factor at all.
+      decay_rate: exponent of the decay, ≥ 0; at 0 there is no memory.
+      step_offset: the step at which fine-tuning starts; `b_t` counts from there, and is 0
+        before.
+      min_dim_size_to_factor: an array is factored if both axes are at least as long.
+      epsilon: added to the squares, ≥ 0.
+      decay_rate_fn: `b_t` as a function of the step (from 0) and `decay_rate`, in place of the
+        one above.
+      factor_axes: the two `"largest"` axes, as in optax, or the `"last"` two, as in torch and
+        the paper's own code for stacked matrices.
+
+    Squares of rank one are represented exactly, so that the first update is all signs:
+
+    >>> import jax.numpy as jnp
+    >>> tx = scale_by_factored_rms(min_dim_size_to_factor=2)
+    >>> g = jnp.outer(jnp.array([300.0, -0.2]), jnp.array([1.0, -5.0, 2.0]))
+    >>> tx.update(g, tx.init(g))[0].round(5).tolist()
+    [[1.0, -1.0, 1.0], [-1.0, 1.0, -1.0]]
+    >>> [n.shape for n in tx.init(g).nu]
+    [(2, 1), (1, 3)]
+    """
+
+    def axes_of(p: Any) -> tuple[int, int] | None:
+        return (
+            factored_axes(jnp.shape(p), min_dim_size_to_factor, factor_axes) if factored else None
+        )
+
+    def init(params: Params) -> FactoredState:
+        def slot(p: Any) -> Moment | None:
+            return factored_slot(p, axes_of(p)) if is_inexact(p) else None
+
+        return FactoredState(jnp.zeros((), jnp.int32), jax.tree.map(slot, params))
+
+    def leaf(
+        g: jax.Array, v: Moment, decay: jax.Array, weight: jax.Array
+    ) -> tuple[jax.Array, Moment]:
+        axes = axes_of(g)
+        v = factored_moment(g, v, axes, decay, weight, epsilon)
+        return over_factored_root(g, v, axes), v
+
+    def weight_at(count: jax.Array) -> jax.Array:
+        """`1 - b_t`."""
+        step = count - step_offset
+        if decay_rate_fn is not None:
+            return 1 - jnp.asarray(decay_rate_fn(step, decay_rate))
+        return jnp.maximum(step + 1, 1).astype(jnp.result_type(float)) ** -decay_rate
+
+    def update(
+        updates: Updates, state: FactoredState, params: Params | None = None, **extra: object
+    ) -> tuple[Updates, FactoredState]:
+        weight = weight_at(state.count)
+        updates, v = map_leaves(leaf, updates, (state.nu,), scalars=(1 - weight, weight))
+        return updates, FactoredState(increment(state.count), v)
+
+    return GradientTransformation(init, update)

@@ -1,0 +1,112 @@
+"""FTRL-Proximal: follow the regularized leader, with weights that are exactly zero."""
+
+import math
+from typing import Annotated, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from ..._core import (
+    GradientTransformation,
+    Hyperparameter,
+    Params,
+    Range,
+    Rate,
+    Updates,
+    abs_sq,
+    map_leaves,
+    slots,
+    transformation,
+)
+
+
+class FtrlState(NamedTuple):
+    """The sums.
+
+    Attributes:
+      trace: the paper's `z` times the learning rate, like the parameters.
+      nu: sum of the squared absolute gradients, real, like the parameters.
+    """
+
+    trace: Updates
+    nu: Updates
+
+
+@transformation("optimizer", example={"learning_rate": 0.5}, needs=("params",), leafwise=True)
+def ftrl(
+    learning_rate: Rate,
+    learning_rate_power: Annotated[Hyperparameter, Range(-math.inf, 0)] = -0.5,
+    initial_accumulator_value: Rate = 0.1,
+    l1: Rate = 0.0,
+    l2: Rate = 0.0,
+    l2_shrinkage: Rate = 0.0,
+    beta: Rate = 0.0,
+) -> GradientTransformation:
+    r"""FTRL-Proximal (McMahan et al., 2013, Ad Click Prediction, algorithm 1, per coordinate).
+
+    With the rate :math:`\alpha` and the power :math:`p`, in the paper :math:`-1/2`:
+
+    .. math::
+        n_t = n_{t-1} + |g_t|^2, \quad
+        z_t = z_{t-1} + g_t - \frac{n_t^{-p} - n_{t-1}^{-p}}{\alpha} w_t
+
+        w_{t+1} = - \mathrm{sign}(z_t) \,
+        \frac{\max(|z_t| - l_1, 0)}{(\beta + n_t^{-p}) / \alpha + l_2}
+
+    The parameters are a function of the sums: where they do not start from 0, the first update
+    moves them to where the sums want them, all the way to 0 where no gradient has come. From an
+    empty sum and without penalties this is AdaGrad, also when the rate changes, for `α z` is
+    what is remembered.
+
+    Keras' arguments, in the same order: its `l1_regularization_strength` is `l1`; its
+    `l2_regularization_strength` and `l2_shrinkage_regularization_strength` are *half* of `l2`
+    and of `l2_shrinkage`.
+
+    Args:
+      learning_rate: `α`, ≥ 0.
+      learning_rate_power: `p`, < 0.
+      initial_accumulator_value: `n_0`, ≥ 0; 0 in the paper, 0.1 in Keras.
+      l1: the larger, the more weights are exactly 0; ≥ 0.
+      l2: pulls weights towards 0, ≥ 0.
+      l2_shrinkage: `l2_shrinkage · w` is added to the gradient in the sum `z`, not in `n`; ≥ 0.
+      beta: ≥ 0.
+
+    Raises:
+      ValueError: `update` was not given `params`.
+
+    A weight whose gradients add up to less than `l1` is exactly 0:
+
+    >>> import jax.numpy as jnp
+    >>> tx = ftrl(0.1, initial_accumulator_value=0.0, l1=1.0)
+    >>> w = jnp.zeros(2)
+    >>> (w + tx.update(jnp.array([4.0, -0.9]), tx.init(w), w)[0]).round(6).tolist()
+    [-0.07500000298023224, 0.0]
+    """
+
+    def power(n: jax.Array) -> jax.Array:
+        """`n^{-p}`, with derivative 0 at 0."""
+        positive = n > 0
+        return jnp.where(positive, jnp.where(positive, n, 1) ** -learning_rate_power, 0)
+
+    def leaf(
+        g: jax.Array, z: jax.Array, n: jax.Array, w: jax.Array
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
+        before, n = power(n), n + abs_sq(g)
+        after = power(n)
+        z = z + learning_rate * (g + l2_shrinkage * w) - (after - before) * w
+        shrunk = jnp.sign(z) * jnp.maximum(jnp.abs(z) - learning_rate * l1, 0)
+        scale = after + (beta + learning_rate * l2)
+        positive = scale > 0
+        leader = jnp.where(positive, -shrunk / jnp.where(positive, scale, 1), 0)
+        return leader - w, z, n
+
+    def init(params: Params) -> FtrlState:
+        return FtrlState(slots(params), slots(params, fill=initial_accumulator_value, real=True))
+
+    def update(
+        updates: Updates, state: FtrlState, params: Params | None = None, **extra: object
+    ) -> tuple[Updates, FtrlState]:
+        updates, z, n = map_leaves(leaf, updates, (state.trace, state.nu), (params,))
+        return updates, FtrlState(z, n)
+
+    return GradientTransformation(init, update)

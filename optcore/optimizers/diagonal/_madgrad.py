@@ -1,0 +1,135 @@
+"""MADGRAD: dual averaging with the cube root of a sum of squares, and momentum."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from ..._core import (
+    Decay,
+    GradientTransformation,
+    Params,
+    Rate,
+    Updates,
+    abs_sq,
+    increment,
+    is_inexact,
+    map_leaves,
+    slots,
+    transformation,
+    wide,
+)
+
+
+class MadgradState(NamedTuple):
+    """The sums, and where they started.
+
+    Attributes:
+      count: int32, updates made so far.
+      trace: weighted sum of the gradients, like the parameters.
+      nu: weighted sum of the squared absolute gradients, real, like the parameters.
+      anchor: the first parameters, at least float32.
+    """
+
+    count: jax.Array  # type: ignore[assignment]
+    trace: Updates
+    nu: Updates
+    anchor: Params
+
+
+@transformation("optimizer", example={"learning_rate": 0.05}, needs=("params",))
+def madgrad(
+    learning_rate: Rate,
+    momentum: Decay = 0.9,
+    weight_decay: Rate = 0.0,
+    eps: Rate = 1e-6,
+) -> GradientTransformation:
+    r"""MADGRAD (Defazio and Jelassi, arXiv 2101.11075, algorithm 1).
+
+    .. math::
+        \lambda_t = (learning\_rate + eps) \sqrt{t}, \quad
+        s_t = s_{t-1} + \lambda_t g_t, \quad
+        v_t = v_{t-1} + \lambda_t |g_t|^2
+
+        z_t = w_0 - s_t / (\sqrt[3]{v_t} + eps), \quad
+        w_t = momentum \cdot w_{t-1} + (1 - momentum) \, z_t
+
+    The learning rate stands inside the sums, so that there is no direction without it, and the
+    updates lead to a point that was found from the first parameters: nothing that scales them
+    belongs behind. `eps` is added to the rate as in the authors' code (not in the box), and
+    like there not to a rate of 0. `weight_decay · w` is added to the gradient: L2
+    regularisation.
+
+    Args:
+      learning_rate: ≥ 0; good ones differ from SGD's and Adam's.
+      momentum: in [0, 1).
+      weight_decay: ≥ 0.
+      eps: ≥ 0.
+
+    Raises:
+      ValueError: `update` was not given `params`.
+
+    Without momentum the first step is `(learning_rate² · |g|)^(1/3)` in every coordinate:
+
+    >>> import jax.numpy as jnp
+    >>> tx, w = madgrad(0.125, momentum=0.0, eps=0.0), jnp.zeros(2)
+    >>> tx.update(jnp.array([64.0, -8.0]), tx.init(w), params=w)[0].round(4).tolist()
+    [-1.0, 0.5]
+    """
+
+    def init(params: Params) -> MadgradState:
+        count = jnp.zeros((), jnp.int32)
+        return MadgradState(count, slots(params), slots(params, real=True), _copies(params))
+
+    def update(
+        updates: Updates, state: MadgradState, params: Params | None = None, **extra: object
+    ) -> tuple[Updates, MadgradState]:
+        t = increment(state.count)
+        rate = jnp.where(jnp.asarray(learning_rate) > 0, learning_rate + eps, 0)
+        scaled = rate * jnp.sqrt(t.astype(jnp.float32))
+
+        def leaf(
+            g: jax.Array,
+            s: jax.Array,
+            v: jax.Array,
+            w_0: jax.Array,
+            w: jax.Array,
+            scaled: jax.Array,
+        ) -> tuple[jax.Array, ...]:
+            g = g + weight_decay * w
+            s = s + scaled * g
+            v = v + abs_sq(g, scaled)
+            root = _safe_cbrt(v) + eps
+            positive = root > 0
+            z = w_0 - jnp.where(positive, s / jnp.where(positive, root, 1), 0)
+            return (1 - momentum) * (z - w), s, v, w_0
+
+        updates, *new = map_leaves(
+            leaf,
+            updates,
+            (state.trace, state.nu, state.anchor),
+            reads=(params,),
+            scalars=(scaled,),
+        )
+        return updates, MadgradState(t, *new)
+
+    return GradientTransformation(init, update)
+
+
+def _copies(params: Params) -> Params:
+    """The parameters, at least float32, in memory of their own."""
+
+    def copy(p: jax.Array) -> jax.Array | None:
+        if not is_inexact(p):
+            return None
+        if isinstance(p, jax.ShapeDtypeStruct):
+            return jnp.zeros_like(p, wide(p.dtype))
+        return jnp.array(p, wide(jnp.result_type(p)))
+
+    return jax.tree.map(copy, params)
+
+
+def _safe_cbrt(x: jax.Array) -> jax.Array:
+    """The cube root of `x ≥ 0`, with derivative 0 at 0."""
+    positive = x > 0
+    return jnp.where(positive, jnp.cbrt(jnp.where(positive, x, 1)), 0)

@@ -1,0 +1,158 @@
+"""NovoGrad: momentum of gradients that were divided by the norm of their layer."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from ..._core import (
+    Decay,
+    DType,
+    GradientTransformation,
+    Params,
+    Rate,
+    Updates,
+    abs_sq,
+    increment,
+    is_inexact,
+    map_leaves,
+    over_root,
+    slots,
+    transformation,
+)
+from ...compose import chain
+from ...transforms import scale_by_learning_rate
+
+
+class ScaleByNovogradState(NamedTuple):
+    """The moments.
+
+    Attributes:
+      count: int32, updates made so far.
+      mu: running sum of the normalised gradients and the decay, like the parameters.
+      nu: running average of the squared norm of each leaf's gradient, one number per leaf.
+    """
+
+    count: jax.Array  # type: ignore[assignment]
+    mu: Updates
+    nu: Updates
+
+
+@transformation("direction", example={}, needs=("params",), leafwise=True)
+def scale_by_novograd(
+    b1: Decay = 0.9,
+    b2: Decay = 0.25,
+    eps: Rate = 1e-8,
+    eps_root: Rate = 0.0,
+    weight_decay: Rate = 0.0,
+    mu_dtype: DType | None = None,
+) -> GradientTransformation:
+    r"""The direction of NovoGrad (Ginsburg et al., arXiv 1905.11286, algorithm 1).
+
+    For every leaf (the paper's layer)
+
+    .. math::
+        v_t = b_2 v_{t-1} + (1 - b_2) \|g_t\|^2, \quad v_1 = \|g_1\|^2
+
+        m_t = b_1 m_{t-1} + g_t / (\sqrt{v_t + eps_{root}} + eps) + weight\_decay \cdot w_t,
+        \quad u_t = m_t
+
+    The decay stands inside the momentum, and is not divided by the norm. `m` is a sum, not an
+    average.
+
+    Args:
+      b1: decay of the sum, in [0, 1).
+      b2: decay of the second moment, in [0, 1).
+      eps: added to the root, ≥ 0.
+      eps_root: added inside the root, ≥ 0.
+      weight_decay: ≥ 0.
+      mu_dtype: of the sum; by default the parameter's, at least float32.
+
+    Raises:
+      ValueError: `update` was not given `params`.
+
+    The first update of every leaf has norm 1:
+
+    >>> import jax.numpy as jnp
+    >>> tx, w = scale_by_novograd(), jnp.zeros(2)
+    >>> update, _ = tx.update(jnp.array([30.0, -40.0]), tx.init(w), params=w)
+    >>> round(jnp.linalg.norm(update).item(), 6)
+    1.0
+    """
+
+    def init(params: Params) -> ScaleByNovogradState:
+        count = jnp.zeros((), jnp.int32)
+        return ScaleByNovogradState(
+            count, slots(params, mu_dtype), slots(_scalars(params), real=True)
+        )
+
+    def update(
+        updates: Updates,
+        state: ScaleByNovogradState,
+        params: Params | None = None,
+        **extra: object,
+    ) -> tuple[Updates, ScaleByNovogradState]:
+
+        def leaf(
+            g: jax.Array, m: jax.Array, v: jax.Array, w: jax.Array, first: jax.Array
+        ) -> tuple[jax.Array, ...]:
+            square = jnp.sum(abs_sq(g))
+            v = jnp.where(first, square, b2 * v + (1 - b2) * square)
+            m = b1 * m + over_root(jnp.ones_like(v), v, eps, eps_root) * g + weight_decay * w
+            return m, m, v
+
+        updates, m, v = map_leaves(
+            leaf,
+            updates,
+            (state.mu, state.nu),
+            reads=(params,),
+            scalars=(state.count == 0,),
+        )
+        return updates, ScaleByNovogradState(increment(state.count), m, v)
+
+    return GradientTransformation(init, update)
+
+
+def _scalars(params: Params) -> Params:
+    """A tree like the parameters with one number per leaf."""
+    return jax.tree.map(
+        lambda p: jax.ShapeDtypeStruct((), jnp.result_type(p)) if is_inexact(p) else p, params
+    )
+
+
+@transformation("optimizer", example={"learning_rate": 0.02}, needs=("params",))
+def novograd(
+    learning_rate: Rate,
+    b1: Decay = 0.9,
+    b2: Decay = 0.25,
+    eps: Rate = 1e-6,
+    eps_root: Rate = 0.0,
+    weight_decay: Rate = 0.0,
+) -> GradientTransformation:
+    """NovoGrad: `w ← w - learning_rate · u_t` with the direction of `scale_by_novograd`.
+
+    The default decays are optax's; the paper takes 0.95 and 0.98.
+
+    Args:
+      learning_rate: ≥ 0.
+      b1: see `scale_by_novograd`, like all that follow.
+      b2: decay of the second moment.
+      eps: outside the root.
+      eps_root: inside the root.
+      weight_decay: inside the momentum.
+
+    Raises:
+      ValueError: `update` was not given `params`.
+
+    The first step of every leaf has length `learning_rate`:
+
+    >>> import jax.numpy as jnp
+    >>> tx, w = novograd(0.5), jnp.zeros(2)
+    >>> step, _ = tx.update(jnp.array([30.0, -40.0]), tx.init(w), params=w)
+    >>> round(jnp.linalg.norm(step).item(), 6)
+    0.5
+    """
+    return chain(
+        scale_by_novograd(b1, b2, eps, eps_root, weight_decay),
+        scale_by_learning_rate(learning_rate),
+    )

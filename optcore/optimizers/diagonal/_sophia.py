@@ -1,0 +1,282 @@
+"""Sophia: momentum over an average of the Hessian's diagonal, clipped in every coordinate."""
+
+import zlib
+from typing import Annotated, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from ..._core import (
+    Bound,
+    Decay,
+    DType,
+    GradientTransformation,
+    Hyperparameter,
+    Length,
+    Mask,
+    Params,
+    Range,
+    Rate,
+    State,
+    Updates,
+    increment,
+    is_inexact,
+    map_leaves,
+    slots,
+    transformation,
+    wide,
+)
+from ...compose import chain
+from ...transforms import add_decayed_weights, scale_by_learning_rate, stateless
+
+Floor = Annotated[Hyperparameter, Range(0, open_low=True)]
+"""A positive lower bound."""
+
+
+class HutchinsonState(NamedTuple):
+    """What makes the signs of every estimate new.
+
+    Attributes:
+      count: int32, estimates made so far.
+    """
+
+    count: jax.Array  # type: ignore[assignment]
+
+
+class SophiaState(NamedTuple):
+    """The averages.
+
+    Attributes:
+      count: int32, updates made so far.
+      mu: first moment, like the parameters.
+      hessian: average of estimates of the Hessian's diagonal, like the parameters.
+      inner: the state of the estimator.
+    """
+
+    count: jax.Array  # type: ignore[assignment]
+    mu: Updates
+    hessian: Updates
+    inner: State
+
+
+@transformation("transform", example={}, needs=("params", "obj_fn", "key"), real_only=True)
+def hutchinson_estimator_diag_hessian() -> GradientTransformation:
+    r"""Replace the updates by an estimate of the Hessian's diagonal (Hutchinson, 1989).
+
+    `s ⊙ (H s)`, with `H` the Hessian of `obj_fn` at the parameters and random signs `s`, has
+    the diagonal of `H` for its mean; its variance comes from the other elements. It costs one
+    product of the Hessian with a vector, and never forms the Hessian.
+
+    `update` takes, besides the parameters, `obj_fn`, the loss as a function of the parameters
+    alone, and a typed random `key`. The same key may be given at every step: the signs depend on
+    the key, the number of the estimate and the name of the parameter.
+
+    Raises:
+      ValueError: `update` was not given `params`, `obj_fn` or `key`.
+
+    Of a diagonal Hessian the estimate is exact:
+
+    >>> import jax, jax.numpy as jnp
+    >>> tx, w = hutchinson_estimator_diag_hessian(), jnp.array([1.0, 2.0])
+    >>> def loss(w):
+    ...     return jnp.sum(w**3)
+    >>> grads, state, key = jax.grad(loss)(w), tx.init(w), jax.random.key(0)
+    >>> tx.update(grads, state, params=w, obj_fn=loss, key=key)[0].tolist()
+    [6.0, 12.0]
+    """
+
+    def init(params: Params) -> HutchinsonState:
+        return HutchinsonState(jnp.zeros((), jnp.int32))
+
+    def update(
+        updates: Updates,
+        state: HutchinsonState,
+        params: Params | None = None,
+        **extra: Any,
+    ) -> tuple[Updates, HutchinsonState]:
+        key = jax.random.fold_in(extra["key"], state.count)
+        estimate = _hutchinson(extra["obj_fn"], params, key)
+        present = jax.tree.map(
+            lambda g, h: None if g is None else h, updates, estimate, is_leaf=lambda x: x is None
+        )
+        return present, HutchinsonState(increment(state.count))
+
+    return GradientTransformation(init, update)
+
+
+_HUTCHINSON = hutchinson_estimator_diag_hessian()
+
+
+def _hutchinson(obj_fn: Any, params: Params, key: Any) -> Any:
+    """`s ⊙ (H s)` where there is a floating-point parameter, elsewhere `None`."""
+    paths, treedef = jax.tree_util.tree_flatten_with_path(params)
+    leaves = [p for _, p in paths]
+    chosen = [i for i, p in enumerate(leaves) if is_inexact(p)]
+
+    def loss(some: list[jax.Array]) -> jax.Array:
+        found = dict(zip(chosen, some, strict=True))
+        return obj_fn(treedef.unflatten([found.get(i, p) for i, p in enumerate(leaves)]))
+
+    def signs(path: Any, p: jax.Array) -> jax.Array:
+        name = zlib.crc32(jax.tree_util.keystr(path).encode())
+        return jax.random.rademacher(jax.random.fold_in(key, name), p.shape, p.dtype)
+
+    s = [signs(*paths[i]) for i in chosen]
+    _, product = jax.jvp(jax.grad(loss), ([leaves[i] for i in chosen],), (s,))
+    result: list[Any] = [None] * len(leaves)
+    for i, x, y in zip(chosen, s, product, strict=True):
+        dtype = wide(x.dtype)
+        result[i] = x.astype(dtype) * y.astype(dtype)
+    return treedef.unflatten(result)
+
+
+def _squares(updates: Updates, params: Params) -> Updates:
+    return jax.tree.map(jnp.square, updates)
+
+
+@transformation(
+    "direction",
+    example={"update_interval": 2, "hessian_diagonal_fn": stateless(_squares)},
+    needs=("params",),
+    real_only=True,
+)
+def scale_by_sophia(
+    b1: Decay = 0.965,
+    b2: Decay = 0.99,
+    eps: Floor = 1e-8,
+    gamma: Rate = 0.01,
+    clip_threshold: Bound | None = 1.0,
+    update_interval: Length = 10,
+    hessian_diagonal_fn: GradientTransformation = _HUTCHINSON,
+    mu_dtype: DType | None = None,
+) -> GradientTransformation:
+    r"""The direction of Sophia (Liu et al., arXiv 2305.14342, algorithm 3).
+
+    .. math::
+        m_t = b_1 m_{t-1} + (1 - b_1) g_t, \quad
+        h_t = b_2 h_{t-1} + (1 - b_2) \hat h_t \text{ at every } k\text{-th step, else } h_{t-1}
+
+        u_t = \mathrm{clip}(m_t / \max(gamma \cdot h_t, eps), \, clip\_threshold)
+
+    The first step makes the first estimate. Where the curvature is small or negative, the bound
+    makes it a sign descent. optax corrects `m` for its start, and uses each estimate only from
+    the next step on.
+
+    Args:
+      b1: decay of the first moment, in [0, 1).
+      b2: decay of the average of estimates, in [0, 1).
+      eps: lower bound of what is divided by, > 0.
+      gamma: how much the curvature counts, ≥ 0; at best 10 to 50 % of the coordinates are not
+        clipped.
+      clip_threshold: ≥ 0, or `None` for none.
+      update_interval: `k` ≥ 1.
+      hessian_diagonal_fn: a transformation from the gradients to an estimate of the Hessian's
+        diagonal; it gets the extra arguments of `update`. By default Hutchinson's, which needs
+        `obj_fn` and `key`.
+      mu_dtype: of the first moment; by default the parameter's, at least float32.
+
+    Raises:
+      ValueError: `update` was not given `params`, or what the estimator needs.
+
+    On a quadratic with a diagonal Hessian, without averages, a Newton step:
+
+    >>> import jax, jax.numpy as jnp
+    >>> tx = scale_by_sophia(b1=0.0, b2=0.0, gamma=1.0, clip_threshold=None)
+    >>> w, curvature = jnp.array([3.0, -4.0]), jnp.array([1.0, 100.0])
+    >>> def loss(w):
+    ...     return jnp.sum(0.5 * curvature * w**2)
+    >>> extra = {"obj_fn": loss, "key": jax.random.key(0)}
+    >>> tx.update(jax.grad(loss)(w), tx.init(w), params=w, **extra)[0].tolist()
+    [3.0, -4.0]
+    """
+
+    def init(params: Params) -> SophiaState:
+        count = jnp.zeros((), jnp.int32)
+        m, h = slots(params, mu_dtype), slots(params)
+        return SophiaState(count, m, h, hessian_diagonal_fn.init(params))
+
+    def update(
+        updates: Updates, state: SophiaState, params: Params | None = None, **extra: Any
+    ) -> tuple[Updates, SophiaState]:
+
+        def estimated() -> tuple[Updates, State]:
+            estimate, inner = hessian_diagonal_fn.update(updates, state.inner, params, **extra)
+            _, h = map_leaves(lambda x, h: (x, b2 * h + (1 - b2) * x), estimate, (state.hessian,))
+            return h, inner
+
+        due = state.count % update_interval == 0
+        h, inner = jax.lax.cond(due, estimated, lambda: (state.hessian, state.inner))
+
+        def leaf(g: jax.Array, m: jax.Array, h: jax.Array) -> tuple[jax.Array, ...]:
+            m = b1 * m + (1 - b1) * g
+            u = m / jnp.maximum(gamma * h, eps)
+            if clip_threshold is not None:
+                u = jnp.minimum(jnp.maximum(u, -clip_threshold), clip_threshold)
+            return u, m
+
+        updates, m = map_leaves(leaf, updates, (state.mu,), reads=(h,))
+        return updates, SophiaState(increment(state.count), m, h, inner)
+
+    return GradientTransformation(init, update)
+
+
+@transformation(
+    "optimizer",
+    example={
+        "learning_rate": 0.02,
+        "update_interval": 2,
+        "hessian_diagonal_fn": stateless(_squares),
+    },
+    needs=("params",),
+    real_only=True,
+)
+def sophia(
+    learning_rate: Rate,
+    b1: Decay = 0.965,
+    b2: Decay = 0.99,
+    eps: Floor = 1e-8,
+    weight_decay: Rate = 1e-4,
+    weight_decay_mask: Mask | None = None,
+    gamma: Rate = 0.01,
+    clip_threshold: Bound | None = 1.0,
+    update_interval: Length = 10,
+    hessian_diagonal_fn: GradientTransformation = _HUTCHINSON,
+    mu_dtype: DType | None = None,
+) -> GradientTransformation:
+    """Sophia: `w ← w - learning_rate · (u_t + weight_decay · w)`.
+
+    The direction `u_t` is that of `scale_by_sophia`.
+
+    Args:
+      learning_rate: ≥ 0.
+      b1: see `scale_by_sophia`, like all that follow but the decay.
+      b2: decay of the average of estimates.
+      eps: lower bound of what is divided by.
+      weight_decay: decoupled, ≥ 0.
+      weight_decay_mask: which parameters decay, see `add_decayed_weights`.
+      gamma: how much the curvature counts.
+      clip_threshold: the largest coordinate of a direction.
+      update_interval: steps from one estimate to the next.
+      hessian_diagonal_fn: the estimator.
+      mu_dtype: of the first moment.
+
+    Raises:
+      ValueError: `update` was not given `params`, or what the estimator needs.
+
+    No coordinate moves farther than `learning_rate`, but for the decay:
+
+    >>> import jax, jax.numpy as jnp
+    >>> tx, w = sophia(0.25, weight_decay=0.0), jnp.array([3.0, -4.0])
+    >>> def loss(w):
+    ...     return jnp.sum(w**2)
+    >>> extra = {"obj_fn": loss, "key": jax.random.key(0)}
+    >>> tx.update(jax.grad(loss)(w), tx.init(w), params=w, **extra)[0].tolist()
+    [-0.25, 0.25]
+    """
+    return chain(
+        scale_by_sophia(
+            b1, b2, eps, gamma, clip_threshold, update_interval, hessian_diagonal_fn, mu_dtype
+        ),
+        add_decayed_weights(weight_decay, weight_decay_mask),
+        scale_by_learning_rate(learning_rate),
+    )

@@ -1,0 +1,147 @@
+"""StableAdamW: AdamW whose rate shrinks where the second moment lags behind the gradient."""
+
+import jax
+import jax.numpy as jnp
+
+from ..._core import (
+    Decay,
+    DType,
+    GradientTransformation,
+    Mask,
+    Params,
+    Rate,
+    Updates,
+    abs_sq,
+    debias,
+    increment,
+    map_leaves,
+    over_root,
+    safe_sqrt,
+    select,
+    slots,
+    transformation,
+)
+from ...compose import chain
+from ...transforms import scale_by_learning_rate
+from ._adam import ScaleByAdamState
+
+
+@transformation("direction", example={}, needs=("params",), leafwise=True)
+def scale_by_stable_adamw(
+    b1: Decay = 0.9,
+    b2: Decay = 0.99,
+    eps: Rate = 1e-8,
+    mu_dtype: DType | None = None,
+    weight_decay: Rate = 1e-2,
+    mask: Mask | None = None,
+) -> GradientTransformation:
+    r"""The direction of StableAdamW (Wortsman et al., arXiv 2304.13013, algorithm 2).
+
+    .. math::
+        RMS_t = \sqrt{\mathrm{mean}(|g_t|^2 / \max(\hat v_t, eps^2))}, \quad
+        u_t = \left(\frac{\hat m_t}{\sqrt{\hat v_t} + eps} + weight\_decay \cdot w\right)
+        / \max(1, RMS_t)
+
+    with the corrected moments of `scale_by_adam` and the mean over each leaf. Where the squares
+    of the gradient are suddenly larger than their average, the whole step of this leaf shrinks,
+    its decay included: AdaFactor's clipping of updates, in place of a clipping of gradients.
+
+    Args:
+      b1: decay of the first moment, in [0, 1).
+      b2: decay of the second moment, in [0, 1).
+      eps: added to the root, ≥ 0.
+      mu_dtype: of the first moment; by default the parameter's, at least float32.
+      weight_decay: ≥ 0.
+      mask: which parameters decay, see `add_decayed_weights`.
+
+    Raises:
+      ValueError: `update` was not given `params`, or the mask does not fit them.
+
+    A gradient that is suddenly a hundred times larger makes no larger step, where Adam's would
+    be `100 / √(0.99 · 1 + 0.01 · 100²) ≈ 10` times as long:
+
+    >>> import jax.numpy as jnp
+    >>> tx, w = scale_by_stable_adamw(b1=0.0, weight_decay=0.0), jnp.float32(0.0)
+    >>> state = tx.init(w)
+    >>> for g in 200 * [1.0] + [100.0]:
+    ...     update, state = tx.update(jnp.float32(g), state, params=w)
+    >>> round(update.item(), 4)
+    1.0
+    """
+
+    def init(params: Params) -> ScaleByAdamState:
+        count = jnp.zeros((), jnp.int32)
+        return ScaleByAdamState(count, slots(params, mu_dtype), slots(params, real=True))
+
+    def update(
+        updates: Updates, state: ScaleByAdamState, params: Params | None = None, **extra: object
+    ) -> tuple[Updates, ScaleByAdamState]:
+        t = increment(state.count)
+        c1, c2 = 1 / debias(b1, t), 1 / debias(b2, t)
+        chosen = select("scale_by_stable_adamw", mask, params, params)
+
+        def leaf(
+            g: jax.Array,
+            m: jax.Array,
+            v: jax.Array,
+            w: jax.Array | None,
+            c1: jax.Array,
+            c2: jax.Array,
+        ) -> tuple[jax.Array, ...]:
+            m = b1 * m + (1 - b1) * g
+            v = b2 * v + abs_sq(g, 1 - b2)
+            u = c1 * over_root(m, c2 * v, eps, 0.0)
+            share = 1 / jnp.maximum(_rms(g, c2 * v, eps), 1)
+            return share * (u if w is None else u + weight_decay * w), m, v
+
+        updates, m, v = map_leaves(
+            leaf, updates, (state.mu, state.nu), reads=(chosen,), scalars=(c1, c2)
+        )
+        return updates, ScaleByAdamState(t, m, v)
+
+    return GradientTransformation(init, update)
+
+
+def _rms(g: jax.Array, v: jax.Array, eps: Rate) -> jax.Array:
+    """The root mean square of `g / max(√v, eps)`, where 0/0 counts as 0."""
+    square = jnp.maximum(v, eps * eps)
+    positive = square > 0
+    ratio = jnp.where(positive, abs_sq(g) / jnp.where(positive, square, 1), 0)
+    return safe_sqrt(jnp.sum(ratio) / max(g.size, 1))
+
+
+@transformation("optimizer", example={"learning_rate": 0.02}, needs=("params",))
+def stable_adamw(
+    learning_rate: Rate,
+    b1: Decay = 0.9,
+    b2: Decay = 0.99,
+    eps: Rate = 1e-8,
+    mu_dtype: DType | None = None,
+    weight_decay: Rate = 1e-2,
+    mask: Mask | None = None,
+) -> GradientTransformation:
+    """StableAdamW: `w ← w - learning_rate · u_t` with the direction of `scale_by_stable_adamw`.
+
+    Args:
+      learning_rate: ≥ 0.
+      b1: see `scale_by_stable_adamw`, like all that follow.
+      b2: decay of the second moment.
+      eps: outside the root.
+      mu_dtype: of the first moment.
+      weight_decay: decoupled, and shrunk together with the step.
+      mask: which parameters decay.
+
+    Raises:
+      ValueError: `update` was not given `params`.
+
+    The first step has length `learning_rate` in every coordinate, but for the decay:
+
+    >>> import jax.numpy as jnp
+    >>> tx, w = stable_adamw(0.25), jnp.zeros(2)
+    >>> tx.update(jnp.array([300.0, -0.2]), tx.init(w), params=w)[0].round(4).tolist()
+    [-0.25, 0.25]
+    """
+    return chain(
+        scale_by_stable_adamw(b1, b2, eps, mu_dtype, weight_decay, mask),
+        scale_by_learning_rate(learning_rate),
+    )
