@@ -1,0 +1,97 @@
+"""Grafting: how far one optimizer goes, and where to another one."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from .._core import (
+    GradientTransformation,
+    Params,
+    State,
+    Updates,
+    global_norm,
+    map_leaves,
+    norm_along,
+    record,
+    transformation,
+)
+from ..schedules import linear_schedule
+from ..transforms import scale_by_learning_rate, trace
+from ._chain import adapt, chain
+
+
+class GraftState(NamedTuple):
+    """The states of both.
+
+    Attributes:
+      inner: the state of `magnitude` and that of `direction`.
+    """
+
+    inner: tuple[State, State]
+
+
+def _sgd_and_momentum() -> GradientTransformation:
+    rate = linear_schedule(0.1, 0.05, 8)
+    return graft(scale_by_learning_rate(rate), chain(trace(0.5), scale_by_learning_rate(1.0)))
+
+
+@transformation("wrapper", example=_sgd_and_momentum)
+def graft(
+    magnitude: GradientTransformation,
+    direction: GradientTransformation,
+    *,
+    axis: int | tuple[int, ...] | None = None,
+) -> GradientTransformation:
+    r"""Go as far as `magnitude` would, to where `direction` points.
+
+    With the updates `m` and `d` of the two, for each leaf (Agarwal et al., arXiv 2002.11803,
+    algorithm 1, layer-wise):
+
+    .. math::
+        u = \frac{\|m\|}{\|d\|} \, d
+
+    Both see the same gradients and keep their own states. Where `d` is zero so is `u`.
+
+    Args:
+      magnitude: gives the norms; the sign of its updates does not matter.
+      direction: gives the directions; its learning rate does not matter, if it is positive.
+      axis: the axes that make up one block with a norm of its own, as for `norm`; by default
+        all. A scalar is one block.
+
+    The learning rate is that of `sgd`, the direction Adam's:
+
+    >>> import jax.numpy as jnp, optcore
+    >>> tx = graft(optcore.sgd(0.1), optcore.adam(1.0))
+    >>> g = jnp.array([3.0, 4.0])
+    >>> tx.update(g, tx.init(g))[0].round(4).tolist()
+    [-0.3536, -0.3536]
+    """
+    both = adapt(magnitude), adapt(direction)
+
+    def norm(x: jax.Array) -> jax.Array:
+        return norm_along(x, axis) if axis is not None and x.ndim else global_norm(x)
+
+    def leaf(d: jax.Array, m: jax.Array) -> jax.Array:
+        length = norm(d)
+        # The reciprocal of a huge length vanishes; that of zero, or nearly, overflows.
+        power = jnp.where(length > 2.0**64, 2.0**-64, 1.0).astype(length.dtype)
+        vanishes = length < jnp.finfo(length.dtype).tiny
+        return norm(m) * ((power * d) * (1 / jnp.where(vanishes, 1, power * length)))
+
+    def init(params: Params) -> GraftState:
+        first, second = (tx.init(params) for tx in both)
+        return GraftState((first, second))
+
+    def update(
+        updates: Updates, state: GraftState, params: Params | None = None, **extra: Any
+    ) -> tuple[Updates, GraftState]:
+        with record(True):
+            (m, first), (d, second) = (
+                tx.update(updates, inner, params, **extra)
+                for tx, inner in zip(both, state.inner, strict=True)
+            )
+            d = map_leaves(leaf, d, reads=(m,))
+        return d, GraftState((first, second))
+
+    return GradientTransformation(init, update)

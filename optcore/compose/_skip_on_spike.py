@@ -1,0 +1,166 @@
+"""Skipping the steps in which the loss or the gradient suddenly rises."""
+
+from typing import Annotated, Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from .._core import (
+    Bound,
+    GradientTransformation,
+    Length,
+    Params,
+    Range,
+    State,
+    Updates,
+    global_norm,
+    increment,
+    map_leaves,
+    norm_along,
+    transformation,
+)
+from ..schedules import linear_schedule
+from ..transforms import scale_by_learning_rate, trace
+from ._chain import adapt, chain
+
+
+class SkipOnSpikeState(NamedTuple):
+    """What was seen lately, and the state of what is guarded.
+
+    Attributes:
+      count: int32, steps taken since the window was last emptied.
+      window: float32, `(window_steps, watched)`; the last rows, as many as `count`, hold the
+        gradient norms and values of the last steps taken, the newest at the end.
+      skipped: int32, steps skipped in a row; 0 after a step that was taken.
+      inner: its state, as the last step taken left it.
+    """
+
+    count: jax.Array  # type: ignore[assignment]
+    window: jax.Array
+    skipped: jax.Array
+    inner: State
+
+
+def _momentum() -> GradientTransformation:
+    rate = linear_schedule(0.1, 0.05, 8)
+    return skip_on_spike(chain(trace(0.9), scale_by_learning_rate(rate)), 4)
+
+
+@transformation("wrapper", example=_momentum)
+def skip_on_spike(
+    inner: GradientTransformation,
+    window_steps: Annotated[int, Range(2, 2**31)] = 128,
+    sigma_factor: Bound = 6.0,
+    *,
+    watch: Literal["gradient", "value", "both"] = "gradient",
+    max_consecutive_skips: Length | None = 4,
+) -> GradientTransformation:
+    r"""Skip a step whose gradient norm or loss is far above those of the last steps.
+
+    A step is a spike if, for one of the numbers `x` that are watched,
+
+    .. math::
+        x > \bar x + k \sigma
+
+    with `k = sigma_factor`, and the mean and the standard deviation (with Bessel's correction)
+    of the last `window_steps` steps that were taken; from the time that at least half of the
+    window, and two, are there. A number that is not finite is a spike at any time. A skipped
+    step gives exact zeros and changes nothing in the state of `inner`, its counts included
+    (Skip-step of OLMo 2, arXiv 2501.00656, and of MaxText.)
+
+    Their windows take spikes in, and so make room for a second one, but adapt to a lasting
+    change of level: of the defaults, after four skips. Here the window takes none in, and starts
+    anew with a finite spike that follows on `max_consecutive_skips` skips: that step is taken.
+    OLMo skips sudden falls too.
+
+    Clip inside, not in front: `skip_on_spike(chain(clip_by_global_norm(1.0), adam(1e-3)))`.
+    A norm that has been clipped shows no spike.
+
+    Args:
+      inner: what is guarded.
+      window_steps: length of the window, ≥ 2.
+      sigma_factor: ≥ 0; infinity lets everything that is finite pass.
+      watch: the global norm of the updates that come in, the `value` that `update` is given
+        (the loss), or both.
+      max_consecutive_skips: after so many skips in a row a spike is the new level; `None` for
+        never.
+
+    Raises:
+      ValueError: `value` is watched, and was not given to `update` or is no scalar.
+
+    The gradient that is a hundred times too long moves nothing:
+
+    >>> import jax.numpy as jnp, optcore
+    >>> tx = skip_on_spike(optcore.sgd(0.1), 4)
+    >>> state = tx.init(jnp.float32(0.0))
+    >>> for g in (1.0, 1.2, 1.1, 100.0, 1.0):
+    ...     update, state = tx.update(jnp.float32(g), state)
+    ...     print(round(update.item(), 4), state.skipped.item())
+    -0.1 0
+    -0.12 0
+    -0.11 0
+    0.0 1
+    -0.1 0
+    """
+    inner = adapt(inner)
+    enough = max(2, (window_steps + 1) // 2)
+
+    def watched(updates: Updates, value: Any) -> jax.Array:
+        numbers = []
+        if watch != "value":
+            numbers.append(global_norm(updates).astype(jnp.float32))
+        if watch != "gradient":
+            if value is None:
+                raise ValueError(
+                    f"skip_on_spike with watch={watch!r} needs 'value', which was not given: call "
+                    "tx.update(updates, state, params=params, value=loss)"
+                )
+            value = jnp.asarray(value)
+            if value.ndim:
+                raise ValueError(
+                    f"skip_on_spike: value must be a scalar, got an array of shape {value.shape}; "
+                    "did you forget the mean over the batch?"
+                )
+            numbers.append(value.astype(jnp.float32))
+        return jnp.stack(numbers)
+
+    def is_spike(x: jax.Array, count: jax.Array, window: jax.Array) -> jax.Array:
+        there = (jnp.arange(window_steps, dtype=jnp.int32) >= window_steps - count)[:, None]
+        n = jnp.clip(count, 2, window_steps).astype(jnp.float32)
+        # Relative to the newest: of equal numbers the mean is exact, and the deviation 0.
+        newest = window[-1]
+        apart = jnp.where(there, window - newest, 0)
+        mean = jnp.sum(apart, axis=0) / n
+        sigma = norm_along(jnp.where(there, apart - mean, 0), 0)[0] / jnp.sqrt(n - 1)
+        return (count >= enough) & jnp.any(x - newest - mean > sigma_factor * sigma)
+
+    def init(params: Params) -> SkipOnSpikeState:
+        zero = jnp.zeros((), jnp.int32)
+        window = jnp.zeros((window_steps, 2 if watch == "both" else 1), jnp.float32)
+        return SkipOnSpikeState(zero, window, jnp.zeros((), jnp.int32), inner.init(params))
+
+    def update(
+        updates: Updates, state: SkipOnSpikeState, params: Params | None = None, **extra: Any
+    ) -> tuple[Updates, SkipOnSpikeState]:
+        x = watched(updates, extra.get("value"))
+        finite = jnp.all(jnp.isfinite(x))
+        spike = is_spike(x, state.count, state.window)
+        anew = jnp.zeros((), bool)
+        if max_consecutive_skips is not None:
+            anew = spike & (state.skipped >= max_consecutive_skips)
+        take = finite & (~spike | anew)
+
+        def choose(new: Any, old: Any) -> Any:
+            return jax.tree.map(lambda n, o: jnp.where(take, n, o), new, old)
+
+        steps, new = inner.update(updates, state.inner, params, **extra)
+        steps = map_leaves(lambda u, take: jnp.where(take, u, 0), steps, scalars=(take,))
+        after = SkipOnSpikeState(
+            count=increment(jnp.where(anew, 0, state.count)),
+            window=jnp.concatenate([state.window[1:], x[None]]),
+            skipped=jnp.zeros_like(state.skipped),
+            inner=new,
+        )
+        return steps, choose(after, state._replace(skipped=increment(state.skipped)))
+
+    return GradientTransformation(init, update)
