@@ -1,4 +1,8 @@
-"""Every registered factory passes every check, without exception."""
+"""Every registered factory passes every check, without exception.
+
+By default a few of every kind are checked in full and all others by the checks that are quick;
+the rest is marked slow.
+"""
 
 import pytest
 
@@ -11,8 +15,37 @@ TRANSFORMATIONS = [s for s in testing.subjects() if s.name in OWN]
 SCHEDULES = [s for s in testing.subjects("schedule") if s.name in OWN]
 
 
-@pytest.mark.parametrize("subject", TRANSFORMATIONS, ids=lambda s: s.name)
-@pytest.mark.parametrize("check", testing.CHECKS, ids=testing.check_name)
+IN_FULL = {"sgd", "adamw", "scale_by_adam", "scale_by_factored_rms", "clip_by_global_norm", "chain"}
+QUICK = {
+    "config_round_trip",
+    "descends",
+    "each_hyperparameter_is_one_leaf",
+    "has_value_semantics",
+    "init_is_abstract",
+    "none_gradients_freeze",
+    "refuses_wrong_arguments",
+    "zero_gradients_are_harmless",
+}
+STEPS = {"config_round_trip", "descends", "refuses_wrong_arguments"}
+"""Of ready optimizers, whose directions are checked by themselves."""
+
+
+def test_the_quick_checks_exist():
+    assert {testing.check_name(check) for check in testing.CHECKS} >= QUICK
+    assert {subject.name for subject in TRANSFORMATIONS} >= IN_FULL
+
+
+def cases():
+    """Every check of every subject; what takes long is marked."""
+    for subject in TRANSFORMATIONS:
+        for check in testing.CHECKS:
+            name = testing.check_name(check)
+            quick = name in (STEPS if subject.descends else QUICK) or subject.name in IN_FULL
+            marks = [] if quick else [pytest.mark.slow]
+            yield pytest.param(check, subject, id=f"{name}-{subject.name}", marks=marks)
+
+
+@pytest.mark.parametrize(("check", "subject"), list(cases()))
 def test_conformance(check, subject):
     check(subject)
 

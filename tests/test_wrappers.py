@@ -6,7 +6,14 @@ import optcore
 from optcore import testing
 
 FAMILIES = {"momentum": "sgd", "diagonal": "adam"}
-OPTIMIZERS = {n: f for n, f in optcore.registry("optimizer").items() if hasattr(optcore, n)}
+OPTIMIZERS = {
+    n: f
+    for n, f in optcore.registry("optimizer").items()
+    if hasattr(optcore, n)
+    and "learning_rate" in f.roles
+    and not f.per_example
+    and set(f.needs) <= {"params"}
+}
 WRAPPERS = [name for name in optcore.registry("wrapper") if hasattr(optcore, name)]
 CHECKS = [
     check
@@ -30,9 +37,13 @@ def wrapped(wrapper, name):
     rate = example.arguments["learning_rate"]
     inner = example.replace(learning_rate=optcore.linear_schedule(rate, 0.9 * rate, 50))
     factory = optcore.registry("wrapper")[wrapper]
-    starred = next(iter(factory.roles.values()))
-    member = ("inner", inner) if starred.names_members else inner
-    return testing.Subject(f"{wrapper} of {name}", getattr(optcore, wrapper)(member), descends=True)
+    members = [
+        ("inner", inner) if role.names_members else inner
+        for role in factory.roles.values()
+        if role.kind == "transformation" and not role.optional
+    ]
+    tx = getattr(optcore, wrapper)(*members)
+    return testing.Subject(f"{wrapper} of {name}", tx, descends=True)
 
 
 def product(names):
@@ -48,16 +59,27 @@ def test_every_family_is_here():
     assert families == set(FAMILIES)
 
 
+QUICK = [c for c in CHECKS if testing.check_name(c) in ("jit_changes_nothing", "scans")]
+THOROUGH = [pytest.param(c, marks=[] if c in QUICK else [pytest.mark.slow]) for c in CHECKS]
+
+
 @pytest.mark.parametrize(("wrapper", "name"), product(FAMILIES.values()))
-@pytest.mark.parametrize("check", CHECKS, ids=testing.check_name)
+@pytest.mark.parametrize("check", THOROUGH, ids=testing.check_name)
 def test_wrapper(check, wrapper, name):
     check(wrapped(wrapper, name))
+
+
+STEPS = [
+    c
+    for c in CHECKS
+    if testing.check_name(c) in ("state_keeps_its_type", "scans", "vmap_is_a_loop")
+]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("wrapper", "name"), product(sorted(set(OPTIMIZERS) - set(FAMILIES.values())))
 )
-@pytest.mark.parametrize("check", CHECKS, ids=testing.check_name)
+@pytest.mark.parametrize("check", STEPS, ids=testing.check_name)
 def test_wrapper_of_the_others(check, wrapper, name):
     check(wrapped(wrapper, name))
