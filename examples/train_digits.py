@@ -83,8 +83,16 @@ def accuracy(params: Params, images: Images) -> jax.Array:
 
 
 def known_optimizers() -> list[str]:
-    public = filter(vars(optcore).__contains__, optcore.registry("optimizer"))
-    return ["composed", *sorted(public)]
+    """Those that take a rate first and need nothing but gradients, parameters and a loss."""
+
+    def fits(name: str, factory: Any) -> bool:
+        public = name in vars(optcore) and next(iter(factory.roles)) == "learning_rate"
+        given = {"params", "value", "value_fn"} >= set(factory.needs) and not factory.per_example
+        kinds = {role.kind for role in factory.roles.values()}
+        return public and given and not kinds & {"key", "transformation"}
+
+    found = optcore.registry("optimizer").items()
+    return ["composed", *sorted(name for name, factory in found if fits(name, factory))]
 
 
 def make_optimizer(name: str, peak: float | None, steps: int) -> optcore.GradientTransformation:

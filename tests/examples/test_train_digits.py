@@ -48,6 +48,7 @@ def test_as_a_script(tmp_path):
     assert (tmp_path / "train_digits.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_seed_0_reaches_97_percent(capsys, tmp_path):
     status, line = _run(capsys, tmp_path / "run.png")
     assert status == 0
@@ -61,6 +62,7 @@ def test_every_seed_reaches_97_percent(capsys, tmp_path, seed):
     assert float(LAST_LINE.fullmatch(line)[2]) >= 97
 
 
+@pytest.mark.slow
 def test_a_seed_fixes_the_numbers(capsys, tmp_path):
     def numbers(seed):
         _, line = _run(capsys, tmp_path / "run.png", "--steps", "6", "--seed", seed)
@@ -69,7 +71,27 @@ def test_a_seed_fixes_the_numbers(capsys, tmp_path):
     assert numbers("3") == numbers("3") != numbers("4")
 
 
-@pytest.mark.parametrize("name", train_digits.known_optimizers())
+UNFIT = {
+    "ftrl": "its weights start at 0, where all units of a layer are alike",
+    "lars": "its steps are a thousandth of the weights, for long runs",
+}
+QUICK = {"composed", "adam"}
+
+
+def test_what_needs_more_than_a_gradient_is_not_offered():
+    known = set(train_digits.known_optimizers())
+    assert known >= QUICK | set(UNFIT)
+    assert not known & {"dpsgd", "noisy_sgd", "polyak_sgd", "sophia"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow])
+        for name in train_digits.known_optimizers()
+        if name not in UNFIT
+    ],
+)
 def test_every_registered_optimizer_learns_at_its_default_rate(capsys, tmp_path, name):
     status, line = _run(capsys, tmp_path / "run.png", "--optimizer", name, "--steps", "100")
     assert status == 0
