@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import json
+import os
 import platform
 
 import jax
@@ -67,7 +68,7 @@ def described() -> str:
         for name, module in (("optax", optax), ("torch", torch))
     ]
     return (
-        f"{device.platform} ({device.device_kind}), {platform.machine()}, "
+        f"{device.platform} ({device.device_kind}), {platform.machine()}, {os.cpu_count()} cores, "
         f"Python {platform.python_version()}, JAX {jax.__version__}, {', '.join(peers)}\n"
     )
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .rows import LARGE, OPTIMIZERS, Optimizer, composed, libraries, torch
+from .rows import LARGE, OPTIMIZERS, Optimizer, composed, matrix, torch
 from .timing import Row, interleave, row, timed
 
 
@@ -25,7 +25,7 @@ def _one(optimizer: Optimizer, count: int, clipped: bool, name: str, options: An
     size = options.size or LARGE
     runs: dict[str, Callable[[], float]] = {}
     moved = 0
-    for library, lib in libraries().items():
+    for library, lib in optimizer.libraries().items():
         tx = composed(lib, optimizer) if clipped else optimizer.make(lib, 1e-3)
         runs[library], state_bytes = _step(lib, tx, size, count)
         if library == "optcore":
@@ -43,7 +43,7 @@ def _one(optimizer: Optimizer, count: int, clipped: bool, name: str, options: An
 
 def _leaves(size: int, count: int, seed: int) -> list[Any]:
     rng = np.random.default_rng(seed)
-    return [rng.standard_normal(size, np.float32) for _ in range(count)]
+    return [rng.standard_normal(matrix(size), np.float32) for _ in range(count)]
 
 
 def _step(lib: Any, tx: Any, size: int, count: int) -> tuple[Callable[[], float], int]:

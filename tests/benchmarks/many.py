@@ -1,5 +1,6 @@
 """Many leaves: trace, lower, compile, first step and step, and how they grow."""
 
+import gc
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -54,6 +55,8 @@ class _Phases:
     def compile(self) -> None:
         """Trace, lower and compile a fresh function, and take its first step."""
         jax.clear_caches()
+        # Or the garbage of the round before is collected within this one.
+        gc.collect()
         params = jax.tree.map(jnp.copy, self.params)
         self.current = [params, self.tx.init(params)]
         jax.block_until_ready(self.current)

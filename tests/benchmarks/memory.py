@@ -6,38 +6,42 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .rows import OPTIMIZERS, composed, libraries
+from .rows import OPTIMIZERS, Optimizer, composed, matrix
 from .timing import Row
 
 SIZE = 1 << 20
 
 
 def measure(options: Any) -> Iterator[Row]:
-    """Per optimizer, alone and behind a clip; the temporaries in units of the parameters."""
-    for clipped in (False, True):
-        for optimizer in OPTIMIZERS:
-            name = optimizer.name + (", clip, schedule" if clipped else "")
-            if not options.picks("memory", name):
-                continue
-            found = {}
-            for library, lib in libraries().items():
-                tx = composed(lib, optimizer) if clipped else optimizer.make(lib, 1e-3)
-                found[library] = _bytes(lib, tx)
-            temporary = {name: f"{t / (4 * SIZE):.3g}" for name, (t, _) in found.items()}
-            peers = ", ".join(f"{peer} {t}" for peer, t in temporary.items() if peer != "optcore")
-            state = ", ".join(f"{peer} {s / SIZE:.3g}" for peer, (_, s) in found.items())
-            yield Row(
-                "memory",
-                name,
-                float(temporary["optcore"]),
-                "× parameters",
-                {},
-                note=f"temporaries: {peers}; bytes of state per parameter: {state}",
-            )
+    """Per optimizer, one and four leaves, alone and behind a clip."""
+    for count in (1, 4):
+        for clipped in (False, True):
+            for optimizer in OPTIMIZERS:
+                name = f"{count} × {optimizer.name}" + (", clip, schedule" if clipped else "")
+                if options.picks("memory", name):
+                    yield _one(optimizer, count, clipped, name)
 
 
-def _bytes(lib: Any, tx: Any) -> tuple[int, int]:
-    params = jax.ShapeDtypeStruct((SIZE,), jnp.float32)
+def _one(optimizer: Optimizer, count: int, clipped: bool, name: str) -> Row:
+    found = {}
+    for library, lib in optimizer.libraries().items():
+        tx = composed(lib, optimizer) if clipped else optimizer.make(lib, 1e-3)
+        found[library] = _bytes(lib, tx, count)
+    temporary = {name: f"{t / (4 * SIZE * count):.3g}" for name, (t, _) in found.items()}
+    peers = ", ".join(f"{peer} {t}" for peer, t in temporary.items() if peer != "optcore")
+    state = ", ".join(f"{peer} {s / (SIZE * count):.3g}" for peer, (_, s) in found.items())
+    return Row(
+        "memory",
+        name,
+        float(temporary["optcore"]),
+        "× parameters",
+        {},
+        note=f"temporaries: {peers}; bytes of state per parameter: {state}",
+    )
+
+
+def _bytes(lib: Any, tx: Any, count: int) -> tuple[int, int]:
+    params = [jax.ShapeDtypeStruct(matrix(SIZE), jnp.float32)] * count
     state = jax.eval_shape(tx.init, params)
 
     def step(params: Any, state: Any, grads: Any) -> Any:

@@ -1,8 +1,12 @@
 """What is measured, as data."""
 
 import dataclasses
+import math
+import os
 from collections.abc import Callable
 from typing import Any
+
+import jax
 
 import optcore
 
@@ -10,13 +14,16 @@ try:
     import optax
 except ImportError:
     optax = None
+# The threads of torch's OpenMP spin for a while after their work, at the cost of who comes next.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "0")
 try:
     import torch
 except ImportError:
     torch = None
 
 LARGE = 16_777_216
-"""Elements of the large leaf: 64 MiB in float32."""
+"""Elements of the large leaf, a square matrix: 64 MiB in float32."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,12 +33,18 @@ class Optimizer:
     Attributes:
       name: of the row.
       make: from a library (`optcore` or `optax`) and a learning rate to the transformation.
-      torch: from a list of parameters to the fused optimizer, or `None`.
+      torch: from a list of parameters to torch's fastest (fused, or multi-tensor), or `None`.
+      optax: whether optax has it.
     """
 
     name: str
     make: Callable[[Any, Any], Any]
     torch: Callable[[Any], Any] | None = None
+    optax: bool = True
+
+    def libraries(self) -> dict[str, Any]:
+        """The libraries that have it, ours first."""
+        return {n: lib for n, lib in libraries().items() if n == "optcore" or self.optax}
 
 
 OPTIMIZERS = [
@@ -58,6 +71,83 @@ OPTIMIZERS = [
     Optimizer(
         "adamw", lambda lib, rate: lib.adamw(rate), lambda p: torch.optim.AdamW(p, 1e-3, fused=True)
     ),
+    Optimizer("sign_sgd", lambda lib, rate: lib.sign_sgd(rate)),
+    Optimizer("signum", lambda lib, rate: lib.signum(rate)),
+    Optimizer("lion", lambda lib, rate: lib.lion(rate)),
+    # optax's takes no schedule, like its sm3.
+    Optimizer(
+        "rprop",
+        lambda lib, rate: lib.rprop(1e-3),
+        lambda p: torch.optim.Rprop(p, 1e-3, foreach=True),
+    ),
+    Optimizer("qhm", lambda lib, rate: lib.qhm(rate), optax=False),
+    Optimizer("aggmo", lambda lib, rate: lib.aggmo(rate), optax=False),
+    Optimizer(
+        "optimistic_gradient_descent", lambda lib, rate: lib.optimistic_gradient_descent(rate)
+    ),
+    Optimizer("fromage", lambda lib, rate: lib.fromage(rate)),
+    Optimizer("lars", lambda lib, rate: lib.lars(rate)),
+    Optimizer("noisy_sgd", lambda lib, rate: lib.noisy_sgd(rate, key=jax.random.key(0))),
+    Optimizer(
+        "asgd",
+        lambda lib, rate: lib.asgd(rate),
+        lambda p: torch.optim.ASGD(p, 1e-3, foreach=True),
+        optax=False,
+    ),
+    Optimizer(
+        "nadam",
+        lambda lib, rate: lib.nadam(rate),
+        lambda p: torch.optim.NAdam(p, 1e-3, foreach=True),
+    ),
+    Optimizer("nadamw", lambda lib, rate: lib.nadamw(rate)),
+    Optimizer(
+        "adamax",
+        lambda lib, rate: lib.adamax(rate),
+        lambda p: torch.optim.Adamax(p, 1e-3, foreach=True),
+    ),
+    Optimizer("adamaxw", lambda lib, rate: lib.adamaxw(rate)),
+    Optimizer(
+        "amsgrad",
+        lambda lib, rate: lib.amsgrad(rate),
+        lambda p: torch.optim.Adam(p, 1e-3, amsgrad=True, fused=True),
+    ),
+    Optimizer(
+        "radam",
+        lambda lib, rate: lib.radam(rate),
+        lambda p: torch.optim.RAdam(p, 1e-3, foreach=True),
+    ),
+    Optimizer("adabelief", lambda lib, rate: lib.adabelief(rate)),
+    Optimizer("yogi", lambda lib, rate: lib.yogi(rate)),
+    Optimizer(
+        "adadelta",
+        lambda lib, rate: lib.adadelta(rate),
+        lambda p: torch.optim.Adadelta(p, 1e-3, foreach=True),
+    ),
+    Optimizer("laprop", lambda lib, rate: lib.laprop(rate), optax=False),
+    Optimizer("acprop", lambda lib, rate: _contrib(lib).acprop(rate)),
+    Optimizer("adan", lambda lib, rate: lib.adan(rate)),
+    Optimizer("adopt", lambda lib, rate: _contrib(lib).adopt(rate)),
+    Optimizer("ademamix", lambda lib, rate: _contrib(lib).ademamix(rate)),
+    Optimizer("simplified_ademamix", lambda lib, rate: _contrib(lib).simplified_ademamix(rate)),
+    Optimizer("novograd", lambda lib, rate: lib.novograd(rate)),
+    Optimizer("madgrad", lambda lib, rate: _contrib(lib).madgrad(rate)),
+    Optimizer("qhadam", lambda lib, rate: lib.qhadam(rate), optax=False),
+    Optimizer("stable_adamw", lambda lib, rate: lib.stable_adamw(rate), optax=False),
+    Optimizer("lamb", lambda lib, rate: lib.lamb(rate)),
+    Optimizer(
+        "adafactor",
+        lambda lib, rate: lib.adafactor(rate),
+        lambda p: torch.optim.Adafactor(p, 1e-3, foreach=True),
+    ),
+    Optimizer("sm3", lambda lib, rate: lib.sm3(1e-3)),
+    Optimizer("adam_mini", lambda lib, rate: lib.adam_mini(rate), optax=False),
+    Optimizer("came", lambda lib, rate: lib.came(rate), optax=False),
+    Optimizer("grams", lambda lib, rate: lib.grams(rate), optax=False),
+    Optimizer("ftrl", lambda lib, rate: lib.ftrl(rate), optax=False),
+    Optimizer("optimistic_adam", lambda lib, rate: lib.optimistic_adam(1e-3)),
+    Optimizer("optimistic_adam_v2", lambda lib, rate: lib.optimistic_adam_v2(rate)),
+    Optimizer("adamc", lambda lib, rate: lib.adamc(rate, 1e-3), optax=False),
+    Optimizer("hyperball_adamw", lambda lib, rate: lib.hyperball_adamw(rate), optax=False),
 ]
 
 LEAVES = (30, 300, 1000)
@@ -65,6 +155,17 @@ SHAPES = ((64, 64), (64,), (64, 128), (128,), (32, 64), (3, 3, 8, 16))
 """Shapes of the many leaves, in turn."""
 
 RATES = tuple(1e-4 * 1.5**i for i in range(16))
+
+
+def matrix(size: int) -> tuple[int, ...]:
+    """A square matrix of this many elements, if there is one; otherwise a vector."""
+    side = math.isqrt(size)
+    return (side, side) if side * side == size else (size,)
+
+
+def _contrib(lib: Any) -> Any:
+    """Where optax keeps what is not in its top level."""
+    return getattr(lib, "contrib", lib)
 
 
 def libraries() -> dict[str, Any]:

@@ -61,9 +61,12 @@ def _measure(runs: Mapping[str, Run], repeats: int, warmup: int) -> dict[str, Sa
         for run in runs.values():
             run()
     seconds: dict[str, list[float]] = {name: [] for name in runs}
+    order = list(runs)
     for _ in range(repeats):
-        for name, run in runs.items():
-            seconds[name].append(run())
+        for name in order:
+            seconds[name].append(runs[name]())
+        # In turn each follows each: none always bears what the one before leaves behind.
+        order.reverse()
     return {name: Sample(values) for name, values in seconds.items()}
 
 
