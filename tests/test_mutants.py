@@ -75,6 +75,27 @@ def test_what_is_mutated():
     )
 
 
+STARRED = """
+@transformation("direction", example={})
+def scale_by_sums(betas):
+    def update(updates, state, params=None):
+        def leaf(g, *v):
+            v = tuple(b * v_i + g for b, v_i in zip(betas, v, strict=True))
+            return sum(v), *v
+
+        updates, *v = map_leaves(leaf, updates, state.trace)
+        return updates, v
+
+    return update
+"""
+
+
+def test_several_slots_in_one_name_stay_as_they_came():
+    found = [m.description for m in mutants(STARRED, "source.py")]
+    before = "return (sum(v), *v)"
+    assert f"scale_by_sums.update.leaf: {before} → return (sum(v), *old_v)" in found
+
+
 def test_a_mutant_is_the_module_with_one_change():
     source = '@schedule(example={})\ndef f(x):\n    """Doc."""\n    y = x + 1\n    return y * 3\n'
     values = []

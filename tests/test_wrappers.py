@@ -32,18 +32,31 @@ CHECKS = [
 
 
 def wrapped(wrapper, name):
-    """A wrapper around the example of an optimizer, with a schedule on its rate."""
+    """The example of a wrapper, around the example of an optimizer with a schedule on its rate."""
     example = OPTIMIZERS[name].example()
     rate = example.arguments["learning_rate"]
     inner = example.replace(learning_rate=optcore.linear_schedule(rate, 0.9 * rate, 50))
     factory = optcore.registry("wrapper")[wrapper]
-    members = [
-        ("inner", inner) if role.names_members else inner
-        for role in factory.roles.values()
-        if role.kind == "transformation" and not role.optional
-    ]
-    tx = getattr(optcore, wrapper)(*members)
+    tx = factory.example()
+    tx = tx.replace(
+        **{
+            role.name: around(tx.arguments[role.name], inner, role)
+            for role in factory.roles.values()
+            if role.kind == "transformation"
+        }
+    )
     return testing.Subject(f"{wrapper} of {name}", tx, descends=True)
+
+
+def around(value, inner, role):
+    """What an argument holds, with `inner` for the transformation; one for several in a row."""
+    if value is None:
+        return None
+    if isinstance(value, dict):
+        return dict.fromkeys(value, inner)
+    if role.container:
+        return (("inner", inner) if role.names_members else inner,)
+    return inner
 
 
 def product(names):

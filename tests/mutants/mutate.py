@@ -247,16 +247,21 @@ def _other(value: bool | float) -> bool | float:
 def _slots_of_leaf(leaf: ast.FunctionDef) -> Iterator[tuple[list[_Edit], ast.stmt]]:
     """A slot is returned as it came in, or in the place of another."""
     start = leaf.body[0]
+    starred = [] if leaf.args.vararg is None else [leaf.args.vararg]
+    names = [argument.arg for argument in (*leaf.args.args, *starred)]
     for statement in _statements(leaf.body):
         if not isinstance(statement, ast.Return) or not isinstance(statement.value, ast.Tuple):
             continue
         outputs = statement.value
         for i in range(1, len(outputs.elts)):
-            name = leaf.args.args[i].arg
+            name = names[i]
             keep = ast.parse(f"if True:\n old_{name} = {name}").body[0]
             assert isinstance(keep, ast.If)
             keep.body.append(start)
-            old = _Edit(outputs, "elts", i, ast.Name(f"old_{name}", ast.Load()))
+            kept: ast.expr = ast.Name(f"old_{name}", ast.Load())
+            if isinstance(outputs.elts[i], ast.Starred):
+                kept = ast.Starred(kept, ast.Load())
+            old = _Edit(outputs, "elts", i, kept)
             yield [_Edit(leaf, "body", 0, keep), old], statement
             for j in range(i + 1, len(outputs.elts)):
                 yield _exchange(outputs, "elts", i, j), statement
