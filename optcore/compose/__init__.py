@@ -1,11 +1,32 @@
 """Transformations of transformations."""
 
+from ._accumulate import AccumulateState as AccumulateState
+from ._accumulate import accumulate as accumulate
+from ._apply_if_finite import ApplyIfFiniteState as ApplyIfFiniteState
+from ._apply_if_finite import apply_if_finite as apply_if_finite
 from ._cautious import CautiousState as CautiousState
 from ._cautious import cautious as cautious
 from ._chain import chain as chain
 from ._chain import named_chain as named_chain
+from ._check import check as check
+from ._conditionally import ConditionallyMaskState as ConditionallyMaskState
+from ._conditionally import ConditionallyTransformState as ConditionallyTransformState
+from ._conditionally import conditionally_mask as conditionally_mask
+from ._conditionally import conditionally_transform as conditionally_transform
+from ._dynamic_loss_scale import DynamicLossScaleState as DynamicLossScaleState
+from ._dynamic_loss_scale import dynamic_loss_scale as dynamic_loss_scale
+from ._dynamic_loss_scale import loss_scale as loss_scale
+from ._dynamic_loss_scale import scaled_value_and_grad as scaled_value_and_grad
 from ._graft import GraftState as GraftState
 from ._graft import graft as graft
+from ._guard import GuardState as GuardState
+from ._guard import guard as guard
+from ._microbatch import microbatch as microbatch
+from ._multi_steps import MultiSteps as MultiSteps
+from ._multi_steps import MultiStepsState as MultiStepsState
+from ._multi_steps import has_updated as has_updated
+from ._multi_steps import skip_large_updates as skip_large_updates
+from ._multi_steps import skip_not_finite as skip_not_finite
 from ._skip_on_spike import SkipOnSpikeState as SkipOnSpikeState
 from ._skip_on_spike import skip_on_spike as skip_on_spike
 from ._split_real_and_imaginary import SplitRealAndImaginaryArrays as SplitRealAndImaginaryArrays
