@@ -14,7 +14,13 @@ OPTIMIZERS = {
     and not f.per_example
     and set(f.needs) <= {"params"}
 }
-WRAPPERS = [name for name in optcore.registry("wrapper") if hasattr(optcore, name)]
+REFUSES = {
+    "conditionally_transform": "where it does not transform, the raw gradient would be added",
+}
+"""Wrappers that take no ready optimizer, and why."""
+WRAPPERS = [
+    name for name in optcore.registry("wrapper") if hasattr(optcore, name) and name not in REFUSES
+]
 CHECKS = [
     check
     for check in testing.CHECKS
@@ -65,6 +71,12 @@ def product(names):
         for wrapper in WRAPPERS
         for name in names
     ]
+
+
+@pytest.mark.parametrize("wrapper", REFUSES)
+def test_refuses_optimizers(wrapper):
+    with pytest.raises(ValueError, match="is an optimizer"):
+        wrapped(wrapper, "sgd")
 
 
 def test_every_family_is_here():
