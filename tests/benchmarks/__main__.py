@@ -8,11 +8,18 @@ import platform
 
 import jax
 
-from . import eager, large, many, memory, sweep
+from . import accumulate, eager, large, many, memory, sweep
 from .rows import optax, torch
 from .timing import HEADER
 
-GROUPS = {"large": large, "many": many, "sweep": sweep, "memory": memory, "eager": eager}
+GROUPS = {
+    "large": large,
+    "many": many,
+    "sweep": sweep,
+    "memory": memory,
+    "eager": eager,
+    "accumulate": accumulate,
+}
 
 
 @dataclasses.dataclass(frozen=True)
