@@ -140,6 +140,23 @@ def test_windows_by_schedule(every):
     assert state.count == 4
 
 
+def test_a_schedule_of_windows_is_data():
+    tx = optcore.accumulate(INNER, optcore.linear_schedule(1.0, 4.0, 3))
+    assert optcore.from_config(optcore.to_config(tx)) == tx
+    assert optcore.hyperparameters(tx)["every.end_value"] == 4.0
+
+    def steps(tx):
+        state = tx.init(jnp.zeros(2))
+        return jax.lax.fori_loop(
+            0, 9, lambda _, s: tx.update(jnp.ones(2), s, s.acc_grads)[1], state
+        )
+
+    # Windows of 1, 2, 3 and 4, of which the last is not complete; and of 1 twice, then 2.
+    assert jax.jit(steps)(tx).count == 3
+    slower = tx.replace(every=optcore.linear_schedule(1.0, 2.0, 3))
+    assert jax.jit(steps)(slower).count == 5
+
+
 def test_accumulation_within_accumulation():
     """The outer one hands the sum of the weights on."""
     gradients, weights = stream(6), [1, 2, 3, 4, 5, 6]
