@@ -18,7 +18,6 @@ from .._core import (
     increment,
     map_leaves,
     transformation,
-    wide,
 )
 from ..schedules import linear_schedule
 from ..transforms import scale_by_learning_rate, trace
@@ -214,7 +213,6 @@ def scaled_value_and_grad(
     def scaled(scale: jax.Array, *args: Any, **kwargs: Any) -> tuple[jax.Array, Any]:
         out = fun(*args, **kwargs)
         loss = jnp.asarray(out[0] if has_aux else out)
-        loss = loss.astype(wide(loss.dtype))
         return loss * scale.astype(loss.dtype), out
 
     behind = tuple(i + 1 if i >= 0 else i for i in _indices(argnums))

@@ -151,7 +151,7 @@ def test_a_schedule_of_windows_is_data():
             0, 9, lambda _, s: tx.update(jnp.ones(2), s, s.acc_grads)[1], state
         )
 
-    # Windows of 1, 2, 3 and 4, of which the last is not complete; and of 1 twice, then 2.
+    # Windows of 1, 2, 3 and 4, of which the last is not complete; and of 1, 1, 2, 2 and 2.
     assert jax.jit(steps)(tx).count == 3
     slower = tx.replace(every=optcore.linear_schedule(1.0, 2.0, 3))
     assert jax.jit(steps)(slower).count == 5
@@ -160,9 +160,9 @@ def test_a_schedule_of_windows_is_data():
 def test_accumulation_within_accumulation():
     """The outer one hands the sum of the weights on."""
     gradients, weights = stream(6), [1, 2, 3, 4, 5, 6]
-    tx = optcore.accumulate(optcore.accumulate(INNER, 2), 3)
+    tx = optcore.accumulate(optcore.accumulate(optcore.sgd(1.0), 2), 3)
     path, _ = run(tx, gradients, weights)
-    wanted, _ = run(INNER, big_batches(gradients, 6, weights))
+    wanted, _ = run(optcore.sgd(1.0), big_batches(gradients, 6, weights))
     chex.assert_trees_all_close(path[-1], wanted[-1], rtol=1e-5)
 
 

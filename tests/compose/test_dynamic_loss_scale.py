@@ -138,11 +138,11 @@ def test_value_and_gradient_of_a_scaled_loss(argnums, has_aux):
     chex.assert_trees_all_close(grads, jax.tree.map(lambda g: 8 * g, true))
 
 
-def test_a_loss_of_float16_is_not_scaled_in_float16():
-    tx = optcore.dynamic_loss_scale(INNER, 2.0**15)
-    w = jnp.float16(3.0)
-    value, grad = optcore.scaled_value_and_grad(lambda w: w * w)(tx.init(w), jnp.float16(0.25))
-    assert (value, grad) == (0.0625, 2.0**14)
+def test_a_loss_that_overflows_when_scaled():
+    """In float16; the value is the true one, and its gradient does not overflow."""
+    tx, w = optcore.dynamic_loss_scale(INNER, 2.0**15), jnp.float16(0.25)
+    value, grad = optcore.scaled_value_and_grad(lambda w: w * w + 3)(tx.init(w), w)
+    assert (value, grad) == (3.0625, 2.0**14)
 
 
 def test_where_there_is_no_scale():
