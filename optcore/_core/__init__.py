@@ -22,6 +22,7 @@ from ._masks import select as select
 from ._norm import global_norm as global_norm
 from ._norm import norm_along as norm_along
 from ._numerics import abs_sq as abs_sq
+from ._numerics import add_multiple as add_multiple
 from ._numerics import debias as debias
 from ._numerics import increment as increment
 from ._numerics import is_inexact as is_inexact

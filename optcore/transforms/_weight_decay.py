@@ -15,6 +15,7 @@ from .._core import (
     Rate,
     Updates,
     abs_sq,
+    add_multiple,
     copies,
     map_leaves,
     over_root,
@@ -68,7 +69,7 @@ def add_decayed_weights(
     >>> round(updates["w"].item(), 6), updates["b"].item()
     (0.2, 0.0)
     """
-    return _decay("add_decayed_weights", mask, lambda u, p: u + weight_decay * p)
+    return _decay("add_decayed_weights", mask, lambda u, p: add_multiple(u, weight_decay, p))
 
 
 @transformation("transform", example={"weight_decay": 0.01}, needs=("params",), leafwise=True)
