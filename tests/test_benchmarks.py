@@ -88,7 +88,9 @@ def test_passes_are_counted_in_the_program():
     """`p - rate · g` reads two arrays and writes one; the clip reads the gradient once more."""
     rows = {row.name: row for row in passes.measure(benchmarks.Options(["passes: sgd"], 4, None))}
     assert rows["sgd"].ours == pytest.approx(3, abs=1e-3)
-    assert rows["sgd, clip, schedule"].ours == pytest.approx(4, abs=1e-3)
+    # The XLA of older versions stores the clipped gradient.
+    clipped = 4 if jax.__version_info__ >= (0, 10) else 7
+    assert rows["sgd, clip, schedule"].ours == pytest.approx(clipped, abs=1e-2)
     assert all(row.ratios["floor"] >= 0.999 for row in rows.values())
 
 
