@@ -14,7 +14,11 @@ OPTIMIZERS = {
     and not f.per_example
     and set(f.needs) <= {"params"}
 }
-WRAPPERS = [name for name in optcore.registry("wrapper") if hasattr(optcore, name)]
+REFUSES = {"masked": "what it masks would be moved by the raw gradient"}
+"""The wrappers that take no optimizer, and why."""
+WRAPPERS = [
+    name for name in optcore.registry("wrapper") if hasattr(optcore, name) and name not in REFUSES
+]
 CHECKS = [
     check
     for check in testing.CHECKS
@@ -49,14 +53,25 @@ def wrapped(wrapper, name):
 
 
 def around(value, inner, role):
-    """What an argument holds, with `inner` for the transformation; one for several in a row."""
+    """What an argument holds, with `inner` for the transformation; one for several in a row.
+
+    Transformations side by side are all replaced.
+    """
     if value is None:
         return None
     if isinstance(value, dict):
         return dict.fromkeys(value, inner)
+    if role.holds_pairs and not role.names_members:
+        return tuple((pattern, inner) for pattern, _ in value)
     if role.container:
         return (("inner", inner) if role.names_members else inner,)
     return inner
+
+
+@pytest.mark.parametrize("wrapper", REFUSES)
+def test_a_wrapper_that_takes_no_optimizer(wrapper):
+    with pytest.raises(ValueError, match=f"{wrapper}: inner gives steps"):
+        wrapped(wrapper, "sgd")
 
 
 def product(names):

@@ -1,6 +1,7 @@
 """The contract: types, the decorator and registry, leaves, numerics, checks and names of leaves."""
 
 from ._apply import apply_updates as apply_updates
+from ._checks import MissingArgumentError as MissingArgumentError
 from ._declared import Declared as Declared
 from ._declared import DeclaredSchedule as DeclaredSchedule
 from ._declared import DeclaredTransformation as DeclaredTransformation
@@ -30,7 +31,11 @@ from ._numerics import over_root as over_root
 from ._numerics import safe_sqrt as safe_sqrt
 from ._numerics import shrink as shrink
 from ._numerics import wide as wide
+from ._paths import describe as describe
+from ._paths import is_none as is_none
+from ._paths import listed as listed
 from ._paths import named_leaves as named_leaves
+from ._paths import named_parameters as named_parameters
 from ._read import hyperparameters as hyperparameters
 from ._read import read as read
 from ._roles import is_transformation as is_transformation
@@ -46,6 +51,7 @@ from ._types import DType as DType
 from ._types import EmptyState as EmptyState
 from ._types import GradientTransformation as GradientTransformation
 from ._types import Hyperparameter as Hyperparameter
+from ._types import Init as Init
 from ._types import Key as Key
 from ._types import Length as Length
 from ._types import Params as Params
@@ -54,4 +60,5 @@ from ._types import Rate as Rate
 from ._types import Schedule as Schedule
 from ._types import State as State
 from ._types import StaticFloat as StaticFloat
+from ._types import Update as Update
 from ._types import Updates as Updates

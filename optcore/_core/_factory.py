@@ -10,6 +10,8 @@ from ._roles import Role
 
 Kind = Literal["optimizer", "direction", "transform", "wrapper", "schedule"]
 KINDS: tuple[str, ...] = get_args(Kind)
+Stage = Literal["rate", "decay", "drift", "freeze"]
+STAGES: tuple[str, ...] = get_args(Stage)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -29,6 +31,7 @@ class Factory:
       leafwise: whether its `update` hands updates and state only to `map_leaves`,
         `global_norm` and other leafwise transformations.
       per_example: whether its `update` takes one gradient per example along a first axis.
+      stage: what a transform does to the order of a chain, if anything.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Factory:
     real_only: bool
     leafwise: bool
     per_example: bool
+    stage: Stage | None
 
     def bind(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """The arguments by name, checked and normalised, defaults included."""

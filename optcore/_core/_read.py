@@ -38,22 +38,29 @@ def hyperparameters(tx: Any, *, schedules_inside: bool = True) -> dict[str, Any]
         if own and not (schedules_inside and isinstance(value, Declared)):
             found[name] = value
             continue
-        for path, child in children_of(name, value):
+        for path, child in children_of(name, value, pairs=role.holds_pairs):
             inner = hyperparameters(child, schedules_inside=schedules_inside)
             found.update({f"{path}.{n}": v for n, v in inner.items()})
     return found
 
 
-def children_of(name: str, value: Any) -> list[tuple[str, Declared]]:
-    """The declared objects inside an argument, each with its path."""
+def children_of(name: str, value: Any, *, pairs: bool = False) -> list[tuple[str, Declared]]:
+    """The declared objects inside an argument, each with its path.
+
+    Args:
+      name: of the argument.
+      value: of the argument.
+      pairs: the argument holds pairs, of which a first that is a string is the second's path.
+    """
     if isinstance(value, Declared):
         return [(name, value)]
     if is_transformation(value):
         return []
     if isinstance(value, Mapping):
         return [pair for k, v in value.items() for pair in children_of(f"{name}.{k}", v)]
-    if isinstance(value, tuple) and value and isinstance(value[0], str):
-        return [pair for v in value[1:] for pair in children_of(value[0], v)]
+    if isinstance(value, tuple) and pairs:
+        named = [(k if isinstance(k, str) else f"{name}.{i}", v) for i, (k, v) in enumerate(value)]
+        return [pair for path, v in named for pair in children_of(path, v)]
     if isinstance(value, tuple):
         return [pair for i, v in enumerate(value) for pair in children_of(f"{name}.{i}", v)]
     return []
@@ -120,9 +127,12 @@ def _scheduled_owners(tx: Declared, path: str) -> list[str]:
     for name, role in tx.declaration.factory.roles.items():
         if role.kind == "transformation":
             value = tx.declaration.arguments[name]
-            children = children_of(name, value)
-            if role.names_members or isinstance(value, Mapping):
-                children = sorted(children, key=lambda child: child[0])
+            # A dict of states that has been through a jit is sorted by its keys.
+            if role.names_members:
+                value = tuple(sorted(value, key=lambda pair: pair[0]))
+            elif isinstance(value, Mapping):
+                value = {key: value[key] for key in sorted(value)}
+            children = children_of(name, value, pairs=role.holds_pairs)
             for child_path, child in children:
                 owners += _scheduled_owners(child, f"{path}.{child_path}" if path else child_path)
     return owners

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast
 
 from ._declared import declare
-from ._factory import KINDS, REGISTRY, Factory, Kind
+from ._factory import KINDS, REGISTRY, STAGES, Factory, Kind, Stage
 from ._roles import roles_of
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -20,6 +20,7 @@ def transformation(
     real_only: bool = False,
     leafwise: bool = False,
     per_example: bool = False,
+    stage: Stage | None = None,
 ) -> Callable[[F], F]:
     """Declare a factory of gradient transformations.
 
@@ -37,10 +38,14 @@ def transformation(
       leafwise: `update` hands updates and state only to `map_leaves`, `global_norm` and other
         leafwise transformations, so that a chain may compute it together with its neighbours.
       per_example: `update` takes updates with one gradient per example along a first axis.
+      stage: what a chain must know of a transform to refuse nonsense: that it turns directions
+        into steps (`"rate"`, unless its argument `flip_sign` is False), that it adds to a
+        direction of ascent what shrinks weights (`"decay"`), that it moves parameters whose
+        update is zero (`"drift"`), or that it makes updates zero (`"freeze"`).
 
     Raises:
       TypeError: an argument is a bare `float` (it would be static), or the signature has `**`.
-      ValueError: there is no such kind, or two of optcore's factories have the same name.
+      ValueError: there is no such kind or stage, or two of optcore's factories have the same name.
 
     >>> from optcore import GradientTransformation, Rate, map_leaves, stateless
     >>> @transformation("transform", example={"rate": 0.5})
@@ -51,9 +56,11 @@ def transformation(
     """
     if kind not in KINDS:
         raise ValueError(f"transformation: kind must be one of {', '.join(KINDS)}, got {kind!r}")
+    if stage is not None and stage not in STAGES:
+        raise ValueError(f"transformation: stage must be one of {', '.join(STAGES)}, got {stage!r}")
 
     def decorate(function: F) -> F:
-        return _register(function, kind, example, needs, real_only, leafwise, per_example)
+        return _register(function, kind, example, needs, real_only, leafwise, per_example, stage)
 
     return decorate
 
@@ -74,7 +81,7 @@ def schedule(*, example: Mapping[str, Any] | Callable[[], Any]) -> Callable[[F],
     """
 
     def decorate(function: F) -> F:
-        return _register(function, "schedule", example, (), False, False, False)
+        return _register(function, "schedule", example, (), False, False, False, None)
 
     return decorate
 
@@ -87,6 +94,7 @@ def _register(
     real_only: bool,
     leafwise: bool,
     per_example: bool,
+    stage: Stage | None,
 ) -> F:
     library = __name__.partition(".")[0]
     own = function.__module__.partition(".")[0] == library
@@ -110,6 +118,7 @@ def _register(
         real_only=real_only,
         leafwise=leafwise,
         per_example=per_example,
+        stage=stage,
     )
     declaring.declared_by = factory  # type: ignore[attr-defined]
     if own and key in REGISTRY:

@@ -40,7 +40,9 @@ def _decay(
     return plain(decayed)
 
 
-@transformation("transform", example={"weight_decay": 0.01}, needs=("params",), leafwise=True)
+@transformation(
+    "transform", example={"weight_decay": 0.01}, needs=("params",), leafwise=True, stage="decay"
+)
 def add_decayed_weights(
     weight_decay: Rate = 0.0, mask: Mask | None = None
 ) -> GradientTransformation:
@@ -72,7 +74,9 @@ def add_decayed_weights(
     return _decay("add_decayed_weights", mask, lambda u, p: add_multiple(u, weight_decay, p))
 
 
-@transformation("transform", example={"weight_decay": 0.01}, needs=("params",), leafwise=True)
+@transformation(
+    "transform", example={"weight_decay": 0.01}, needs=("params",), leafwise=True, stage="drift"
+)
 def add_independent_decayed_weights(
     weight_decay: Rate, mask: Mask | None = None
 ) -> GradientTransformation:
@@ -107,6 +111,7 @@ def add_independent_decayed_weights(
     example={"weight_decay": 0.01, "learning_rate": 0.1, "peak_learning_rate": 0.2},
     needs=("params",),
     leafwise=True,
+    stage="decay",
 )
 def add_corrected_decayed_weights(
     weight_decay: Rate,
@@ -145,7 +150,9 @@ def add_corrected_decayed_weights(
     return _decay("add_corrected_decayed_weights", mask, lambda u, p: u + corrected * p)
 
 
-@transformation("transform", example={"weight_decay": 0.01}, needs=("params",), leafwise=True)
+@transformation(
+    "transform", example={"weight_decay": 0.01}, needs=("params",), leafwise=True, stage="decay"
+)
 def add_cautious_decayed_weights(
     weight_decay: Rate, mask: Mask | None = None
 ) -> GradientTransformation:
@@ -188,7 +195,9 @@ class AddDecayToInitState(NamedTuple):
     anchor: Params
 
 
-@transformation("transform", example={"weight_decay": 0.01}, needs=("params",), leafwise=True)
+@transformation(
+    "transform", example={"weight_decay": 0.01}, needs=("params",), leafwise=True, stage="decay"
+)
 def add_decay_to_init(weight_decay: Rate, mask: Mask | None = None) -> GradientTransformation:
     """Decay towards the initial parameters: `u ← u + weight_decay · (p - p_0)`.
 
@@ -225,7 +234,9 @@ def add_decay_to_init(weight_decay: Rate, mask: Mask | None = None) -> GradientT
     return GradientTransformation(init, update)
 
 
-@transformation("transform", example={"weight_decay": 0.01}, needs=("params",), leafwise=True)
+@transformation(
+    "transform", example={"weight_decay": 0.01}, needs=("params",), leafwise=True, stage="decay"
+)
 def add_l1_decay(weight_decay: Rate, mask: Mask | None = None) -> GradientTransformation:
     """Decay by a constant amount, whatever a weight's size: `u ← u + weight_decay · sign(p)`.
 
