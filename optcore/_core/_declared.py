@@ -67,6 +67,12 @@ class Declaration:
         inside = (x.declaration.per_example for x in parts if isinstance(x, Declared))
         return self.factory.per_example or any(inside)
 
+    def takes(self) -> set[str]:
+        """The extra arguments that its `update`, or that of something in it, names."""
+        from ._anatomy import anatomy  # which walks through what is declared here
+
+        return anatomy(declare(self.factory, self.arguments)).takes
+
     def flatten(self) -> tuple[list[Any], Any]:
         """Leaves and structure of the declared object."""
         return jax.tree.flatten(declare(self.factory, self.arguments))

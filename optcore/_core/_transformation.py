@@ -20,6 +20,9 @@ def transformation(
     real_only: bool = False,
     leafwise: bool = False,
     per_example: bool = False,
+    uses: tuple[str, ...] | Callable[[Mapping[str, Any]], tuple[str, ...]] = (),
+    holds: Callable[[Mapping[str, Any]], dict[str, str]] | None = None,
+    strict: bool = False,
 ) -> Callable[[F], F]:
     """Declare a factory of gradient transformations.
 
@@ -37,6 +40,12 @@ def transformation(
       leafwise: `update` hands updates and state only to `map_leaves`, `global_norm` and other
         leafwise transformations, so that a chain may compute it together with its neighbours.
       per_example: `update` takes updates with one gradient per example along a first axis.
+      uses: the extra arguments that `update` uses if they are there, or a function that says so
+        of the factory's arguments by name. What `update` names in its signature needs no mention,
+        nor what the transformations use that the factory is given or returns.
+      holds: for a wrapper whose state has a field `hyperparams`: a function of the factory's
+        arguments by name that says which hyper-parameters are in it, as a dict from key to path.
+      strict: `update` refuses extra arguments that nothing in it takes.
 
     Raises:
       TypeError: an argument is a bare `float` (it would be static), or the signature has `**`.
@@ -53,7 +62,18 @@ def transformation(
         raise ValueError(f"transformation: kind must be one of {', '.join(KINDS)}, got {kind!r}")
 
     def decorate(function: F) -> F:
-        return _register(function, kind, example, needs, real_only, leafwise, per_example)
+        return _register(
+            function,
+            kind,
+            example,
+            needs=needs,
+            real_only=real_only,
+            leafwise=leafwise,
+            per_example=per_example,
+            uses=uses if callable(uses) else lambda arguments: uses,
+            holds=holds,
+            strict=strict,
+        )
 
     return decorate
 
@@ -74,7 +94,7 @@ def schedule(*, example: Mapping[str, Any] | Callable[[], Any]) -> Callable[[F],
     """
 
     def decorate(function: F) -> F:
-        return _register(function, "schedule", example, (), False, False, False)
+        return _register(function, "schedule", example)
 
     return decorate
 
@@ -83,10 +103,14 @@ def _register(
     function: F,
     kind: Kind,
     example: Any,
-    needs: Any,
-    real_only: bool,
-    leafwise: bool,
-    per_example: bool,
+    *,
+    needs: tuple[str, ...] = (),
+    real_only: bool = False,
+    leafwise: bool = False,
+    per_example: bool = False,
+    uses: Callable[[Mapping[str, Any]], tuple[str, ...]] = lambda arguments: (),
+    holds: Callable[[Mapping[str, Any]], dict[str, str]] | None = None,
+    strict: bool = False,
 ) -> F:
     library = __name__.partition(".")[0]
     own = function.__module__.partition(".")[0] == library
@@ -110,6 +134,9 @@ def _register(
         real_only=real_only,
         leafwise=leafwise,
         per_example=per_example,
+        uses=uses,
+        holds=holds,
+        strict=strict,
     )
     declaring.declared_by = factory  # type: ignore[attr-defined]
     if own and key in REGISTRY:
