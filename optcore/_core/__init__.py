@@ -43,6 +43,7 @@ from ._read import place as place
 from ._read import read as read
 from ._read import role_at as role_at
 from ._read import suggestion as suggestion
+from ._roles import Role as Role
 from ._roles import is_transformation as is_transformation
 from ._tape import is_absent as is_absent
 from ._tape import record as record

@@ -97,13 +97,11 @@ class _Walk:
             known |= {id(part): joined(path, where) for where, part in parts_of(tx)}
         schedules = declaration.schedules()
         if schedules and not resolved:
-            within = {n: known.get(id(s)) for n, s in schedules.items()}
-            own = {n: joined(path or "", n) for n in schedules}
-            self.found.holders.append(within if path is None else own)
+            within = {name: known.get(id(schedule)) for name, schedule in schedules.items()}
+            self._hold(within if path is None else {n: joined(path, n) for n in schedules})
         if factory.holds is not None:
             held = factory.holds(arguments)
-            paths = {n: None if path is None else joined(path, p) for n, p in held.items()}
-            self.found.holders.append(paths)
+            self._hold({n: None if path is None else joined(path, p) for n, p in held.items()})
         made = self._made(declaration, schedules)
         if isinstance(made, Declared):
             self.visit(made, None, known)
@@ -112,6 +110,9 @@ class _Walk:
             self.found.takes |= _extras(made.update)[0]
         for _, part in parts_of(tx):
             self.visit(part, known.get(id(part)), known, resolved=factory.holds is not None)
+
+    def _hold(self, names: Mapping[str, str | None]) -> None:
+        self.found.holders.append(dict(names))
 
     def _made(self, declaration: Declaration, schedules: Mapping[str, Any]) -> Any:
         """What the body returns; `None` if it does not work on traced numbers."""
