@@ -38,11 +38,7 @@ def _momentum() -> GradientTransformation:
     return chain(trace(0.5), scale_by_learning_rate(linear_schedule(0.1, 0.05, 8)))
 
 
-def _sam_of_momentum() -> GradientTransformation:
-    return sam(_momentum())
-
-
-@transformation("wrapper", example=_sam_of_momentum, needs=("params", "grad_fn"))
+@transformation("wrapper", example={"inner": _momentum()}, needs=("params", "grad_fn"))
 def sam(inner: GradientTransformation, rho: Rate = 0.05) -> GradientTransformation:
     r"""Step with the gradient at the worst point nearby (Foret et al., arXiv 2010.01412, alg. 1).
 
@@ -82,7 +78,7 @@ def sam(inner: GradientTransformation, rho: Rate = 0.05) -> GradientTransformati
     return _sharpness_aware("sam", inner, perturbation)
 
 
-@transformation("wrapper", example=lambda: asam(_momentum()), needs=("params", "grad_fn"))
+@transformation("wrapper", example={"inner": _momentum()}, needs=("params", "grad_fn"))
 def asam(
     inner: GradientTransformation, rho: Rate = 0.5, eta: Rate = 0.01
 ) -> GradientTransformation:
