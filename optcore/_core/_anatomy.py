@@ -68,9 +68,14 @@ def _extras(update: Callable[..., Any]) -> tuple[set[str], bool]:
     except (TypeError, ValueError):
         return set(), False
     starred = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+    # By position they are updates, state and parameters, whatever they are called.
+    first = [p.name for p in parameters if p.kind in _POSITIONAL][:3]
     names = {p.name for p in parameters if p.kind not in starred}
     others = any(p.kind is p.VAR_KEYWORD for p in parameters)
-    return names - {"updates", "state", "params"}, others
+    return names - {*first, "params"}, others
+
+
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
 @dataclasses.dataclass

@@ -37,7 +37,8 @@ def map_params(
 
     Args:
       initable: the transformation, or its `init`.
-      f: called with a leaf of the state and the leaves of `rest` at the same parameter.
+      f: called with a leaf of the state and the leaves of `rest` at the same parameter, also if
+        the state has several leaves there (a factored moment has a row and a column) or none.
       state: of that transformation.
       *rest: trees like the parameters.
       transform_non_params: called with every other leaf, such as counts; by default they stay.
@@ -69,8 +70,21 @@ def map_params(
         ) from error
 
     def mapped(there: Any, part: Any) -> Any:
+        if _is_parameters(there) and not rest:
+            return jax.tree.map(f, part, is_leaf=is_leaf)
         if _is_parameters(there):
-            return jax.tree.map(f, part, *rest, is_leaf=is_leaf)
+            return _along(f, part, rest, is_leaf)
         return part if transform_non_params is None else transform_non_params(part)
 
     return jax.tree.map(mapped, skeleton, state, is_leaf=_is_parameters)
+
+
+def _along(f: Any, part: Any, rest: tuple[Any, ...], is_leaf: Any) -> Any:
+    treedef = jax.tree.structure(rest[0], is_leaf=is_leaf)
+    columns = [treedef.flatten_up_to(tree) for tree in (part, *rest)]
+    return treedef.unflatten(
+        [
+            jax.tree.map(lambda x, others=others: f(x, *others), below)
+            for below, *others in zip(*columns, strict=True)
+        ]
+    )
