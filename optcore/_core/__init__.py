@@ -34,7 +34,6 @@ from ._numerics import safe_sqrt as safe_sqrt
 from ._numerics import shrink as shrink
 from ._numerics import wide as wide
 from ._paths import named_leaves as named_leaves
-from ._paths import path_name as path_name
 from ._read import HOLDERS as HOLDERS
 from ._read import find_path as find_path
 from ._read import holders_of as holders_of

@@ -281,7 +281,8 @@ def _same_type(a: Any, b: Any) -> bool:
 
 def _dtype(x: Any) -> Any:
     """A leaf's dtype; a Python or NumPy number that someone put there counts as it would in JAX."""
-    return x.dtype if isinstance(x, jax.Array) else jnp.result_type(x)
+    number = isinstance(x, (int, float, complex, np.number, np.bool_))
+    return jnp.result_type(x) if number else getattr(x, "dtype", None)
 
 
 def check_count(name: str, count: Any) -> jax.Array:
