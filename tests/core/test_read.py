@@ -1,5 +1,7 @@
 """What `read` says is what was used: through every wrapper, however the number was given."""
 
+from collections.abc import Mapping
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -109,6 +111,30 @@ def test_schedules_that_a_body_makes_are_not_confused_with_those_it_was_given():
     assert optcore.read(tx, state, "inner.learning_rate") == 6.0
     with pytest.raises(KeyError, match="no hyper-parameter 'step_size'"):
         optcore.read(tx, state, "step_size")
+
+
+def test_a_mapping_of_transformations_is_sorted_as_its_state_is():
+    @optcore.transformation("wrapper", example=lambda: summed({"a": optcore.scale(1.0)}))
+    def summed(
+        inner: Mapping[str, optcore.GradientTransformation],
+    ) -> optcore.GradientTransformation:
+        def update(updates, state, params=None, **extra):
+            new = {
+                key: tx.update(updates, state[key], params, **extra) for key, tx in inner.items()
+            }
+            total = jax.tree.map(lambda *u: sum(u), *(u for u, _ in new.values()))
+            return total, {key: s for key, (_, s) in new.items()}
+
+        return optcore.GradientTransformation(
+            lambda params: {key: tx.init(params) for key, tx in inner.items()}, update
+        )
+
+    halves, quarters = (optcore.exponential_decay(a, 1, 0.5) for a in (0.5, 0.25))
+    tx = summed({"z": optcore.scale(halves), "a": optcore.scale(quarters)})
+    state = tx.init(PARAMS)
+    for state in (state, jax.jit(lambda s: s)(state), tx.update(PARAMS, state)[1]):
+        assert optcore.read(tx, state, "inner.z.step_size") == 0.5
+        assert optcore.read(tx, state, "inner.a.step_size") == 0.25
 
 
 def test_swept_and_scheduled_values_are_stacked():
