@@ -3,6 +3,7 @@
 from ._anatomy import accepted as accepted
 from ._anatomy import anatomy as anatomy
 from ._apply import apply_updates as apply_updates
+from ._checks import check_boundaries as check_boundaries
 from ._checks import check_updates as check_updates
 from ._declared import Declared as Declared
 from ._declared import DeclaredSchedule as DeclaredSchedule

@@ -140,9 +140,9 @@ def _parts(name: str, value: Any, named: bool) -> Iterator[tuple[str, Any]]:
     if is_transformation(value):
         yield name, value
     elif isinstance(value, Mapping):
-        # A dict that has been through a jit is sorted, and so is the state that mirrors it.
-        for key in sorted(value):
-            yield from _parts(f"{name}.{key}", value[key], named)
+        # As part of a tree that was made anew it is sorted, as a state that mirrors it is.
+        for key, part in value.items():
+            yield from _parts(f"{name}.{key}", part, named)
     elif isinstance(value, tuple) and named:
         for member, part in sorted(value, key=lambda pair: pair[0]):
             yield from _parts(member, part, False)

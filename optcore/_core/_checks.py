@@ -5,7 +5,8 @@ the likely cause.
 """
 
 import difflib
-from collections.abc import Callable, Mapping
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -283,6 +284,17 @@ def _dtype(x: Any) -> Any:
     """A leaf's dtype; a Python or NumPy number that someone put there counts as it would in JAX."""
     number = isinstance(x, (int, float, complex, np.number, np.bool_))
     return jnp.result_type(x) if number else getattr(x, "dtype", None)
+
+
+def check_boundaries(name: str, what: str, members: int, boundaries: Sequence[int]) -> None:
+    """Boundaries must be one fewer than what they lie between, and increase."""
+    if len(boundaries) != members - 1:
+        raise ValueError(
+            f"{name}: boundaries must be one fewer than the {what}: expected "
+            f"{max(members - 1, 0)} for {members} {what}, got {len(boundaries)}"
+        )
+    if any(a >= b for a, b in itertools.pairwise(boundaries)):
+        raise ValueError(f"{name}: boundaries must increase, got {list(boundaries)}")
 
 
 def check_count(name: str, count: Any) -> jax.Array:

@@ -1,6 +1,5 @@
 """One optimizer after another."""
 
-import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -13,6 +12,7 @@ from .._core import (
     Params,
     State,
     Updates,
+    check_boundaries,
     increment,
     is_absent,
     transformation,
@@ -75,13 +75,7 @@ def switch(
     -0.1
     -0.1
     """
-    if len(boundaries) != len(inner) - 1:
-        raise ValueError(
-            "switch: boundaries must be one fewer than the optimizers: expected "
-            f"{max(len(inner) - 1, 0)} for {len(inner)} optimizers, got {len(boundaries)}"
-        )
-    if any(a >= b for a, b in itertools.pairwise(boundaries)):
-        raise ValueError(f"switch: boundaries must increase, got {list(boundaries)}")
+    check_boundaries("switch", "optimizers", len(inner), boundaries)
     members = [adapt(tx) for tx in inner]
     starts = jnp.array(boundaries, jnp.int32)
 

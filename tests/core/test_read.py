@@ -131,8 +131,8 @@ def test_a_mapping_of_transformations_is_sorted_as_its_state_is():
 
     halves, quarters = (optcore.exponential_decay(a, 1, 0.5) for a in (0.5, 0.25))
     tx = summed({"z": optcore.scale(halves), "a": optcore.scale(quarters)})
-    state = tx.init(PARAMS)
-    for state in (state, jax.jit(lambda s: s)(state), tx.update(PARAMS, state)[1]):
+    start = tx.init(PARAMS)
+    for state in (start, jax.jit(lambda s: s)(start), tx.update(PARAMS, start)[1]):
         assert optcore.read(tx, state, "inner.z.step_size") == 0.5
         assert optcore.read(tx, state, "inner.a.step_size") == 0.25
 
