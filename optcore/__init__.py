@@ -1,6 +1,7 @@
 """optcore: composable gradient transformations for JAX."""
 
 from . import diagnostics as diagnostics
+from . import tree as tree
 from ._core import Bound as Bound
 from ._core import Count as Count
 from ._core import Decay as Decay
@@ -36,14 +37,18 @@ from ._core import wide as wide
 from .compose import FREEZE as FREEZE
 from .compose import CautiousState as CautiousState
 from .compose import GraftState as GraftState
+from .compose import InjectStatefulHyperparamsState as InjectStatefulHyperparamsState
 from .compose import MaskedState as MaskedState
 from .compose import PartitionState as PartitionState
 from .compose import Predicate as Predicate
 from .compose import RouteState as RouteState
+from .compose import SamState as SamState
 from .compose import SkipOnSpikeState as SkipOnSpikeState
 from .compose import SplitRealAndImaginaryArrays as SplitRealAndImaginaryArrays
 from .compose import SplitRealAndImaginaryState as SplitRealAndImaginaryState
+from .compose import SwitchState as SwitchState
 from .compose import Table as Table
+from .compose import asam as asam
 from .compose import cautious as cautious
 from .compose import chain as chain
 from .compose import describe as describe
@@ -54,15 +59,22 @@ from .compose import has_dtype as has_dtype
 from .compose import has_ndim as has_ndim
 from .compose import has_path as has_path
 from .compose import has_shape as has_shape
+from .compose import inject as inject
+from .compose import inject_foreign as inject_foreign
+from .compose import inject_hyperparams as inject_hyperparams
 from .compose import masked as masked
 from .compose import multi_transform as multi_transform
 from .compose import named_chain as named_chain
 from .compose import partition as partition
 from .compose import route as route
+from .compose import sam as sam
 from .compose import selective_transform as selective_transform
+from .compose import set_hyperparams as set_hyperparams
 from .compose import skip_on_spike as skip_on_spike
 from .compose import split_real_and_imaginary as split_real_and_imaginary
 from .compose import stack as stack
+from .compose import strict as strict
+from .compose import switch as switch
 from .optimizers.diagonal import FactoredState as FactoredState
 from .optimizers.diagonal import FtrlState as FtrlState
 from .optimizers.diagonal import HutchinsonState as HutchinsonState
@@ -221,6 +233,7 @@ from .serialize import from_config as from_config
 from .serialize import to_config as to_config
 from .transforms import AddDecayToInitState as AddDecayToInitState
 from .transforms import AddNoiseState as AddNoiseState
+from .transforms import ApplyEveryState as ApplyEveryState
 from .transforms import DifferentiallyPrivateAggregateState as DifferentiallyPrivateAggregateState
 from .transforms import EmaState as EmaState
 from .transforms import KeepParamsNormState as KeepParamsNormState
@@ -237,6 +250,7 @@ from .transforms import add_decayed_weights as add_decayed_weights
 from .transforms import add_independent_decayed_weights as add_independent_decayed_weights
 from .transforms import add_l1_decay as add_l1_decay
 from .transforms import add_noise as add_noise
+from .transforms import apply_every as apply_every
 from .transforms import centralize as centralize
 from .transforms import clip as clip
 from .transforms import clip_by_block_rms as clip_by_block_rms
@@ -271,3 +285,4 @@ from .transforms import unitwise_clip as unitwise_clip
 from .transforms import unitwise_norm as unitwise_norm
 from .transforms import zclip as zclip
 from .transforms import zero_nans as zero_nans
+from .tree import find as find

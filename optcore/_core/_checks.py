@@ -4,7 +4,9 @@ They cost nothing at run time. Every message names the path, what was expected, 
 the likely cause.
 """
 
-from collections.abc import Callable, Mapping
+import difflib
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -46,6 +48,22 @@ def check_needs(name: str, needs: tuple[str, ...], params: Any, extra: Mapping[s
                 f"{name} needs {need!r}, which was not given: call "
                 f"tx.update(updates, state, params=params, {need}=...); optax.chain drops extra "
                 "arguments on their way to transformations that it does not know"
+            )
+
+
+def check_names(name: str, takes: set[str], extra: Mapping[str, Any]) -> None:
+    """No extra argument may be a slip of the pen for one that was not given.
+
+    What is like none of them may be meant for others.
+    """
+    missing = sorted(takes - extra.keys())
+    for given in sorted(extra.keys() - takes):
+        # Closer than `value_fn` is to `value`.
+        near = difflib.get_close_matches(given, missing, 1, cutoff=0.8)
+        if near:
+            raise TypeError(
+                f"{name}.update: nothing takes {given!r}; did you mean {near[0]!r}? "
+                f"It takes {', '.join(map(repr, sorted(takes)))}"
             )
 
 
@@ -284,7 +302,24 @@ def check_state_kept(name: str, state: Any, new_state: Any) -> None:
 
 
 def _same_type(a: Any, b: Any) -> bool:
-    return np.shape(a) == np.shape(b) and getattr(a, "dtype", None) == getattr(b, "dtype", None)
+    return np.shape(a) == np.shape(b) and _dtype(a) == _dtype(b)
+
+
+def _dtype(x: Any) -> Any:
+    """A leaf's dtype; a Python or NumPy number that someone put there counts as it would in JAX."""
+    number = isinstance(x, (int, float, complex, np.number, np.bool_))
+    return jnp.result_type(x) if number else getattr(x, "dtype", None)
+
+
+def check_boundaries(name: str, what: str, members: int, boundaries: Sequence[int]) -> None:
+    """Boundaries must be one fewer than what they lie between, and increase."""
+    if len(boundaries) != members - 1:
+        raise ValueError(
+            f"{name}: boundaries must be one fewer than the {what}: expected "
+            f"{max(members - 1, 0)} for {members} {what}, got {len(boundaries)}"
+        )
+    if any(a >= b for a, b in itertools.pairwise(boundaries)):
+        raise ValueError(f"{name}: boundaries must increase, got {list(boundaries)}")
 
 
 def check_count(name: str, count: Any) -> jax.Array:

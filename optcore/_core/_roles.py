@@ -62,6 +62,10 @@ class Role:
             return self._container(value)
         return self._single(value)
 
+    def number(self, value: Any) -> Any:
+        """One of the numbers that the argument holds, checked, as it is kept."""
+        return self._single(value)
+
     def _container(self, value: Any) -> Any:
         if isinstance(value, Mapping):
             return {_plain_key(key): self._member(v) for key, v in value.items()}

@@ -1,7 +1,5 @@
 """Composition: one transformation after another."""
 
-import inspect
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -13,6 +11,7 @@ from .._core import (
     Params,
     State,
     Updates,
+    accepted,
     record,
     settle,
     transformation,
@@ -122,7 +121,7 @@ def adapt(tx: Any) -> GradientTransformation:
     """
     if isinstance(tx, DeclaredTransformation):
         return tx
-    takes = _accepted(tx.update)
+    takes = accepted(tx.update)
 
     def update(
         updates: Updates, state: State, params: Params | None = None, **extra: Any
@@ -132,18 +131,9 @@ def adapt(tx: Any) -> GradientTransformation:
             updates, new_state = tx.update(settle(updates), state, params, **extra)
         return updates, jax.tree.map(_like, state, new_state)
 
+    # Its signature says what it takes.
+    update.__wrapped__ = tx.update  # type: ignore[attr-defined]
     return GradientTransformation(tx.init, update)
-
-
-def _accepted(update: Callable[..., Any]) -> set[str] | None:
-    """The extra arguments that a function takes by name; `None` for any."""
-    try:
-        parameters = inspect.signature(update).parameters.values()
-    except (TypeError, ValueError):
-        return set()
-    if any(p.kind is p.VAR_KEYWORD for p in parameters):
-        return None
-    return {p.name for p in parameters} - {"updates", "state", "params"}
 
 
 def _like(old: Any, new: Any) -> Any:
