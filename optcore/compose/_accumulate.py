@@ -53,7 +53,7 @@ def _momentum() -> GradientTransformation:
     return accumulate(chain(trace(0.9), scale_by_learning_rate(rate)), 2)
 
 
-@transformation("wrapper", example=_momentum)
+@transformation("wrapper", example=_momentum, uses=("weight",))
 def accumulate(inner: GradientTransformation, every: Length | Schedule) -> GradientTransformation:
     r"""Make one step for the mean of `every` gradients, and give exact zeros in between.
 

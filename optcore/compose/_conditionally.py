@@ -8,7 +8,6 @@ import jax.numpy as jnp
 from jax import lax
 
 from .._core import (
-    DeclaredTransformation,
     GradientTransformation,
     Params,
     State,
@@ -20,6 +19,7 @@ from ..schedules import linear_schedule
 from ..transforms import scale_by_learning_rate, trace
 from ._branch import like, run_if
 from ._chain import adapt, chain
+from ._stages import gives_steps
 
 
 class ConditionallyTransformState(NamedTuple):
@@ -55,7 +55,7 @@ def _momentum() -> GradientTransformation:
 
 
 def _transform() -> GradientTransformation:
-    return conditionally_transform(_momentum(), _is_even)
+    return conditionally_transform(trace(0.9), _is_even)
 
 
 def _mask() -> GradientTransformation:
@@ -74,14 +74,14 @@ def conditionally_transform(
     `vmap` it does, and what it did is not chosen.
 
     Args:
-      inner: a transform or a direction. Around a ready optimizer the gradient that passes would
-        be added to the parameters: that is an error.
+      inner: a transform or a direction. Around an optimizer the gradient that passes would be
+        added to the parameters: that is an error.
       should_transform_fn: from the calls of `update` so far, an int32 scalar, to a boolean
         scalar.
       forward_extra_args: hand the extra arguments of `update` to it too.
 
     Raises:
-      ValueError: `inner` is an optimizer; or `should_transform_fn` gives no boolean scalar.
+      ValueError: `inner` gives steps of descent; or `should_transform_fn` gives no boolean scalar.
 
     >>> import jax.numpy as jnp, optcore
     >>> tx = conditionally_transform(optcore.clip(1.0), lambda step: step >= 1)
@@ -92,9 +92,9 @@ def conditionally_transform(
     5.0
     1.0
     """
-    if isinstance(inner, DeclaredTransformation) and inner.declaration.factory.kind == "optimizer":
+    if gives_steps(inner):
         raise ValueError(
-            f"conditionally_transform: {inner.declaration.name} is an optimizer; at a step without "
+            f"conditionally_transform: inner gives steps of descent ({inner!r}); at a step without "
             "it the raw gradient would be added to the parameters; conditionally_mask gives zeros"
         )
     inner = adapt(inner)

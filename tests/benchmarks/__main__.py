@@ -8,12 +8,13 @@ import platform
 
 import jax
 
-from . import accumulate, eager, large, many, memory, sweep
+from . import accumulate, eager, large, many, memory, passes, sweep
 from .rows import optax, torch
 from .timing import HEADER
 
 GROUPS = {
     "large": large,
+    "passes": passes,
     "many": many,
     "sweep": sweep,
     "memory": memory,
