@@ -242,6 +242,12 @@ def test_a_weight_is_a_real_scalar(weight):
         tx.update(PARAMS, tx.init(PARAMS), PARAMS, weight=weight)
 
 
+def test_a_misspelt_weight():
+    tx = optcore.accumulate(INNER, 2)
+    with pytest.raises(TypeError, match="did you mean 'weight'"):
+        tx.update(PARAMS, tx.init(PARAMS), PARAMS, weigth=3)
+
+
 def test_impossible_windows():
     with pytest.raises(ValueError, match="accumulate: every must lie in"):
         optcore.accumulate(INNER, 0)
