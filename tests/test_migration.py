@@ -882,6 +882,78 @@ def _dp():
         optcore.differentially_private_aggregate(1.0, 1.0)
 
 
+@row("`chain` of what makes no sense")
+def _nonsense():
+    nonsense = [
+        lambda lib: lib.chain(lib.adam(0.1), lib.sgd(0.1)),
+        lambda lib: lib.chain(lib.sgd(0.1), lib.add_decayed_weights(0.1)),
+        lambda lib: lib.chain(lib.freeze(True), lib.adamw(0.1, weight_decay=0.5)),
+    ]
+    ascends, grows, decays = (first(make(optax), PAIR) for make in nonsense)
+    assert np.all(ascends > 0)
+    np.testing.assert_allclose(grows, -0.1 * PAIR + 0.1 * PAIR, atol=1e-6)
+    np.testing.assert_allclose(decays, -0.05 * PAIR, rtol=1e-6)
+    for make in nonsense:
+        differs(make, ValueError)
+
+
+@row("`masked` around an optimizer")
+def _masked_optimizer():
+    def made(library):
+        return library.masked(library.adam(0.1), {"a": True, "b": False})
+
+    tree = {"a": PAIR, "b": PAIR}
+    np.testing.assert_array_equal(first(made(optax), tree)["b"], PAIR)
+    differs(made, ValueError)
+    tx = optcore.selective_transform(optcore.adam(0.1), freeze_mask={"a": False, "b": True})
+    np.testing.assert_array_equal(first(tx, tree)["b"], ZEROS)
+
+
+@row("Labels of `partition` that no parameter has")
+def _labels():
+    def init(library):
+        inner = {"a": library.sgd(0.1), "b": library.sgd(0.2)}
+        return library.partition(inner, "a").init(PAIR)
+
+    differs(init, ValueError)
+
+
+@row("`masked` and `partition`, what is masked")
+def _masked_node():
+    def init(library):
+        tx = library.masked(library.trace(0.5), {"a": True, "b": False})
+        return tx.init({"a": PAIR, "b": PAIR}).inner_state.trace["b"]
+
+    assert init(optax) == optax.MaskedNode()
+    assert init(optcore) is None
+
+
+@row("Functions as masks and labels")
+def _functions_as_masks():
+    for library, expected in ((optax, [3.0, 4.0]), (optcore, [0.0, 0.0])):
+        seen = []
+
+        def mask(tree, seen=seen):
+            seen.append(np.asarray(tree).tolist())
+            return True
+
+        tx = library.masked(library.scale(1.0), mask)
+        with jax.disable_jit():
+            tx.update(PAIR, tx.init(ZEROS), ZEROS)
+        assert seen[-1] == expected
+
+
+@row("`flatten` of several dtypes")
+def _flatten():
+    tree = {"a": jnp.ones(2, jnp.bfloat16), "b": jnp.ones(2, jnp.float16)}
+    for library in (optax, optcore):
+        updates = first(library.flatten(library.scale(1.0)), tree)
+        assert {u.dtype for u in updates.values()} == {jnp.dtype(jnp.float32)}
+    narrow = {"a": jnp.ones(2, jnp.bfloat16)}
+    for library, dtype in ((optax, jnp.bfloat16), (optcore, jnp.float32)):
+        assert library.flatten(library.trace(0.5)).init(narrow).trace.dtype == dtype
+
+
 DIFFERENT = {
     "rprop", "scale_by_rprop", "amsgrad", "scale_by_amsgrad", "radam", "adan", "scale_by_adan",
     "lars", "adadelta", "centralize", "adopt", "add_noise", "noisy_sgd", "polyak_sgd",
@@ -905,10 +977,13 @@ def foreign(value):
     if not isinstance(value, optcore.DeclaredTransformation | optcore.DeclaredSchedule):
         if isinstance(value, tuple):
             return type(value)(foreign(v) for v in value)
+        if isinstance(value, dict):
+            return {key: foreign(v) for key, v in value.items()}
         return value
     factory = value.declaration.factory
     arguments = {name: foreign(v) for name, v in value.arguments.items()}
-    starred = arguments.pop("transforms", ())
+    stars = {n for n, p in factory.signature.parameters.items() if p.kind is p.VAR_POSITIONAL}
+    starred = [part for name in stars for part in arguments.pop(name)]
     defaults = {n: p.default for n, p in factory.signature.parameters.items()}
     changed = {n: v for n, v in arguments.items() if v is not defaults[n] and v != defaults[n]}
     return getattr(optax, factory.name)(*starred, **changed)

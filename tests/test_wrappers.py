@@ -19,7 +19,11 @@ OPTIMIZERS = {
 SUBJECTS = {subject.name: subject for subject in testing.subjects("wrapper")}
 ALTERNATIVES = {"switch"}
 """Wrappers of several, of which each makes whole steps."""
-WRAPPERS = [name for name in optcore.registry("wrapper") if hasattr(optcore, name)]
+REFUSES = {"masked": "what it masks would be moved by the raw gradient"}
+"""The wrappers that take no optimizer, and why."""
+WRAPPERS = [
+    name for name in optcore.registry("wrapper") if hasattr(optcore, name) and name not in REFUSES
+]
 CHECKS = [
     check
     for check in testing.CHECKS
@@ -57,16 +61,27 @@ def wrapped(wrapper, name):
 
 
 def around(value, inner, role, alternatives):
-    """What an argument holds, with `inner` for the transformation; one for several in a row."""
+    """What an argument holds, with `inner` for the transformation; one for several in a row.
+
+    Transformations side by side are all replaced.
+    """
     if value is None:
         return None
     if isinstance(value, dict):
         return dict.fromkeys(value, inner)
     if role.container and alternatives:
         return (inner,) * len(value)
+    if role.holds_pairs and not role.names_members:
+        return tuple((pattern, inner) for pattern, _ in value)
     if role.container:
         return (("inner", inner) if role.names_members else inner,)
     return inner
+
+
+@pytest.mark.parametrize("wrapper", REFUSES)
+def test_a_wrapper_that_takes_no_optimizer(wrapper):
+    with pytest.raises(ValueError, match=f"{wrapper}: inner gives steps"):
+        wrapped(wrapper, "sgd")
 
 
 def product(names):

@@ -163,8 +163,10 @@ def _checked_update(
     try:
         with _within(inner), record(False):
             new_updates, new_state = _inner_update(declaration, updates, state, params, extra)
+    except _checks.MissingArgumentError:
+        raise
     except (TypeError, ValueError, AttributeError) as error:
-        _checks.explain_failure(name, exactly, state, error)
+        _checks.explain_failure(name, expected, exactly, state, error)
         raise
     _checks.check_result(name, updates, new_updates, declaration.per_example)
     _checks.check_state_kept(name, state, new_state)

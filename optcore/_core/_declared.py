@@ -16,7 +16,7 @@ from ._factory import REGISTRY, Factory
 from ._numerics import increment, is_inexact, weak, wide
 from ._paths import path_name
 from ._roles import Role, is_transformation
-from ._static import PLAIN, Frozen, Static, printed, same
+from ._static import Frozen, Static, is_plain, printed, same
 from ._types import GradientTransformation, Params, State, Updates
 
 
@@ -217,7 +217,7 @@ def _is_pure(value: Any) -> bool:
         return all(map(_is_pure, value))
     if isinstance(value, Mapping):
         return all(map(_is_pure, value.values()))
-    return all(isinstance(leaf, PLAIN) for leaf in jax.tree.leaves(value))
+    return is_plain(value)
 
 
 class Declared:

@@ -10,6 +10,8 @@ from ._roles import Role
 
 Kind = Literal["optimizer", "direction", "transform", "wrapper", "schedule"]
 KINDS: tuple[str, ...] = get_args(Kind)
+Stage = Literal["rate", "decay", "drift", "freeze"]
+STAGES: tuple[str, ...] = get_args(Stage)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -33,6 +35,7 @@ class Factory:
       holds: given the arguments, the names under which its state holds hyper-parameters of what
         it wraps, each with its path; `None` if it holds none.
       strict: whether its `update` refuses extra arguments that nothing in it takes.
+      stage: what a transform does to the order of a chain, if anything.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Factory:
     uses: Callable[[Mapping[str, Any]], tuple[str, ...]]
     holds: Callable[[Mapping[str, Any]], dict[str, str]] | None
     strict: bool
+    stage: Stage | None
 
     def bind(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """The arguments by name, checked and normalised, defaults included."""

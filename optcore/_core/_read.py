@@ -45,22 +45,29 @@ def hyperparameters(tx: Any, *, schedules_inside: bool = True) -> dict[str, Any]
         if own and not (schedules_inside and isinstance(value, Declared)):
             found[name] = value
             continue
-        for path, child in children_of(name, value):
+        for path, child in children_of(name, value, pairs=role.holds_pairs):
             inner = hyperparameters(child, schedules_inside=schedules_inside)
             found.update({f"{path}.{n}": v for n, v in inner.items()})
     return found
 
 
-def children_of(name: str, value: Any) -> list[tuple[str, Declared]]:
-    """The declared objects inside an argument, each with its path."""
+def children_of(name: str, value: Any, *, pairs: bool = False) -> list[tuple[str, Declared]]:
+    """The declared objects inside an argument, each with its path.
+
+    Args:
+      name: of the argument.
+      value: of the argument.
+      pairs: the argument holds pairs, of which a first that is a string is the second's path.
+    """
     if isinstance(value, Declared):
         return [(name, value)]
     if is_transformation(value):
         return []
     if isinstance(value, Mapping):
         return [pair for k, v in value.items() for pair in children_of(f"{name}.{k}", v)]
-    if isinstance(value, tuple) and value and isinstance(value[0], str):
-        return [pair for v in value[1:] for pair in children_of(value[0], v)]
+    if isinstance(value, tuple) and pairs:
+        named = [(k if isinstance(k, str) else f"{name}.{i}", v) for i, (k, v) in enumerate(value)]
+        return [pair for path, v in named for pair in children_of(path, v)]
     if isinstance(value, tuple):
         return [pair for i, v in enumerate(value) for pair in children_of(f"{name}.{i}", v)]
     return []
@@ -190,7 +197,7 @@ def role_at(tx: Declared, path: str) -> Role:
     for name, value in tx.declaration.arguments.items():
         if path == name or (path.startswith(f"{name}.") and roles[name].kind == "hyperparameter"):
             return roles[name]
-        for there, child in children_of(name, value):
+        for there, child in children_of(name, value, pairs=roles[name].holds_pairs):
             if path.startswith(f"{there}."):
                 return role_at(child, path.removeprefix(f"{there}."))
     raise KeyError(f"{tx!r} has no argument at {path!r}")

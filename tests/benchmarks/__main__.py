@@ -8,11 +8,18 @@ import platform
 
 import jax
 
-from . import eager, large, many, memory, sweep
+from . import eager, large, many, memory, passes, sweep
 from .rows import optax, torch
 from .timing import HEADER
 
-GROUPS = {"large": large, "many": many, "sweep": sweep, "memory": memory, "eager": eager}
+GROUPS = {
+    "large": large,
+    "passes": passes,
+    "many": many,
+    "sweep": sweep,
+    "memory": memory,
+    "eager": eager,
+}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -169,17 +169,15 @@ def test_a_state_of_another_optimizer_is_refused():
 
 
 def test_names_are_suggested_and_ambiguity_is_listed():
-    tx = optcore.chain(optcore.inject(optcore.sgd(0.1)), optcore.scale_by_learning_rate(0.2))
+    tx = optcore.graft(optcore.inject(optcore.sgd(0.1)), optcore.sgd(0.2))
     state = tx.init(PARAMS)
-    with pytest.raises(KeyError, match=r"ambiguous .*transforms\.0\.inner\.learning_rate, tr"):
+    with pytest.raises(KeyError, match=r"ambiguous .*magnitude\.inner\.learning_rate, dir"):
         optcore.read(tx, state, "learning_rate")
     with pytest.raises(KeyError, match="did you mean 'learning_rate'"):
         optcore.read(tx, state, "lerning_rate")
     assert float(optcore.read(tx, state, "inner.learning_rate")) == np.float32(0.1)
-    assert find_path(tx, "inner.learning_rate") == "transforms.0.inner.learning_rate"
-    assert role_at(tx, "transforms.1.learning_rate").where == (
-        "scale_by_learning_rate: learning_rate"
-    )
+    assert find_path(tx, "inner.learning_rate") == "magnitude.inner.learning_rate"
+    assert role_at(tx, "direction.learning_rate").where == "sgd: learning_rate"
 
 
 def test_what_a_transformation_takes_is_known_of_all_its_parts():
