@@ -1,6 +1,8 @@
 """The contract: types, the decorator and registry, leaves, numerics, checks and names of leaves."""
 
 from ._apply import apply_updates as apply_updates
+from ._axes import own_axes as own_axes
+from ._checks import real_scalar as real_scalar
 from ._declared import Declared as Declared
 from ._declared import DeclaredSchedule as DeclaredSchedule
 from ._declared import DeclaredTransformation as DeclaredTransformation
