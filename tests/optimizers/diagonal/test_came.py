@@ -97,3 +97,13 @@ def test_the_mask():
     u, _ = tx.update(jax.tree.map(jnp.zeros_like, params), tx.init(params), params)
     np.testing.assert_allclose(u["a"], -0.05, rtol=1e-6)
     np.testing.assert_array_equal(u["b"], 0.0)
+
+
+def test_defaults():
+    """The authors', without decay."""
+    authors = {
+        "b1": 0.9, "b2": 0.999, "b3": 0.9999, "eps": 1e-30, "eps_residual": 1e-16,
+        "clipping_threshold": 1.0,
+    }  # fmt: skip
+    assert oracles.defaults(optcore.scale_by_came) == authors
+    assert oracles.defaults(optcore.came) == {**authors, "weight_decay": 0.0, "mask": None}
