@@ -107,3 +107,11 @@ def test_defaults():
     }  # fmt: skip
     assert oracles.defaults(optcore.scale_by_came) == authors
     assert oracles.defaults(optcore.came) == {**authors, "weight_decay": 0.0, "mask": None}
+
+
+def test_one_number_is_its_own_mean():
+    params = {"scalar": np.float32(0.5), "one": np.float32([2.0])}
+    grads = [{"scalar": np.float32(t), "one": np.float32([1.0 - t])} for t in (3.0, 9.0, 0.5)]
+    oracle = functools.partial(came_2307_02047, lr=0.03, b1=0.5, b2=0.6, d=0.3)
+    tx = optcore.came(0.03, 0.5, 0.6, clipping_threshold=0.3)
+    oracles.agrees(tx, oracle, params=params, grads=grads)

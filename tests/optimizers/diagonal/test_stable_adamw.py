@@ -119,3 +119,11 @@ def test_what_never_moved_counts_as_small():
     adam = 9 / np.sqrt((0.25 + 40.5) / 0.75)
     assert adam**2 / 4 < 1 < (adam**2 + 3) / 4
     np.testing.assert_allclose(u, [adam, 0, 0, 0], rtol=1e-6)
+
+
+def test_one_number_is_its_own_mean():
+    params = {"scalar": np.float32(0.5), "one": np.float32([2.0])}
+    grads = [{"scalar": np.float32(t), "one": np.float32([1.0 - t])} for t in (3.0, 9.0, 0.5)]
+    oracle = functools.partial(stable_adamw_2304_13013, lr=0.03, decay=0.7, **UNUSUAL["fast"])
+    tx = optcore.stable_adamw(0.03, weight_decay=0.7, **UNUSUAL["fast"])
+    oracles.agrees(tx, oracle, params=params, grads=grads)
