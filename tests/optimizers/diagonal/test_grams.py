@@ -81,3 +81,4 @@ def test_state():
     _, state = tx.update(g, tx.init(g))
     np.testing.assert_array_equal(state.mu, [0.5, -1.0])
     np.testing.assert_array_equal(state.nu, [2.0, 8.0])
+    assert tx.init(jnp.zeros(2, jnp.complex64)).nu.dtype == jnp.float32
