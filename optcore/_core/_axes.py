@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from ._paths import describe
 
 
@@ -23,12 +25,12 @@ def own_axes(where: str, axes: int | tuple[int, ...] | None, x: Any) -> tuple[in
     ndim = len(x.shape)
     if axes is None:
         return tuple(range(ndim))
-    chosen = (axes,) if isinstance(axes, int) else tuple(axes)
+    chosen = (axes,) if isinstance(axes, (int, np.integer)) else tuple(axes)
     if not all(-ndim <= i < ndim for i in chosen):
         raise ValueError(
             f"{where} must lie in [{-ndim}, {ndim}) for an array {describe(x)}, got {axes}"
         )
-    found = tuple(i % ndim for i in chosen)
+    found = tuple(int(i) % ndim for i in chosen)
     if len(set(found)) < len(found):
         raise ValueError(f"{where} must name each axis of {describe(x)} once, got {axes}")
     return found

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import optcore
@@ -11,7 +12,8 @@ ARRAY = jax.ShapeDtypeStruct((2, 3, 4), jnp.float32)
 
 
 @pytest.mark.parametrize(
-    ("axes", "found"), [(None, (0, 1, 2)), (-1, (2,)), ((0, -2), (0, 1)), ((), ())]
+    ("axes", "found"),
+    [(None, (0, 1, 2)), (-1, (2,)), ((0, -2), (0, 1)), ((), ()), (np.int64(1), (1,))],
 )
 def test_axes_are_counted_from_zero(axes, found):
     assert own_axes("f: axes", axes, ARRAY) == found
