@@ -77,7 +77,10 @@ def test_gradients_at_the_ends_of_the_range():
     # The square overflows; the step and the update do not.
     np.testing.assert_allclose(once(tx, jnp.array([3e24, 4e24]), 5e24), [0.6, 0.8], rtol=1e-6)
     np.testing.assert_array_equal(once(tx, jnp.zeros(2), 1.0), jnp.zeros(2))
-    np.testing.assert_array_equal(once(tx, jnp.full(2, 1e-25), 1.0), jnp.zeros(2))
+    # A norm below 2⁻⁶⁰ counts as 0, and not one above.
+    for norm, update in ((1.5 * 2.0**-61, 0.0), (1.5 * 2.0**-60, 2.0**60 / 1.5)):
+        u = once(tx, jnp.array([norm, 0.0]), 1.0)
+        np.testing.assert_allclose(u, [update, 0.0], rtol=1e-6)
     small = once(tx, jnp.array([3e-10, 4e-10]), 1e-12)
     np.testing.assert_allclose(small, [1.2e-3, 1.6e-3], rtol=1e-5)
 
