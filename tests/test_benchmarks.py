@@ -53,6 +53,11 @@ def run(monkeypatch, tmp_path, *arguments):
             marks=pytest.mark.slow,
         ),
         (["eager", "--rows", "declared"], ["declared chain"], {"optax"}),
+        (
+            ["accumulate", "--size", "256"],
+            ["micro step, adamw", "micro step, 16 matrices, 5 products each"],
+            {"optax", "addition"},
+        ),
     ],
 )
 def test_rows_are_ratios_to_peers(monkeypatch, tmp_path, capsys, arguments, names, peers):

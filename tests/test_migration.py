@@ -1145,3 +1145,110 @@ def _sam_zero():
     assert jnp.isnan(theirs).all()
     ours = first(optcore.sam(optcore.sgd(1.0)), ZEROS, PAIR, grad_fn=grad_fn)
     assert ours.tolist() == [-1.0, -1.0]
+
+
+NAN = jnp.array([1.0, jnp.nan])
+
+
+def last(tx, stream):
+    """The update and the state after a stream of gradients."""
+    state = tx.init(ZEROS)
+    for g in stream:
+        updates, state = tx.update(g, state, ZEROS)
+    return updates, state
+
+
+@row("`apply_if_finite` that gives up")
+def _apply_if_finite():
+    def run(library, stream):
+        return last(library.apply_if_finite(library.adam(0.1), 1), stream)
+
+    assert not np.isfinite(run(optax, [NAN, NAN, PAIR])[0]).all()
+    updates, state = run(optcore, [NAN, NAN])
+    assert updates.tolist() == [pytest.approx(-0.1), 0.0]
+    assert np.isfinite(jax.tree.leaves(state.inner_state)[1]).all()
+    assert run(optcore, [jnp.array([1e30, 1.0])])[0].tolist() == [0.0, 0.0]
+
+
+@row("`MultiSteps`")
+def _multi_steps():
+    theirs = optax.MultiSteps(optax.sgd(0.1), 1)
+    assert not isinstance(theirs, tuple)
+    assert theirs.has_updated(last(theirs.gradient_transformation(), [PAIR])[1])
+    skip = {"should_skip_update_fn": optax.skip_not_finite}
+    assert theirs.has_updated(last(optax.MultiSteps(optax.sgd(0.1), 1, **skip), [PAIR, NAN])[1])
+    ours = optcore.MultiSteps(optcore.sgd(0.1), 1)
+    assert isinstance(ours, optcore.GradientTransformation)
+    assert optcore.has_updated(last(ours, [PAIR])[1])
+    assert not optcore.has_updated(last(ours, [PAIR, NAN])[1])
+
+
+@row("`MultiSteps` and a gradient that is not finite")
+def _multi_steps_nan():
+    stream = [NAN, PAIR, PAIR, PAIR]
+    assert np.isnan(last(optax.MultiSteps(optax.sgd(1.0), 2), stream)[1].acc_grads).any()
+    assert np.isnan(last(optax.MultiSteps(optax.sgd(1.0), 2), stream)[0]).any()
+    tx = optcore.MultiSteps(
+        optcore.sgd(1.0), 2, should_skip_update_fn=lambda *_: (jnp.zeros((), bool), ())
+    )
+    assert last(tx, stream[:3])[0].tolist() == [-3.0, -4.0]
+
+
+@row("`MultiStepsState`")
+def _multi_steps_state():
+    assert len(optax.MultiStepsState._fields) == 5
+    assert optcore.MultiStepsState._fields == (
+        *optax.MultiStepsState._fields,
+        "skipped",
+        "total_notfinite",
+    )
+    assert last(optax.MultiSteps(optax.sgd(1.0), 1), [PAIR])[1].acc_grads.tolist() == [0.0, 0.0]
+    assert last(optcore.MultiSteps(optcore.sgd(1.0), 1), [PAIR])[1].acc_grads.tolist() == [3, 4]
+
+
+@row("`MultiSteps` between two steps")
+def _multi_steps_between():
+    calls = []
+
+    def run(library):
+        def counted(g, p):
+            jax.debug.callback(lambda: calls.append(library.__name__))
+            return g
+
+        return jax.block_until_ready(
+            last(library.MultiSteps(library.stateless(counted), 3), [PAIR] * 3)
+        )
+
+    run(optax)
+    run(optcore)
+    jax.effects_barrier()
+    assert collections.Counter(calls) == {"optax": 3, "optcore": 1}
+
+
+@row("`conditionally_transform` around an optimizer")
+def _conditionally_transform():
+    def never(library):
+        return library.conditionally_transform(library.sgd(0.1), lambda step: step < 0)
+
+    assert first(never(optax), PAIR).tolist() == [3.0, 4.0]
+    differs(never, ValueError)
+    masked = optcore.conditionally_mask(optcore.sgd(0.1), lambda step: step < 0)
+    assert first(masked, PAIR).tolist() == [0.0, 0.0]
+
+
+@row("`skip_large_updates` of float16")
+def _skip_large_updates():
+    g = jnp.full(1, 300, jnp.float16)
+    assert optax.skip_large_updates(g, 0, None, 1e6)[0]
+    assert not optcore.skip_large_updates(g, 0, None, 1e6)[0]
+
+
+@row("`microbatch`")
+def _microbatch():
+    def loss(w, x):
+        return jnp.mean(w * x)
+
+    x = jnp.arange(4.0)
+    assert optax.microbatch(jnp.sum, argnums=0, microbatch_size=2)(x) == 6
+    value, grad = optcore.microbatch(jax.value_and_grad(loss), 2)(2.0, x)
+    assert (value, grad) == (3.0, 1.5)

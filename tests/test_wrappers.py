@@ -19,7 +19,10 @@ OPTIMIZERS = {
 SUBJECTS = {subject.name: subject for subject in testing.subjects("wrapper")}
 ALTERNATIVES = {"switch"}
 """Wrappers of several, of which each makes whole steps."""
-REFUSES = {"masked": "what it masks would be moved by the raw gradient"}
+REFUSES = {
+    "masked": "what it masks would be moved by the raw gradient",
+    "conditionally_transform": "at a step without it the raw gradient would be added",
+}
 """The wrappers that take no optimizer, and why."""
 WRAPPERS = [
     name for name in optcore.registry("wrapper") if hasattr(optcore, name) and name not in REFUSES

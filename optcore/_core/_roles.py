@@ -52,6 +52,13 @@ class Role:
         members = typing.get_args(self.base)
         return typing.get_origin(self.base) is tuple and members[1:] == (GradientTransformation,)
 
+    @property
+    def or_int(self) -> bool:
+        """Whether a static int may stand in the place of the schedule."""
+        return self.kind == "schedule" and int in (
+            _base(member)[0] for member in typing.get_args(self.base)
+        )
+
     def normalise(self, value: Any) -> Any:
         """The value as it is kept; raises a `TypeError` or `ValueError` that names the argument."""
         if value is None:
@@ -169,6 +176,8 @@ class Role:
     def _schedule(self, value: Any) -> Any:
         if callable(value):
             self._refuse_uncalled(value)
+        elif self.or_int:
+            return self._int(value)
         else:
             several = isinstance(value, (list, tuple))
             cause = "unpack it: f(*schedules)" if several else f"constant_schedule({value!r})"
@@ -236,7 +245,8 @@ class Role:
         if isinstance(value, (np.ndarray, jax.Array)) and value.ndim == 0:
             value = value.item()
         if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
-            raise TypeError(f"{self.where} must be an int, got {value!r}")
+            kinds = "an int or a schedule" if self.or_int else "an int"
+            raise TypeError(f"{self.where} must be {kinds}, got {value!r}")
         return self._in_range(int(value))
 
 

@@ -16,7 +16,6 @@ from .._core import (
     Updates,
     global_norm,
     increment,
-    map_leaves,
     norm_along,
     real_scalar,
     transformation,
@@ -24,6 +23,7 @@ from .._core import (
 from ..schedules import linear_schedule
 from ..transforms import scale_by_learning_rate, trace
 from ._chain import adapt, chain
+from ._skip import choose, refuse_loss_scale, zero_unless
 
 
 class SkipOnSpikeState(NamedTuple):
@@ -92,7 +92,8 @@ def skip_on_spike(
         never.
 
     Raises:
-      ValueError: `value` is watched, and was not given to `update` or is no real scalar.
+      ValueError: `value` is watched, and was not given to `update` or is no real scalar; `inner`
+        contains `dynamic_loss_scale`, which must stand outside.
 
     The gradient that is a hundred times too long moves nothing:
 
@@ -108,6 +109,7 @@ def skip_on_spike(
     0.0 1
     -0.1 0
     """
+    refuse_loss_scale("skip_on_spike", inner)
     inner = adapt(inner)
     enough = max(2, (window_steps + 1) // 2)
 
@@ -150,17 +152,14 @@ def skip_on_spike(
             anew = spike & (state.skipped >= max_consecutive_skips)
         take = finite & (~spike | anew)
 
-        def choose(new: Any, old: Any) -> Any:
-            return jax.tree.map(lambda n, o: jnp.where(take, n, o), new, old)
-
         steps, new = inner.update(updates, state.inner, params, **extra)
-        steps = map_leaves(lambda u, take: jnp.where(take, u, 0), steps, scalars=(take,))
         after = SkipOnSpikeState(
             count=increment(jnp.where(anew, 0, state.count)),
             window=jnp.concatenate([state.window[1:], x[None]]),
             skipped=jnp.zeros_like(state.skipped),
             inner=new,
         )
-        return steps, choose(after, state._replace(skipped=increment(state.skipped)))
+        before = state._replace(skipped=increment(state.skipped))
+        return zero_unless(take, steps), choose(take, after, before)
 
     return GradientTransformation(init, update)

@@ -8,7 +8,7 @@ import platform
 
 import jax
 
-from . import eager, large, many, memory, passes, sweep
+from . import accumulate, eager, large, many, memory, passes, sweep
 from .rows import optax, torch
 from .timing import HEADER
 
@@ -19,6 +19,7 @@ GROUPS = {
     "sweep": sweep,
     "memory": memory,
     "eager": eager,
+    "accumulate": accumulate,
 }
 
 

@@ -162,6 +162,25 @@ LEAVES = (30, 300, 1000)
 SHAPES = ((64, 64), (64,), (64, 128), (128,), (32, 64), (3, 3, 8, 16))
 """Shapes of the many leaves, in turn."""
 
+ACCUMULATED: dict[str, tuple[int, int, Callable[[Any], Any]]] = {
+    "adamw": (1, 4 * LARGE // 16, lambda lib: lib.adamw(1e-3)),
+    "16 matrices, 5 products each": (16, 512 * 512, lambda lib: lib.stateless(_products)),
+}
+"""What is accumulated for: leaves, elements of each, and what runs at the end of a window."""
+
+
+def _products(updates: Any, params: Any) -> Any:
+    """Five products for each matrix, as many as orthogonalising it takes iterations."""
+
+    def one(g: jax.Array) -> jax.Array:
+        x = g
+        for _ in range(5):
+            x = g @ x
+        return x
+
+    return jax.tree.map(one, updates)
+
+
 RATES = tuple(1e-4 * 1.5**i for i in range(16))
 
 

@@ -1,0 +1,192 @@
+"""Accumulation: the mean of several gradients, and one step of the wrapped optimizer for it."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from .._core import (
+    GradientTransformation,
+    Length,
+    Params,
+    Schedule,
+    State,
+    Updates,
+    increment,
+    is_absent,
+    map_leaves,
+    slots,
+    transformation,
+)
+from ..schedules import linear_schedule
+from ..transforms import scale_by_learning_rate, trace
+from ._branch import run_if
+from ._chain import adapt, chain
+from ._skip import all_finite, refuse_loss_scale, tally
+
+
+class AccumulateState(NamedTuple):
+    """What was accumulated since the last step, and the state of what is wrapped.
+
+    Attributes:
+      count: int32, steps that `inner` has made.
+      mini_step: int32, gradients in the accumulator, for which `inner` has not yet run.
+      weight: float32, the sum of their weights.
+      acc_grads: their mean, at least float32; the first gradient of a window overwrites it.
+      skipped: int32, gradients in a row that were not finite.
+      total_notfinite: int32, all gradients that were not finite.
+      inner: its state.
+    """
+
+    count: jax.Array  # type: ignore[assignment]
+    mini_step: jax.Array
+    weight: jax.Array
+    acc_grads: Updates
+    skipped: jax.Array
+    total_notfinite: jax.Array
+    inner: State
+
+
+def _momentum() -> GradientTransformation:
+    rate = linear_schedule(0.1, 0.05, 8)
+    return accumulate(chain(trace(0.9), scale_by_learning_rate(rate)), 2)
+
+
+@transformation("wrapper", example=_momentum, uses=("weight",))
+def accumulate(inner: GradientTransformation, every: Length | Schedule) -> GradientTransformation:
+    r"""Make one step for the mean of `every` gradients, and give exact zeros in between.
+
+    For gradients `g_i` with weights `w_i`, each call computes
+
+    .. math::
+        W_i = W_{i-1} + w_i, \quad
+        \bar g_i = \frac{W_{i-1}}{W_i} \bar g_{i-1} + \frac{w_i}{W_i} g_i
+
+    in at least float32: no sum that could overflow. The call that completes a window of `every`
+    gradients runs `inner` on `ḡ`, which is the gradient of the batch that the window makes up.
+    All others cost about an addition: `inner` stands behind a real branch (`lax.cond`). Under
+    `vmap` that becomes a selection: `inner` runs in every call, and what it did is not chosen.
+
+    A gradient that is not finite neither enters the accumulator nor counts: the window takes one
+    more. `check` raises after several in a row. A finite mean of which `inner` makes something
+    that is not, is up to a guard: `accumulate(guard(adam(1e-3)), 8)`.
+
+    `inner` sees the parameters and the extra arguments of the call that completes the window
+    (a `value` that it watches is that of the last gradient). Where the gradient is `None` it
+    counts as 0 in the mean, and a parameter with `None` in the last call of a window stays.
+
+    Args:
+      inner: what runs once for every window.
+      every: gradients in a window, ≥ 1: an int, or a schedule of it over the steps of `inner`
+        (`state.count`), which is rounded; less than 1 counts as 1.
+
+    The extra argument `weight` of `update`, a scalar ≥ 0, says how much a gradient counts, such
+    as the number of tokens that it is the mean of; without it, each counts 1. One of weight 0
+    changes nothing but is counted, and a mean of weight 0 is 0. A weight that is negative or
+    not finite is treated like a gradient that is not finite. `inner` is handed the sum.
+
+    Raises:
+      ValueError: `inner` contains `dynamic_loss_scale`, which must stand outside; `weight` or
+        the value of the schedule is no real scalar.
+
+    A batch of three in two parts, weighted by their sizes:
+
+    >>> import jax.numpy as jnp, optcore
+    >>> tx = accumulate(optcore.sgd(1.0), every=2)
+    >>> state = tx.init(jnp.float32(0.0))
+    >>> for g, tokens in ((3.0, 2), (9.0, 1)):
+    ...     update, state = tx.update(jnp.float32(g), state, weight=tokens)
+    ...     print(update.item())
+    0.0
+    -5.0
+    """
+    refuse_loss_scale("accumulate", inner)
+    inner = adapt(inner)
+
+    def init(params: Params) -> AccumulateState:
+        return AccumulateState(
+            count=jnp.zeros((), jnp.int32),
+            mini_step=jnp.zeros((), jnp.int32),
+            weight=jnp.zeros((), jnp.float32),
+            acc_grads=slots(params),
+            skipped=jnp.zeros((), jnp.int32),
+            total_notfinite=jnp.zeros((), jnp.int32),
+            inner=inner.init(params),
+        )
+
+    def update(
+        updates: Updates, state: AccumulateState, params: Params | None = None, **extra: Any
+    ) -> tuple[Updates, AccumulateState]:
+        weight = as_weight("accumulate", extra.get("weight"))
+        fine = all_finite(updates) & (weight >= 0) & jnp.isfinite(weight)
+        total, keep, add = shares(state.weight, weight)
+        means, acc_grads = gather(updates, state.acc_grads, keep, add, fine)
+        mini_step = increment(state.mini_step)
+        emit = fine & (mini_step >= window("accumulate", every, state.count))
+        if extra.get("weight") is not None:
+            extra["weight"] = total
+        steps, new = run_if(emit, inner, means, state.inner, params, extra)
+        skipped, notfinite = tally(fine, state.skipped, state.total_notfinite)
+        return steps, AccumulateState(
+            count=jnp.where(emit, increment(state.count), state.count),
+            mini_step=jnp.where(emit, 0, jnp.where(fine, mini_step, state.mini_step)),
+            weight=jnp.where(emit, 0, jnp.where(fine, total, state.weight)),
+            acc_grads=acc_grads,
+            skipped=skipped,
+            total_notfinite=notfinite,
+            inner=new,
+        )
+
+    return GradientTransformation(init, update)
+
+
+def shares(before: jax.Array, weight: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """The sum of the weights, and the shares in the mean of what was there and of what comes.
+
+    The shares of the first gradient are 0 and 1: what is left of another window vanishes.
+    """
+    total = before + weight
+    add = jnp.where(total > 0, weight / jnp.where(total > 0, total, 1), 0)
+    return total, jnp.where(before > 0, 1 - add, 0), add
+
+
+def gather(
+    updates: Updates, acc_grads: Updates, keep: jax.Array, add: jax.Array, fine: jax.Array
+) -> tuple[Updates, Updates]:
+    """`keep · acc + add · g`, or the accumulator as it is: as updates, and to be stored."""
+
+    def leaf(g: jax.Array, acc: jax.Array, keep: jax.Array, add: jax.Array, fine: jax.Array) -> Any:
+        mean = jnp.where(fine, keep * acc + add * g, acc)
+        return mean, mean
+
+    def without(g: Any, acc: Any) -> Any:
+        if not is_absent(g) or acc is None:
+            return acc
+        return jnp.where(fine, keep.astype(acc.real.dtype) * acc, acc)
+
+    means, acc_grads = map_leaves(leaf, updates, (acc_grads,), scalars=(keep, add, fine))
+    return means, jax.tree.map(without, updates, acc_grads, is_leaf=is_absent)
+
+
+def as_weight(name: str, weight: Any) -> jax.Array:
+    """The weight of a gradient, a float32 scalar."""
+    weight = jnp.asarray(1 if weight is None else weight)
+    if weight.ndim or jnp.iscomplexobj(weight):
+        raise ValueError(
+            f"{name}: weight must be a real scalar, such as the number of tokens of this gradient, "
+            f"got {weight.dtype}{list(weight.shape)}"
+        )
+    return weight.astype(jnp.float32)
+
+
+def window(name: str, every: int | Callable[[Any], Any], count: jax.Array) -> jax.Array:
+    """How many gradients make up the window that follows on `count` steps."""
+    if isinstance(every, int):
+        return jnp.asarray(every, jnp.int32)
+    value = jnp.asarray(every(count))
+    if value.ndim or jnp.iscomplexobj(value):
+        raise ValueError(
+            f"{name}: the schedule must give a real scalar, got {value.dtype}{list(value.shape)}"
+        )
+    return value if value.dtype == jnp.int32 else jnp.round(value).astype(jnp.int32)

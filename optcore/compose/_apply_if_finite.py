@@ -1,0 +1,98 @@
+"""Skipping steps whose gradient is not finite, under optax's name."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from .._core import (
+    Count,
+    GradientTransformation,
+    Params,
+    State,
+    Updates,
+    map_leaves,
+    transformation,
+)
+from ..schedules import linear_schedule
+from ..transforms import scale_by_learning_rate, trace
+from ._chain import adapt, chain
+from ._skip import all_finite, choose, refuse_loss_scale, stays_finite, tally, zero_unless
+
+
+class ApplyIfFiniteState(NamedTuple):
+    """What was not finite, and the state of what is wrapped; optax's words.
+
+    Attributes:
+      notfinite_count: int32, steps in a row in which something was not finite.
+      last_finite: whether the last step was finite.
+      total_notfinite: int32, all steps in which something was not finite.
+      inner_state: its state.
+    """
+
+    notfinite_count: jax.Array
+    last_finite: jax.Array
+    total_notfinite: jax.Array
+    inner_state: State
+
+
+def _momentum() -> GradientTransformation:
+    rate = linear_schedule(0.1, 0.05, 8)
+    return apply_if_finite(chain(trace(0.9), scale_by_learning_rate(rate)), 2)
+
+
+@transformation("wrapper", example=_momentum)
+def apply_if_finite(
+    inner: GradientTransformation, max_consecutive_errors: Count
+) -> GradientTransformation:
+    """Skip steps that are not finite; after some in a row, take what is finite of them.
+
+    A skipped step is that of `guard`, which new code should use.
+
+    Args:
+      inner: what is wrapped.
+      max_consecutive_errors: how many steps in a row are skipped. After that many optax accepts
+        the gradient as it is, and the parameters and moments are NaN for ever. Here the elements
+        that are not finite count as 0, and the rest is accepted, until a step is finite again:
+        `guard(inner, "zero")`. `check` raises instead.
+
+    Raises:
+      ValueError: `inner` contains `dynamic_loss_scale`, which must stand outside.
+
+    >>> import jax.numpy as jnp, optcore
+    >>> tx = apply_if_finite(optcore.sgd(1.0), max_consecutive_errors=1)
+    >>> state = tx.init(jnp.zeros(2))
+    >>> for _ in range(2):
+    ...     update, state = tx.update(jnp.array([jnp.nan, 1.0]), state)
+    ...     print(update.tolist(), state.notfinite_count.item())
+    [0.0, 0.0] 1
+    [-0.0, -1.0] 2
+    """
+    refuse_loss_scale("apply_if_finite", inner)
+    inner = adapt(inner)
+
+    def init(params: Params) -> ApplyIfFiniteState:
+        return ApplyIfFiniteState(
+            notfinite_count=jnp.zeros((), jnp.int32),
+            last_finite=jnp.ones((), bool),
+            total_notfinite=jnp.zeros((), jnp.int32),
+            inner_state=inner.init(params),
+        )
+
+    def leaf(g: jax.Array, give_up: jax.Array, finite: jax.Array) -> jax.Array:
+        return jnp.where(finite | (give_up & jnp.isfinite(g)), g, 0)
+
+    def update(
+        updates: Updates, state: ApplyIfFiniteState, params: Params | None = None, **extra: Any
+    ) -> tuple[Updates, ApplyIfFiniteState]:
+        finite = all_finite(updates)
+        give_up = state.notfinite_count >= max_consecutive_errors
+        updates = map_leaves(leaf, updates, scalars=(give_up, finite))
+        steps, new = inner.update(updates, state.inner_state, params, **extra)
+        sound = all_finite(steps) & stays_finite(new, state.inner_state)
+        take, fine = (finite | give_up) & sound, finite & sound
+        in_a_row, total = tally(fine, state.notfinite_count, state.total_notfinite)
+        new = choose(take, new, state.inner_state)
+        return zero_unless(take, steps), ApplyIfFiniteState(in_a_row, fine, total, new)
+
+    return GradientTransformation(init, update)

@@ -1,0 +1,38 @@
+"""A transformation behind a branch: it runs, or gives zeros and leaves its state."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from .._core import GradientTransformation, Params, State, Updates
+
+
+def run_if(
+    condition: jax.Array,
+    inner: GradientTransformation,
+    updates: Updates,
+    state: State,
+    params: Params | None,
+    extra: Mapping[str, Any],
+) -> tuple[Updates, State]:
+    """`inner.update` behind a real branch; without it, exact zeros and the state as it is.
+
+    Under `vmap` with a condition per member the branch is a selection, and `inner` always runs.
+    """
+
+    def run(updates: Updates, state: State, params: Params) -> tuple[Updates, State]:
+        steps, new = inner.update(updates, state, params, **extra)
+        return like(updates, steps), new
+
+    def wait(updates: Updates, state: State, params: Params) -> tuple[Updates, State]:
+        return jax.tree.map(jnp.zeros_like, updates), state
+
+    return lax.cond(condition, run, wait, updates, state, params)
+
+
+def like(updates: Updates, steps: Updates) -> Updates:
+    """The steps in the dtypes of the updates: both branches must give the same types."""
+    return jax.tree.map(lambda g, u: jnp.asarray(u).astype(g.dtype), updates, steps)

@@ -1,0 +1,181 @@
+"""A transformation that works only at some steps, under optax's names."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from .._core import (
+    GradientTransformation,
+    Params,
+    State,
+    Updates,
+    increment,
+    transformation,
+)
+from ..schedules import linear_schedule
+from ..transforms import scale_by_learning_rate, trace
+from ._branch import like, run_if
+from ._chain import adapt, chain
+from ._stages import gives_steps
+
+
+class ConditionallyTransformState(NamedTuple):
+    """The state of what is wrapped, and the calls; optax's words.
+
+    Attributes:
+      inner_state: its state.
+      step: int32, calls of `update` so far.
+    """
+
+    inner_state: State
+    step: jax.Array
+
+
+class ConditionallyMaskState(NamedTuple):
+    """The calls, and the state of what is wrapped; optax's words.
+
+    Attributes:
+      step: int32, calls of `update` so far.
+      inner_state: its state.
+    """
+
+    step: jax.Array
+    inner_state: State
+
+
+def _is_even(step: jax.Array) -> jax.Array:
+    return step % 2 == 0
+
+
+def _momentum() -> GradientTransformation:
+    return chain(trace(0.9), scale_by_learning_rate(linear_schedule(0.1, 0.05, 8)))
+
+
+def _transform() -> GradientTransformation:
+    return conditionally_transform(trace(0.9), _is_even)
+
+
+def _mask() -> GradientTransformation:
+    return conditionally_mask(_momentum(), _is_even)
+
+
+@transformation("wrapper", example=_transform)
+def conditionally_transform(
+    inner: GradientTransformation,
+    should_transform_fn: Callable[..., Any],
+    forward_extra_args: bool = False,
+) -> GradientTransformation:
+    """Transform the updates only at some steps, and let them pass at all others.
+
+    At a step without it the state of `inner` stays as it is, and `inner` does not run; under
+    `vmap` it does, and what it did is not chosen.
+
+    Args:
+      inner: a transform or a direction. Around an optimizer the gradient that passes would be
+        added to the parameters: that is an error.
+      should_transform_fn: from the calls of `update` so far, an int32 scalar, to a boolean
+        scalar.
+      forward_extra_args: hand the extra arguments of `update` to it too.
+
+    Raises:
+      ValueError: `inner` gives steps of descent; or `should_transform_fn` gives no boolean scalar.
+
+    >>> import jax.numpy as jnp, optcore
+    >>> tx = conditionally_transform(optcore.clip(1.0), lambda step: step >= 1)
+    >>> state = tx.init(jnp.float32(0.0))
+    >>> for _ in range(2):
+    ...     update, state = tx.update(jnp.float32(5.0), state)
+    ...     print(update.item())
+    5.0
+    1.0
+    """
+    if gives_steps(inner):
+        raise ValueError(
+            f"conditionally_transform: inner gives steps of descent ({inner!r}); at a step without "
+            "it the raw gradient would be added to the parameters; conditionally_mask gives zeros"
+        )
+    inner = adapt(inner)
+
+    def init(params: Params) -> ConditionallyTransformState:
+        return ConditionallyTransformState(inner.init(params), jnp.zeros((), jnp.int32))
+
+    def update(
+        updates: Updates,
+        state: ConditionallyTransformState,
+        params: Params | None = None,
+        **extra: Any,
+    ) -> tuple[Updates, ConditionallyTransformState]:
+        name, arguments = "conditionally_transform", extra if forward_extra_args else {}
+        condition = _condition(name, should_transform_fn, state.step, arguments)
+
+        def run(updates: Updates, inner_state: State) -> tuple[Updates, State]:
+            steps, new = inner.update(updates, inner_state, params, **extra)
+            return like(updates, steps), new
+
+        def wait(updates: Updates, inner_state: State) -> tuple[Updates, State]:
+            return updates, inner_state
+
+        updates, new = lax.cond(condition, run, wait, updates, state.inner_state)
+        return updates, ConditionallyTransformState(new, increment(state.step))
+
+    return GradientTransformation(init, update)
+
+
+@transformation("wrapper", example=_mask)
+def conditionally_mask(
+    inner: GradientTransformation,
+    should_transform_fn: Callable[..., Any],
+    forward_extra_args: bool = False,
+) -> GradientTransformation:
+    """Update only at some steps, and give exact zeros at all others.
+
+    At a step without it the state of `inner` stays as it is, and `inner` does not run; under
+    `vmap` it does, and what it did is not chosen.
+
+    Args:
+      inner: what is wrapped.
+      should_transform_fn: from the calls of `update` so far, an int32 scalar, to a boolean
+        scalar.
+      forward_extra_args: hand the extra arguments of `update` to it too.
+
+    Raises:
+      ValueError: `should_transform_fn` gives no boolean scalar.
+
+    >>> import jax.numpy as jnp, optcore
+    >>> tx = conditionally_mask(optcore.sgd(0.1), lambda step, value: value > 1.0, True)
+    >>> state = tx.init(jnp.float32(0.0))
+    >>> for value in (2.0, 0.5):
+    ...     update, state = tx.update(jnp.float32(5.0), state, value=value)
+    ...     print(update.item())
+    -0.5
+    0.0
+    """
+    inner = adapt(inner)
+
+    def init(params: Params) -> ConditionallyMaskState:
+        return ConditionallyMaskState(jnp.zeros((), jnp.int32), inner.init(params))
+
+    def update(
+        updates: Updates, state: ConditionallyMaskState, params: Params | None = None, **extra: Any
+    ) -> tuple[Updates, ConditionallyMaskState]:
+        name, arguments = "conditionally_mask", extra if forward_extra_args else {}
+        condition = _condition(name, should_transform_fn, state.step, arguments)
+        steps, new = run_if(condition, inner, updates, state.inner_state, params, extra)
+        return steps, ConditionallyMaskState(increment(state.step), new)
+
+    return GradientTransformation(init, update)
+
+
+def _condition(
+    name: str, function: Callable[..., Any], step: jax.Array, arguments: dict[str, Any]
+) -> jax.Array:
+    condition = jnp.asarray(function(step, **arguments))
+    if condition.shape or condition.dtype != bool:
+        raise ValueError(
+            f"{name}: should_transform_fn must give a boolean scalar, got "
+            f"{condition.dtype}{list(condition.shape)}"
+        )
+    return condition

@@ -1,0 +1,108 @@
+"""No number that is not finite enters the parameters or the state."""
+
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from .._core import (
+    GradientTransformation,
+    Params,
+    State,
+    Updates,
+    transformation,
+)
+from ..schedules import linear_schedule
+from ..transforms import scale_by_learning_rate, trace
+from ._chain import adapt, chain
+from ._skip import (
+    all_finite,
+    choose,
+    finite_part,
+    refuse_loss_scale,
+    stays_finite,
+    tally,
+    zero_unless,
+)
+
+
+class GuardState(NamedTuple):
+    """How often something was not finite, and the state of what is guarded.
+
+    Attributes:
+      skipped: int32, steps in a row in which something was not finite.
+      total_notfinite: int32, all such steps.
+      inner: its state, as the last step taken left it.
+    """
+
+    skipped: jax.Array
+    total_notfinite: jax.Array
+    inner: State
+
+
+def _momentum() -> GradientTransformation:
+    rate = linear_schedule(0.1, 0.05, 8)
+    return guard(chain(trace(0.9), scale_by_learning_rate(rate)))
+
+
+@transformation("wrapper", example=_momentum)
+def guard(
+    inner: GradientTransformation, on_nonfinite: Literal["skip", "zero"] = "skip"
+) -> GradientTransformation:
+    """Keep NaN and infinities out of the parameters and out of the state of `inner`.
+
+    A step is skipped if the gradient, the update that `inner` makes of it, or a part of its
+    state that was finite is not finite any more: a gradient of 1e30 has a square that is
+    infinite in float32. A skipped step gives exact zeros and changes nothing in the state of
+    `inner`: counts, schedules, keys and moments are those of a run without that step.
+
+    With `"zero"`, the elements of the gradient that are not finite are replaced by 0 (of a
+    complex number both parts), all others pass, and the step counts. What protects the state is
+    the rest of the rule: if the update or the state is still not finite, the step is skipped.
+
+    Nothing is called on the host. `check` raises there, or under `checkify`, after too many such
+    steps in a row. Under `vmap` each member decides for itself; inside `shard_map` each device
+    does, on the part that it holds: give it gradients that have been summed over the devices.
+
+    Args:
+      inner: what is guarded: all that has a state. What stands in front of the guard, in a
+        chain, is not.
+      on_nonfinite: what happens to a gradient that is not finite.
+
+    Raises:
+      ValueError: `inner` contains `dynamic_loss_scale`, which must stand outside.
+
+    The step of the infinite gradient never happened:
+
+    >>> import jax.numpy as jnp, optcore
+    >>> tx = guard(optcore.sgd(1.0, momentum=0.5))
+    >>> state = tx.init(jnp.float32(0.0))
+    >>> for g in (1.0, jnp.inf, 1.0):
+    ...     update, state = tx.update(jnp.float32(g), state)
+    ...     print(update.item(), state.skipped.item(), state.total_notfinite.item())
+    -1.0 0 0
+    0.0 1 1
+    -1.5 0 1
+    """
+    refuse_loss_scale("guard", inner)
+    inner = adapt(inner)
+
+    def init(params: Params) -> GuardState:
+        zero = jnp.zeros((), jnp.int32)
+        return GuardState(zero, jnp.zeros((), jnp.int32), inner.init(params))
+
+    def update(
+        updates: Updates, state: GuardState, params: Params | None = None, **extra: Any
+    ) -> tuple[Updates, GuardState]:
+        finite = all_finite(updates)
+        # Also where the step is thrown away: the derivative of what is not chosen must be finite.
+        zero = on_nonfinite == "zero"
+        updates = finite_part(updates) if zero else zero_unless(finite, updates)
+        steps, new = inner.update(updates, state.inner, params, **extra)
+        sound = all_finite(steps) & stays_finite(new, state.inner)
+        take = sound if zero else finite & sound
+        skipped, total = tally(finite & sound, state.skipped, state.total_notfinite)
+        state = GuardState(skipped, total, choose(take, new, state.inner))
+        return zero_unless(take, steps), state
+
+    return GradientTransformation(init, update)
