@@ -1,5 +1,6 @@
 """The contract: types, the decorator and registry, leaves, numerics, checks and names of leaves."""
 
+from ._adapt import adapt as adapt
 from ._apply import apply_updates as apply_updates
 from ._declared import Declared as Declared
 from ._declared import DeclaredSchedule as DeclaredSchedule
@@ -30,6 +31,7 @@ from ._numerics import safe_sqrt as safe_sqrt
 from ._numerics import shrink as shrink
 from ._numerics import wide as wide
 from ._paths import named_leaves as named_leaves
+from ._paths import path_name as path_name
 from ._read import hyperparameters as hyperparameters
 from ._read import read as read
 from ._roles import is_transformation as is_transformation

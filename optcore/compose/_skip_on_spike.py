@@ -13,6 +13,7 @@ from .._core import (
     Range,
     State,
     Updates,
+    adapt,
     global_norm,
     increment,
     map_leaves,
@@ -21,7 +22,7 @@ from .._core import (
 )
 from ..schedules import linear_schedule
 from ..transforms import scale_by_learning_rate, trace
-from ._chain import adapt, chain
+from ._chain import chain
 
 
 class SkipOnSpikeState(NamedTuple):
