@@ -164,11 +164,12 @@ def encode(
     scales = jnp.max(jnp.abs(_in_blocks(x, block)), axis=-1)
     if codec.narrow_scale:
         scales = _up_to_bfloat16(scales)
-    # Numbers that are subnormal altogether count as 0: their reciprocal may be infinite.
-    full = _per_element(scales, x.shape, block)
-    vanishes = full < jnp.finfo(jnp.float32).tiny
-    ratio = jnp.where(vanishes, 0, x / jnp.where(vanishes, 1, full))
-    codes = codec.encode(jnp.clip(ratio, -1 if signed else 0, 1), signed)
+    # One reciprocal per block, which neither overflows nor vanishes; subnormal blocks count as 0.
+    power = jnp.where(scales > 2.0**64, 2.0**-64, jnp.where(scales < 2.0**-64, 2.0**64, 1.0))
+    vanishes = scales < jnp.finfo(jnp.float32).tiny
+    inverse = jnp.where(vanishes, 0, 1 / jnp.where(vanishes, 1, power * scales))
+    power, inverse = (_per_element(each, x.shape, block) for each in (power, inverse))
+    codes = codec.encode(jnp.clip((x * power) * inverse, -1 if signed else 0, 1), signed)
     return Encoded(codes, scales.astype(jnp.bfloat16) if codec.narrow_scale else scales)
 
 

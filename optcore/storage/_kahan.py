@@ -55,7 +55,7 @@ def kahan(inner: GradientTransformation) -> GradientTransformation:
     Raises:
       ValueError: `update` was not given `params`.
 
-    Three of four spacings: the first two steps are below half of it, and not lost.
+    Steps of 3/8 of a spacing, each of which bfloat16 alone would round away:
 
     >>> import jax.numpy as jnp, optcore
     >>> tx = kahan(optcore.sgd(1.0))

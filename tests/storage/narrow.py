@@ -1,0 +1,36 @@
+"""What the tests of narrow parameters share."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import optcore
+
+DTYPES = {"bf16": jnp.bfloat16, "f16": jnp.float16}
+
+
+def walk(tx, w, grads):
+    """The parameters and the state after one compiled step per row of gradients."""
+
+    @jax.jit
+    def run(w, state):
+        def step(carry, g):
+            w, state = carry
+            updates, state = tx.update(g, state, w)
+            return (optcore.apply_updates(w, updates), state), None
+
+        return jax.lax.scan(step, (w, state), grads)[0]
+
+    return run(w, tx.init(w))
+
+
+def bits(x):
+    """The bits of an array, as unsigned integers."""
+    x = np.asarray(x)
+    return x.view(f"u{x.dtype.itemsize}")
+
+
+def across_exponents(size, low, high, seed):
+    """float32 numbers of both signs, spread evenly over powers of two."""
+    rng = np.random.default_rng(seed)
+    return (rng.choice([-1, 1], size) * 2 ** rng.uniform(low, high, size)).astype(np.float32)
