@@ -3,8 +3,10 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 import optcore
+from optcore import testing
 
 DTYPES = {"bf16": jnp.bfloat16, "f16": jnp.float16}
 
@@ -34,3 +36,37 @@ def across_exponents(size, low, high, seed):
     """float32 numbers of both signs, spread evenly over powers of two."""
     rng = np.random.default_rng(seed)
     return (rng.choice([-1, 1], size) * 2 ** rng.uniform(low, high, size)).astype(np.float32)
+
+
+QUICK = "scans"
+CHECKED = {
+    QUICK,
+    "state_keeps_its_type",
+    "jit_changes_nothing",
+    "vmap_is_a_loop",
+    "state_may_be_donated",
+    "sharded_equals_single",
+    "state_survives_the_disk",
+    "zero_gradients_are_harmless",
+    "tiny_gradients_are_harmless",
+    "gradients_are_finite",
+    "hyperparameters_may_be_traced",
+    "descends",
+}
+
+
+def conformance(first, *rest):
+    """Checks of dicts of subjects; by default one check of the first, the others are slow."""
+    checks = {testing.check_name(check): check for check in testing.CHECKS}
+    assert checks.keys() >= CHECKED
+    return [
+        pytest.param(
+            checks[title],
+            subject,
+            id=f"{title}-{subject.name}".replace(" ", "_"),
+            marks=[] if title == QUICK and subjects is first else [pytest.mark.slow],
+        )
+        for subjects in (first, *rest)
+        for subject in subjects.values()
+        for title in sorted(CHECKED)
+    ]

@@ -8,7 +8,7 @@ import pytest
 import optcore
 from optcore import testing
 from optcore.storage._rounding import join_bits, split_bits
-from tests.storage.narrow import DTYPES, across_exponents, bits, walk
+from tests.storage.narrow import DTYPES, across_exponents, bits, conformance, walk
 
 KEY = jax.random.key(5)
 WRAPPERS = {
@@ -165,24 +165,20 @@ def test_derivative_by_the_learning_rate(wrap):
     assert jax.grad(end)(jnp.float32(1e-3)).item() == pytest.approx(-12, rel=0.01)
 
 
-def subject(name, wrap, inner):
+def subjects(inner):
     params = jax.tree.map(lambda p: p.astype(jnp.bfloat16), testing.Subject("", None).params)
-    return testing.Subject(name, wrap(inner), params=params)
+    return {
+        name: testing.Subject(
+            f"{name} of {inner.declaration.name}", wrap(inner), params, descends=True
+        )
+        for name, wrap in WRAPPERS.items()
+    }
 
 
-def cases():
-    for name, wrap in WRAPPERS.items():
-        for inner in (optcore.sgd(0.1, momentum=0.9), optcore.adam(0.01)):
-            for check in testing.CHECKS:
-                title = testing.check_name(check)
-                if title == "hyperparameters_may_be_scheduled":
-                    continue  # a wrapper has no numbers of its own
-                quick = title == "scans" and inner.declaration.name == "adam"
-                marks = [] if quick else [pytest.mark.slow]
-                label = f"{title}-{name}-{inner.declaration.name}"
-                yield pytest.param(check, subject(name, wrap, inner), id=label, marks=marks)
+ADAM = subjects(optcore.adam(0.01))
+MOMENTUM = subjects(optcore.sgd(0.1, momentum=0.9))
 
 
-@pytest.mark.parametrize(("check", "subject"), list(cases()))
+@pytest.mark.parametrize(("check", "subject"), conformance(ADAM, MOMENTUM))
 def test_conformance_of_bfloat16_parameters(check, subject):
     check(subject)

@@ -31,7 +31,9 @@ def test_expectation_and_variance(dtype, digits, share, at):
     lowest = -126 if dtype == jnp.bfloat16 else -14
     spacing = 2.0 ** (max(np.floor(np.log2(abs(at))), lowest) - digits)
     # Exactly on the grid of 2⁻¹⁶ spacings, as every float32 is for bfloat16.
-    share = np.round(share * 2**13) / 2**13 if dtype == jnp.float16 else np.round(share * 2**16) / 2**16
+    share = (
+        np.round(share * 2**13) / 2**13 if dtype == jnp.float16 else np.round(share * 2**16) / 2**16
+    )
     below = np.float32(at)
     x = np.float32(below + share * spacing)
     share = (float(x) - float(below)) / spacing
