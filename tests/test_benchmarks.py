@@ -51,6 +51,11 @@ def run(monkeypatch, tmp_path, *arguments):
             marks=pytest.mark.slow,
         ),
         (["eager", "--rows", "declared"], ["declared chain"], {"optax"}),
+        (
+            ["storage", "--size", "65536", "--rows", "store, int8", "--rows", "kahan"],
+            ["adam, store, int8", "adam, store, int8_softsign", "adam, kahan"],
+            {"adam"},
+        ),
     ],
 )
 def test_rows_are_ratios_to_peers(monkeypatch, tmp_path, capsys, arguments, names, peers):

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from .._core import safe_sqrt
 from ._maps import dynamic_map, linear_map
 from ._rounding import on_grid, stochastic
 
@@ -160,7 +161,7 @@ def encode(
     codec = CODECS[name]
     block = block or codec.block
     if codec.root and not signed:
-        x = jnp.sqrt(jnp.maximum(x, 0))
+        x = safe_sqrt(jnp.maximum(x, 0))
     scales = jnp.max(jnp.abs(_in_blocks(x, block)), axis=-1)
     if codec.narrow_scale:
         scales = _up_to_bfloat16(scales)

@@ -8,11 +8,18 @@ import platform
 
 import jax
 
-from . import eager, large, many, memory, sweep
+from . import eager, large, many, memory, storage, sweep
 from .rows import optax, torch
 from .timing import HEADER
 
-GROUPS = {"large": large, "many": many, "sweep": sweep, "memory": memory, "eager": eager}
+GROUPS = {
+    "large": large,
+    "many": many,
+    "sweep": sweep,
+    "memory": memory,
+    "eager": eager,
+    "storage": storage,
+}
 
 
 @dataclasses.dataclass(frozen=True)
