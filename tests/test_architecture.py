@@ -23,7 +23,7 @@ LAYERS = (
 FAMILIES = ({"momentum"}, {"diagonal"}, {"scalar", "matrix", "quasi_newton"})
 RUN_TIME = {"jax", "jaxlib", "numpy", "chex"}
 INSIDE_FUNCTIONS = {"matplotlib", "tqdm"}
-MIRRORED = ("transforms", "schedules", "compose", "optimizers")
+MIRRORED = ("transforms", "schedules", "compose", "storage", "optimizers")
 
 
 def names(paths):

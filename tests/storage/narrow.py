@@ -38,6 +38,17 @@ def across_exponents(size, low, high, seed):
     return (rng.choice([-1, 1], size) * 2 ** rng.uniform(low, high, size)).astype(np.float32)
 
 
+def pairs(dtype):
+    """Parameters and steps: to a little, to much, through zero, from and to zero."""
+    low, high = (-60, 60) if dtype == jnp.bfloat16 else (-8, 8)
+    p = jnp.asarray(across_exponents(20_000, low, high, 0)).astype(dtype)
+    ratio = across_exponents(20_000, -14 if dtype == jnp.bfloat16 else -11, 7, 1)
+    target = np.asarray(p, np.float32) * ratio
+    p = jnp.concatenate([p, p[:4], jnp.zeros(4, dtype)])
+    target = np.concatenate([target, np.zeros(4, np.float32), target[:4]])
+    return p, jnp.asarray(target)
+
+
 QUICK = "scans"
 CHECKED = {
     QUICK,

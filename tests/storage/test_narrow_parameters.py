@@ -7,8 +7,7 @@ import pytest
 
 import optcore
 from optcore import testing
-from optcore.storage._rounding import join_bits, split_bits
-from tests.storage.narrow import DTYPES, across_exponents, bits, conformance, walk
+from tests.storage.narrow import conformance, walk
 
 KEY = jax.random.key(5)
 WRAPPERS = {
@@ -43,79 +42,6 @@ def test_small_steps_arrive(name):
     tx = WRAPPERS[name](optcore.sgd(1.0))
     w, _ = walk(tx, jnp.ones((), jnp.bfloat16), jnp.full(500, 1e-3))
     assert abs(w.item() - 0.5) <= SMALL_STEPS[name]
-
-
-def test_small_steps_arrive_on_average():
-    """By chance: 5 sigma for each weight, and for their mean."""
-    count = 4096
-    tx = optcore.stochastic_rounding(optcore.sgd(1.0), key=KEY)
-    w, _ = walk(tx, jnp.ones(count, jnp.bfloat16), jnp.full((500, count), 1e-3))
-    w = np.asarray(w, np.float64)
-    share, spacing = 1e-3 * 2**8, 2**-8
-    sigma = spacing * np.sqrt(500 * share * (1 - share))
-    assert np.abs(w - 0.5).max() <= 5 * sigma
-    assert abs(w.mean() - 0.5) <= 5 * sigma / np.sqrt(count)
-
-
-def pairs(dtype):
-    """Parameters and steps: to a little, to much, through zero, from and to zero."""
-    low, high = (-60, 60) if dtype == jnp.bfloat16 else (-8, 8)
-    p = jnp.asarray(across_exponents(20_000, low, high, 0)).astype(dtype)
-    ratio = across_exponents(20_000, -14 if dtype == jnp.bfloat16 else -11, 7, 1)
-    target = np.asarray(p, np.float32) * ratio
-    p = jnp.concatenate([p, p[:4], jnp.zeros(4, dtype)])
-    target = np.concatenate([target, np.zeros(4, np.float32), target[:4]])
-    return p, jnp.asarray(target)
-
-
-def optax_apply(params, updates):
-    optax = pytest.importorskip("optax", reason="optax's apply_updates is what Flax calls")
-    with jax.numpy_dtype_promotion("standard"):
-        return optax.apply_updates(params, updates)
-
-
-@pytest.mark.parametrize("compiled", [True, False], ids=["jit", "eager"])
-@pytest.mark.parametrize("apply", [optcore.apply_updates, optax_apply], ids=["ours", "optax"])
-@pytest.mark.parametrize("dtype", DTYPES.values(), ids=DTYPES)
-def test_parameter_is_the_rounded_master(dtype, apply, compiled):
-    p, target = pairs(dtype)
-    tx = optcore.master_weights(optcore.scale(1.0))
-
-    def step(p):
-        state = tx.init(p)
-        updates, state = tx.update(target - p.astype(jnp.float32), state, p)
-        return apply(p, updates), state.master
-
-    moved, master = (jax.jit(step) if compiled else step)(p)
-    assert moved.dtype == dtype
-    assert np.isfinite(np.asarray(moved, np.float32)).all()
-    np.testing.assert_array_equal(bits(moved), bits(master.astype(dtype)))
-
-
-@pytest.mark.parametrize("count", [8, 16])
-def test_parameter_and_bits_are_the_master(count):
-    p, target = pairs(jnp.bfloat16)
-    tx = optcore.split_weights(optcore.scale(1.0), count)
-    wide = p.astype(jnp.float32)
-    updates, state = tx.update(target - wide, tx.init(p), p)
-    moved = optcore.apply_updates(p, updates)
-    expected, rest = split_bits(wide + (target - wide), count)
-    np.testing.assert_array_equal(bits(moved), bits(expected.astype(jnp.bfloat16)))
-    np.testing.assert_array_equal(state.residual, rest)
-    if count == 16:
-        np.testing.assert_array_equal(join_bits(moved, state.residual), wide + (target - wide))
-
-
-def test_split_walks_like_master():
-    """Two forms of the same float32 number."""
-    rng = np.random.default_rng(0)
-    grads = jnp.asarray(rng.standard_normal((50, 64)), jnp.float32)
-    w = jnp.asarray(rng.standard_normal(64), jnp.bfloat16)
-    adam = optcore.adamw(1e-3, weight_decay=0.1)
-    ours, state = walk(optcore.split_weights(adam), w, grads)
-    theirs, expected = walk(optcore.master_weights(adam), w, grads)
-    np.testing.assert_array_equal(join_bits(ours, state.residual), expected.master)
-    np.testing.assert_array_equal(ours, theirs)
 
 
 @wrappers
