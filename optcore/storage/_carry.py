@@ -97,5 +97,5 @@ def _moved(
     remainder: Remainder, p: jax.Array, wide_p: jax.Array, u: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     """The update to the new rounded parameter, and what is stored beside it."""
-    rounded, rest = remainder.split(wide_p + u, p.dtype)
+    rounded, rest = remainder.split(wide_p + u.astype(wide_p.dtype), p.dtype)
     return rounded - p.astype(jnp.float32), rest

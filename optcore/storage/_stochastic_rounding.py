@@ -112,4 +112,4 @@ def stochastic_rounding(
 def _rounded(p: jax.Array, u: jax.Array, key: jax.Array) -> jax.Array:
     """The update to the rounded parameter."""
     w = p.astype(jnp.float32)
-    return stochastic(w + u, p.dtype, key) - w
+    return stochastic(w + u.astype(w.dtype), p.dtype, key) - w

@@ -18,7 +18,7 @@ def rows():
     """The cells of each row of the README's table, by the format's name."""
     text = storage_table.README.read_text()
     table = text.partition(storage_table.BEGIN)[2].partition(storage_table.END)[0]
-    cells = [re.split(r" *\\| *", line.strip("| ")) for line in table.splitlines()[2:]]
+    cells = [re.split(r" *\| *", line.strip("| ")) for line in table.splitlines()[2:]]
     return {row[0].strip("`"): row[1:] for row in cells}
 
 
