@@ -16,6 +16,7 @@ LAYERS = (
     {"schedules"},
     {"transforms"},
     {"compose", "storage", "linesearch"},
+    {"tree"},
     {"optimizers"},
     {"averaging", "tuning", "diagnostics", "serialize"},
     {"testing"},
@@ -23,7 +24,7 @@ LAYERS = (
 FAMILIES = ({"momentum"}, {"diagonal"}, {"scalar", "matrix", "quasi_newton"})
 RUN_TIME = {"jax", "jaxlib", "numpy", "chex"}
 INSIDE_FUNCTIONS = {"matplotlib", "tqdm"}
-MIRRORED = ("transforms", "schedules", "compose", "storage", "optimizers")
+MIRRORED = ("transforms", "schedules", "compose", "storage", "tree", "optimizers")
 
 
 def names(paths):

@@ -7,6 +7,7 @@ import jax
 import pytest
 
 from tests.benchmarks import __main__ as benchmarks
+from tests.benchmarks import passes
 
 pytest.importorskip("optax", reason="optax, the peer, cannot be imported")
 
@@ -86,3 +87,36 @@ def test_bad_options(monkeypatch, capsys, arguments):
         benchmarks.main()
     assert stop.value.code == 2
     assert "error" in capsys.readouterr().err
+
+
+def test_passes_are_counted_in_the_program():
+    """`p - rate · g` reads two arrays and writes one; the clip reads the gradient once more."""
+    rows = {row.name: row for row in passes.measure(benchmarks.Options(["passes: sgd"], 4, None))}
+    assert rows["sgd"].ours == pytest.approx(3, abs=1e-3)
+    # The XLA of older versions stores the clipped gradient.
+    clipped = 4 if jax.__version_info__ >= (0, 10) else 7
+    assert rows["sgd, clip, schedule"].ours == pytest.approx(clipped, abs=1e-2)
+    assert all(row.ratios["floor"] >= 0.999 for row in rows.values())
+
+
+BRANCHED = """
+%a (x: f32[1024,1024]) -> (f32[1024,1024]) {
+  %x = f32[1024,1024]{1,0} parameter(0)
+  ROOT %y = f32[1024,1024]{1,0} negate(%x)
+}
+
+%b (x: f32[1024,1024]) -> (f32[1024,1024]) {
+  ROOT %x = f32[1024,1024]{1,0} parameter(0)
+}
+
+ENTRY %main (p: f32[1024,1024], i: s32[]) -> f32[1024,1024] {
+  %p = f32[1024,1024]{1,0} parameter(0)
+  %i = s32[] parameter(1)
+  %z = f32[1024,1024]{1,0} conditional(%i, %p, %p), branch_computations={%a, %b}
+  ROOT %w = f32[1024,1024]{1,0} fusion(%z, %p), kind=kLoop, calls=%f
+}
+"""
+
+
+def test_of_branches_the_dearest_counts():
+    assert passes.passes(BRANCHED) == 2 + 3

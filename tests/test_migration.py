@@ -882,6 +882,78 @@ def _dp():
         optcore.differentially_private_aggregate(1.0, 1.0)
 
 
+@row("`chain` of what makes no sense")
+def _nonsense():
+    nonsense = [
+        lambda lib: lib.chain(lib.adam(0.1), lib.sgd(0.1)),
+        lambda lib: lib.chain(lib.sgd(0.1), lib.add_decayed_weights(0.1)),
+        lambda lib: lib.chain(lib.freeze(True), lib.adamw(0.1, weight_decay=0.5)),
+    ]
+    ascends, grows, decays = (first(make(optax), PAIR) for make in nonsense)
+    assert np.all(ascends > 0)
+    np.testing.assert_allclose(grows, -0.1 * PAIR + 0.1 * PAIR, atol=1e-6)
+    np.testing.assert_allclose(decays, -0.05 * PAIR, rtol=1e-6)
+    for make in nonsense:
+        differs(make, ValueError)
+
+
+@row("`masked` around an optimizer")
+def _masked_optimizer():
+    def made(library):
+        return library.masked(library.adam(0.1), {"a": True, "b": False})
+
+    tree = {"a": PAIR, "b": PAIR}
+    np.testing.assert_array_equal(first(made(optax), tree)["b"], PAIR)
+    differs(made, ValueError)
+    tx = optcore.selective_transform(optcore.adam(0.1), freeze_mask={"a": False, "b": True})
+    np.testing.assert_array_equal(first(tx, tree)["b"], ZEROS)
+
+
+@row("Labels of `partition` that no parameter has")
+def _labels():
+    def init(library):
+        inner = {"a": library.sgd(0.1), "b": library.sgd(0.2)}
+        return library.partition(inner, "a").init(PAIR)
+
+    differs(init, ValueError)
+
+
+@row("`masked` and `partition`, what is masked")
+def _masked_node():
+    def init(library):
+        tx = library.masked(library.trace(0.5), {"a": True, "b": False})
+        return tx.init({"a": PAIR, "b": PAIR}).inner_state.trace["b"]
+
+    assert init(optax) == optax.MaskedNode()
+    assert init(optcore) is None
+
+
+@row("Functions as masks and labels")
+def _functions_as_masks():
+    for library, expected in ((optax, [3.0, 4.0]), (optcore, [0.0, 0.0])):
+        seen = []
+
+        def mask(tree, seen=seen):
+            seen.append(np.asarray(tree).tolist())
+            return True
+
+        tx = library.masked(library.scale(1.0), mask)
+        with jax.disable_jit():
+            tx.update(PAIR, tx.init(ZEROS), ZEROS)
+        assert seen[-1] == expected
+
+
+@row("`flatten` of several dtypes")
+def _flatten():
+    tree = {"a": jnp.ones(2, jnp.bfloat16), "b": jnp.ones(2, jnp.float16)}
+    for library in (optax, optcore):
+        updates = first(library.flatten(library.scale(1.0)), tree)
+        assert {u.dtype for u in updates.values()} == {jnp.dtype(jnp.float32)}
+    narrow = {"a": jnp.ones(2, jnp.bfloat16)}
+    for library, dtype in ((optax, jnp.bfloat16), (optcore, jnp.float32)):
+        assert library.flatten(library.trace(0.5)).init(narrow).trace.dtype == dtype
+
+
 DIFFERENT = {
     "rprop", "scale_by_rprop", "amsgrad", "scale_by_amsgrad", "radam", "adan", "scale_by_adan",
     "lars", "adadelta", "centralize", "adopt", "add_noise", "noisy_sgd", "polyak_sgd",
@@ -905,10 +977,13 @@ def foreign(value):
     if not isinstance(value, optcore.DeclaredTransformation | optcore.DeclaredSchedule):
         if isinstance(value, tuple):
             return type(value)(foreign(v) for v in value)
+        if isinstance(value, dict):
+            return {key: foreign(v) for key, v in value.items()}
         return value
     factory = value.declaration.factory
     arguments = {name: foreign(v) for name, v in value.arguments.items()}
-    starred = arguments.pop("transforms", ())
+    stars = {n for n, p in factory.signature.parameters.items() if p.kind is p.VAR_POSITIONAL}
+    starred = [part for name in stars for part in arguments.pop(name)]
     defaults = {n: p.default for n, p in factory.signature.parameters.items()}
     changed = {n: v for n, v in arguments.items() if v is not defaults[n] and v != defaults[n]}
     return getattr(optax, factory.name)(*starred, **changed)
@@ -935,3 +1010,138 @@ def test_same_schedules_otherwise(factory):
     counts = range(12)
     expected = [float(foreign(ours)(count)) for count in counts]
     np.testing.assert_allclose([float(ours(count)) for count in counts], expected, atol=1e-6)
+
+
+def injected(library, factory, dtype, **arguments):
+    params = jnp.ones(2, dtype)
+    tx = library.inject_hyperparams(factory)(**arguments)
+    return tx, tx.init(params), params
+
+
+@row("`inject_hyperparams` of bfloat16 parameters")
+def _injected_dtype():
+    _, theirs, _ = injected(optax, optax.adamw, jnp.bfloat16, learning_rate=1e-3)
+    tx, ours, params = injected(optcore, optcore.adamw, jnp.bfloat16, learning_rate=1e-3)
+    assert float(theirs.hyperparams["b2"]) == 1.0
+    assert ours.hyperparams["b2"] == np.float32(0.999)
+    assert jnp.isnan(first(optax.inject_hyperparams(optax.adamw)(1e-3), params)).all()
+    assert jnp.isfinite(first(tx, params)).all()
+
+
+@row("`inject_hyperparams`, integers")
+def _injected_integers():
+    def accumulating(library, factory):
+        tx = library.inject_hyperparams(factory)(learning_rate=0.1, min_dim_size_to_factor=2)
+        tx.init(jnp.ones((3, 3)))
+
+    with pytest.raises(jax.errors.JAXTypeError):
+        jax.jit(lambda: accumulating(optax, optax.adafactor))()
+    jax.jit(lambda: accumulating(optcore, optax.adafactor))()
+    accumulating(optcore, optcore.adafactor)
+
+
+@row("`inject_hyperparams`, functions")
+def _injected_functions():
+    def mask(params):
+        return jax.tree.map(lambda p: p.ndim > 0, params)
+
+    # Of a count the mask says False, and so nothing decays.
+    theirs = optax.inject_hyperparams(optax.adamw)(0.1, mask=mask).init(ZEROS)
+    assert not theirs.hyperparams["mask"]
+    for factory in (optcore.adamw, optax.adamw):
+        tx = optcore.inject_hyperparams(factory)(0.1, mask=mask)
+        assert "mask" not in tx.init(ZEROS).hyperparams
+
+
+@row("`InjectStatefulHyperparamsState`")
+def _injected_state():
+    rate = optax.linear_schedule(1.0, 0.0, 4)
+    _, theirs, _ = injected(optax, optax.sgd, jnp.float32, learning_rate=rate)
+    _, ours, _ = injected(optcore, optcore.sgd, jnp.float32, learning_rate=rate)
+    assert theirs._fields == ours._fields
+    assert int(theirs.hyperparams_states["learning_rate"].count) == 0
+    assert int(ours.hyperparams_states["learning_rate"]) == 0
+
+
+@row("A scheduled value that is set")
+def _scheduled_value():
+    rate = optax.linear_schedule(1.0, 0.0, 4)
+    theirs = optax.inject_hyperparams(optax.sgd)(rate)
+    state = theirs.init(PAIR)
+    state.hyperparams["learning_rate"] = 0.25
+    assert theirs.update(PAIR, state)[0].tolist() == [-3.0, -4.0]
+    ours = optcore.inject_hyperparams(optcore.sgd)(rate)
+    with pytest.raises(ValueError, match="follows a schedule"):
+        optcore.set_hyperparams(ours, ours.init(PAIR), learning_rate=0.25)
+
+
+@row("`tree.get` of a missing name")
+def _missing_name():
+    assert optax.tree.get(optax.adam(0.1).init(PAIR), "cuont") is None
+    with pytest.raises(KeyError, match="did you mean 'count'"):
+        optcore.tree.get(optcore.adam(0.1).init(PAIR), "cuont")
+    assert optcore.tree.get(optcore.adam(0.1).init(PAIR), "cuont", None) is None
+
+
+@row("`tree.set` of a number")
+def _set_number():
+    for library, kept in ((optax, False), (optcore, True)):
+        state = library.tree.set(library.adam(0.1).init(PAIR), count=3)
+        assert isinstance(library.tree.get(state, "count"), jax.Array) is kept
+
+
+@row("Misspelt extra arguments of `update`")
+def _misspelt():
+    first(optax.chain(optax.adam(0.1), optax.contrib.schedule_free_sgd(0.1)), PAIR, valeu=1.0)
+    tx = optcore.skip_on_spike(optcore.adam(0.1), watch="both")
+    with pytest.raises(TypeError, match="did you mean 'value'"):
+        first(tx, PAIR, valeu=1.0)
+
+
+@row("`apply_every` after a NaN")
+def _apply_every_nan():
+    def last(library):
+        tx = library.apply_every(2)
+        state = tx.init(PAIR)
+        for g in (jnp.nan * PAIR, PAIR, PAIR, PAIR):
+            updates, state = tx.update(g, state)
+        return updates
+
+    assert jnp.isnan(last(optax)).all()
+    assert last(optcore).tolist() == [6.0, 8.0]
+
+
+@row("`apply_every`'s state")
+def _apply_every_state():
+    names = [type(library.apply_every(2).init(PAIR)).__name__ for library in (optax, optcore)]
+    assert names == ["ApplyEvery", "ApplyEveryState"]
+    assert optax.apply_every(2).init(PAIR)._fields == optcore.ApplyEveryState._fields
+
+
+def their_sam(**options):
+    adversary = optax.chain(optax.contrib.normalize(), optax.sgd(0.5))
+    return optax.contrib.sam(optax.sgd(1.0), adversary, **options)
+
+
+@row("`contrib.sam`")
+def _sam():
+    def grad_fn(params, _):
+        return 2 * params
+
+    there = first(their_sam(), 2 * PAIR, PAIR)
+    np.testing.assert_allclose(there, [0.3, 0.4], rtol=1e-6)
+    opaque = first(their_sam(opaque_mode=True), 2 * PAIR, PAIR, grad_fn=grad_fn)
+    ours = first(optcore.sam(optcore.sgd(1.0), 0.5), 2 * PAIR, PAIR, grad_fn=grad_fn)
+    np.testing.assert_allclose(ours, opaque, rtol=1e-6)
+    np.testing.assert_allclose(ours, [-6.6, -8.8], rtol=1e-6)
+
+
+@row("`contrib.sam` of zero gradients")
+def _sam_zero():
+    def grad_fn(params, _):
+        return jnp.ones_like(params)
+
+    theirs = first(their_sam(opaque_mode=True), ZEROS, PAIR, grad_fn=lambda p, _: p)
+    assert jnp.isnan(theirs).all()
+    ours = first(optcore.sam(optcore.sgd(1.0)), ZEROS, PAIR, grad_fn=grad_fn)
+    assert ours.tolist() == [-1.0, -1.0]

@@ -1,5 +1,7 @@
 """Every wrapper around one optimizer of each family, and around all if slow tests run."""
 
+import dataclasses
+
 import pytest
 
 import optcore
@@ -14,7 +16,14 @@ OPTIMIZERS = {
     and not f.per_example
     and set(f.needs) <= {"params"}
 }
-WRAPPERS = [name for name in optcore.registry("wrapper") if hasattr(optcore, name)]
+REFUSES = {"masked": "what it masks would be moved by the raw gradient"}
+"""The wrappers that take no optimizer, and why."""
+WRAPPERS = [
+    name for name in optcore.registry("wrapper") if hasattr(optcore, name) and name not in REFUSES
+]
+SUBJECTS = {subject.name: subject for subject in testing.subjects("wrapper")}
+ALTERNATIVES = {"switch"}
+"""Wrappers of several, of which each makes whole steps."""
 CHECKS = [
     check
     for check in testing.CHECKS
@@ -33,6 +42,7 @@ CHECKS = [
 
 def wrapped(wrapper, name):
     """The example of a wrapper, around the example of an optimizer with a schedule on its rate."""
+    subject = SUBJECTS[wrapper]
     example = OPTIMIZERS[name].example()
     rate = example.arguments["learning_rate"]
     inner = example.replace(learning_rate=optcore.linear_schedule(rate, 0.9 * rate, 50))
@@ -40,23 +50,38 @@ def wrapped(wrapper, name):
     tx = factory.example()
     tx = tx.replace(
         **{
-            role.name: around(tx.arguments[role.name], inner, role)
+            role.name: around(tx.arguments[role.name], inner, role, wrapper in ALTERNATIVES)
             for role in factory.roles.values()
             if role.kind == "transformation"
         }
     )
-    return testing.Subject(f"{wrapper} of {name}", tx, descends=True)
+    # A gradient function among the extra arguments would be that of another loss.
+    descends = not subject.extra
+    return dataclasses.replace(subject, name=f"{wrapper} of {name}", tx=tx, descends=descends)
 
 
-def around(value, inner, role):
-    """What an argument holds, with `inner` for the transformation; one for several in a row."""
+def around(value, inner, role, alternatives):
+    """What an argument holds, with `inner` for the transformation; one for several in a row.
+
+    Transformations side by side are all replaced.
+    """
     if value is None:
         return None
     if isinstance(value, dict):
         return dict.fromkeys(value, inner)
+    if role.holds_pairs and not role.names_members:
+        return tuple((pattern, inner) for pattern, _ in value)
+    if role.container and alternatives:
+        return (inner,) * len(value)
     if role.container:
         return (("inner", inner) if role.names_members else inner,)
     return inner
+
+
+@pytest.mark.parametrize("wrapper", REFUSES)
+def test_a_wrapper_that_takes_no_optimizer(wrapper):
+    with pytest.raises(ValueError, match=f"{wrapper}: inner gives steps"):
+        wrapped(wrapper, "sgd")
 
 
 def product(names):

@@ -1,12 +1,11 @@
 """Transformations of other libraries, made to keep the contract."""
 
-import inspect
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from ._anatomy import accepted
 from ._declared import DeclaredTransformation
 from ._tape import record, settle
 from ._types import GradientTransformation, Params, State, Updates
@@ -20,7 +19,7 @@ def adapt(tx: Any) -> GradientTransformation:
     """
     if isinstance(tx, DeclaredTransformation):
         return tx
-    takes = _accepted(tx.update)
+    takes = accepted(tx.update)
 
     def update(
         updates: Updates, state: State, params: Params | None = None, **extra: Any
@@ -30,18 +29,9 @@ def adapt(tx: Any) -> GradientTransformation:
             updates, new_state = tx.update(settle(updates), state, params, **extra)
         return updates, jax.tree.map(_like, state, new_state)
 
+    # Its signature says what it takes.
+    update.__wrapped__ = tx.update  # type: ignore[attr-defined]
     return GradientTransformation(tx.init, update)
-
-
-def _accepted(update: Callable[..., Any]) -> set[str] | None:
-    """The extra arguments that a function takes by name; `None` for any."""
-    try:
-        parameters = inspect.signature(update).parameters.values()
-    except (TypeError, ValueError):
-        return set()
-    if any(p.kind is p.VAR_KEYWORD for p in parameters):
-        return None
-    return {p.name for p in parameters} - {"updates", "state", "params"}
 
 
 def _like(old: Any, new: Any) -> Any:

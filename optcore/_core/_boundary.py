@@ -28,6 +28,7 @@ class Declaration(Protocol):
     def leafwise(self) -> bool: ...
     @property
     def per_example(self) -> bool: ...
+    def takes(self) -> set[str]: ...
     def pair(self) -> GradientTransformation: ...
     def is_pure(self) -> bool: ...
     def flatten(self) -> tuple[list[Any], Any]: ...
@@ -155,13 +156,17 @@ def _checked_update(
     expected = _skeleton(declaration.flatten()[1])
     exactly = functools.partial(_exact_skeleton, declaration, updates if params is None else params)
     _checks.check_state(name, expected, exactly, state, updates, params)
+    if extra:
+        _checks.check_names(name, declaration.takes(), extra)
     _checks.check_needs(name, declaration.needs, params, extra)
     updates = _checks.check_updates(f"{name}.update", updates, params, declaration.per_example)
     try:
         with _within(inner), record(False):
             new_updates, new_state = _inner_update(declaration, updates, state, params, extra)
+    except _checks.MissingArgumentError:
+        raise
     except (TypeError, ValueError, AttributeError) as error:
-        _checks.explain_failure(name, exactly, state, error)
+        _checks.explain_failure(name, expected, exactly, state, error)
         raise
     _checks.check_result(name, updates, new_updates, declaration.per_example)
     _checks.check_state_kept(name, state, new_state)

@@ -4,7 +4,9 @@ They cost nothing at run time. Every message names the path, what was expected, 
 the likely cause.
 """
 
-from collections.abc import Callable, Mapping
+import difflib
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -16,6 +18,10 @@ from ._paths import describe, differences, is_none, listed, named_leaves
 from ._tape import is_absent
 
 CALL = "the call is tx.update(updates, state, params=params)"
+
+
+class MissingArgumentError(ValueError):
+    """`update` was not given what it needs."""
 
 
 def check_params(name: str, params: Any) -> None:
@@ -32,16 +38,32 @@ def check_params(name: str, params: Any) -> None:
 def check_needs(name: str, needs: tuple[str, ...], params: Any, extra: Mapping[str, Any]) -> None:
     """What a transformation needs must have been given."""
     if "params" in needs and params is None:
-        raise ValueError(
+        raise MissingArgumentError(
             f"{name} needs the parameters, got params=None: {CALL}; inside optax.chain or a "
             "wrapper, check that it hands `params` on"
         )
     for need in needs:
         if need != "params" and extra.get(need) is None:
-            raise ValueError(
+            raise MissingArgumentError(
                 f"{name} needs {need!r}, which was not given: call "
                 f"tx.update(updates, state, params=params, {need}=...); optax.chain drops extra "
                 "arguments on their way to transformations that it does not know"
+            )
+
+
+def check_names(name: str, takes: set[str], extra: Mapping[str, Any]) -> None:
+    """No extra argument may be a slip of the pen for one that was not given.
+
+    What is like none of them may be meant for others.
+    """
+    missing = sorted(takes - extra.keys())
+    for given in sorted(extra.keys() - takes):
+        # Closer than `value_fn` is to `value`.
+        near = difflib.get_close_matches(given, missing, 1, cutoff=0.8)
+        if near:
+            raise TypeError(
+                f"{name}.update: nothing takes {given!r}; did you mean {near[0]!r}? "
+                f"It takes {', '.join(map(repr, sorted(takes)))}"
             )
 
 
@@ -62,7 +84,10 @@ def check_state(
     if expected is None or state_problem(expected, state) is None:
         return
     precise = exactly()
-    problem = state_problem(expected if precise is None else precise, state)
+    # Without parameters, what is `None` among the updates is `None` in the precise state.
+    kinds_only = precise is not None and params is None
+    likely = expected if precise is None else precise
+    problem = state_problem(likely, state, kinds_only=kinds_only)
     if problem is None:
         return
     cause = "was it made by another optimizer, or by the same one with other options?"
@@ -77,10 +102,20 @@ def check_state(
     )
 
 
-def explain_failure(name: str, exactly: Callable[[], Any], state: Any, error: Exception) -> None:
-    """Raise in place of `error` if the state was made for other parameters."""
+def explain_failure(
+    name: str, expected: Any, exactly: Callable[[], Any], state: Any, error: Exception
+) -> None:
+    """Raise in place of `error` if the state is of another kind or made for other parameters."""
     precise = exactly()
-    sentences = "" if precise is None else listed(differences(precise, state))
+    if precise is None:
+        return
+    problem = None if expected is not None else state_problem(precise, state, kinds_only=True)
+    if problem is not None:
+        raise TypeError(
+            f"{name}.update: the state does not belong to this transformation: {problem}; was it "
+            f"made by another optimizer, or have arguments changed places ({CALL})?"
+        ) from error
+    sentences = listed(differences(precise, state))
     if sentences:
         raise ValueError(
             f"{name}.update: the state was made for other parameters than these updates: "
@@ -96,8 +131,13 @@ def _same_structure(a: Any, b: Any) -> bool:
     return jax.tree.structure(a, is_leaf=is_none) == jax.tree.structure(b, is_leaf=is_none)
 
 
-def state_problem(expected: Any, state: Any, where: str = "state") -> str | None:
-    """The first place where `state` is of another kind than the skeleton, or `None`."""
+def state_problem(
+    expected: Any, state: Any, where: str = "state", kinds_only: bool = False
+) -> str | None:
+    """The first place where `state` is of another kind than the skeleton, or `None`.
+
+    With `kinds_only` that there are other parameters is no problem.
+    """
     if isinstance(expected, jax.ShapeDtypeStruct):
         return None
     if hasattr(expected, "_fields"):
@@ -105,7 +145,7 @@ def state_problem(expected: Any, state: Any, where: str = "state") -> str | None
             return f"at {where} expected a {type(expected).__name__}, got {_kind(state)}"
         for field in expected._fields:
             inner = getattr(expected, field), getattr(state, field), f"{where}.{field}"
-            if problem := state_problem(*inner):
+            if problem := state_problem(*inner, kinds_only):
                 return problem
         return None
     if isinstance(expected, (tuple, list)):
@@ -114,19 +154,22 @@ def state_problem(expected: Any, state: Any, where: str = "state") -> str | None
         if len(state) != len(expected):
             return f"at {where} expected {len(expected)} states, got {len(state)}"
         for i, (e, s) in enumerate(zip(expected, state, strict=True)):
-            if problem := state_problem(e, s, f"{where}[{i}]"):
+            if problem := state_problem(e, s, f"{where}[{i}]", kinds_only):
                 return problem
         return None
     if isinstance(expected, dict):
-        if not isinstance(state, Mapping) or set(state) != set(expected):
+        if kinds_only and isinstance(state, Mapping):
+            expected = {key: value for key, value in expected.items() if key in state}
+        elif not isinstance(state, Mapping) or set(state) != set(expected):
             keys = sorted(map(str, expected))
             got = sorted(map(str, state)) if isinstance(state, Mapping) else _kind(state)
             return f"at {where} expected the keys {keys}, got {got}"
         for key in expected:
-            if problem := state_problem(expected[key], state[key], f"{where}[{key!r}]"):
+            at = f"{where}[{key!r}]"
+            if problem := state_problem(expected[key], state[key], at, kinds_only):
                 return problem
         return None
-    if expected is None and state is not None:
+    if expected is None and state is not None and not kinds_only:
         return f"at {where} expected None, got {_kind(state)}"
     return None
 
@@ -259,7 +302,24 @@ def check_state_kept(name: str, state: Any, new_state: Any) -> None:
 
 
 def _same_type(a: Any, b: Any) -> bool:
-    return np.shape(a) == np.shape(b) and getattr(a, "dtype", None) == getattr(b, "dtype", None)
+    return np.shape(a) == np.shape(b) and _dtype(a) == _dtype(b)
+
+
+def _dtype(x: Any) -> Any:
+    """A leaf's dtype; a Python or NumPy number that someone put there counts as it would in JAX."""
+    number = isinstance(x, (int, float, complex, np.number, np.bool_))
+    return jnp.result_type(x) if number else getattr(x, "dtype", None)
+
+
+def check_boundaries(name: str, what: str, members: int, boundaries: Sequence[int]) -> None:
+    """Boundaries must be one fewer than what they lie between, and increase."""
+    if len(boundaries) != members - 1:
+        raise ValueError(
+            f"{name}: boundaries must be one fewer than the {what}: expected "
+            f"{max(members - 1, 0)} for {members} {what}, got {len(boundaries)}"
+        )
+    if any(a >= b for a, b in itertools.pairwise(boundaries)):
+        raise ValueError(f"{name}: boundaries must increase, got {list(boundaries)}")
 
 
 def check_count(name: str, count: Any) -> jax.Array:

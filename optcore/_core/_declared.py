@@ -16,7 +16,7 @@ from ._factory import REGISTRY, Factory
 from ._numerics import increment, is_inexact, weak, wide
 from ._paths import path_name
 from ._roles import Role, is_transformation
-from ._static import PLAIN, Frozen, Static, printed, same
+from ._static import Frozen, Static, is_plain, printed, same
 from ._types import GradientTransformation, Params, State, Updates
 
 
@@ -66,6 +66,12 @@ class Declaration:
         parts = jax.tree.leaves(self.arguments, is_leaf=lambda x: isinstance(x, Declared))
         inside = (x.declaration.per_example for x in parts if isinstance(x, Declared))
         return self.factory.per_example or any(inside)
+
+    def takes(self) -> set[str]:
+        """The extra arguments that its `update`, or that of something in it, names."""
+        from ._anatomy import anatomy  # which walks through what is declared here
+
+        return anatomy(declare(self.factory, self.arguments)).takes
 
     def flatten(self) -> tuple[list[Any], Any]:
         """Leaves and structure of the declared object."""
@@ -211,7 +217,7 @@ def _is_pure(value: Any) -> bool:
         return all(map(_is_pure, value))
     if isinstance(value, Mapping):
         return all(map(_is_pure, value.values()))
-    return all(isinstance(leaf, PLAIN) for leaf in jax.tree.leaves(value))
+    return is_plain(value)
 
 
 class Declared:
@@ -341,13 +347,12 @@ def _pack(value: Any, role: Role) -> Any:
         return value
     if role.kind == "hyperparameter" and not callable(value):
         return dict(value) if isinstance(value, Mapping) else value
-    if role.container and role.kind == "transformation" and not is_transformation(value):
+    several = role.kind in ("transformation", "schedule") and not is_transformation(value)
+    if role.container and several:
         if isinstance(value, Mapping):
             return {k: _pack(v, role) for k, v in value.items()}
         if isinstance(value, tuple):
             return tuple(_pack(v, role) for v in value)
-    if role.container and role.kind == "schedule" and isinstance(value, tuple):
-        return tuple(_pack(v, role) for v in value)
     return Static(value)
 
 

@@ -27,7 +27,7 @@ def select(name: str, mask: Mask | None, tree: Any, params: Any) -> Any:
         return subtree if keep else jax.tree.map(lambda _: None, subtree)
 
     for path, keep in named_leaves(chosen):
-        if not isinstance(keep, (bool, np.bool_)):
+        if keep is not None and not isinstance(keep, (bool, np.bool_)):
             raise TypeError(
                 f"{name}: the mask must say True or False for each parameter, got "
                 f"{describe(keep)} at {path!r}; part of an array cannot be masked"

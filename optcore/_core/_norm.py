@@ -65,10 +65,18 @@ def _factors(one: jax.Array) -> tuple[jax.Array, jax.Array]:
     return one * 2.0**-half, one * 2.0 ** (half - 1)
 
 
+def _stacked(leaves: list[jax.Array]) -> list[jax.Array]:
+    """Leaves of one type as one array: XLA compiles a reduction for each array that it meets."""
+    alike: dict[Any, list[jax.Array]] = {}
+    for x in leaves:
+        alike.setdefault(jax.typeof(x), []).append(x)
+    return [jnp.stack(group) if len(group) > 1 else group[0] for group in alike.values()]
+
+
 def _again_if_lost(leaves: list[jax.Array], total: _Sum) -> tuple[jax.Array, jax.Array]:
     """The sum, computed a second time with a factor only if the first was lost."""
     down, up = _factors(total.one)
-    small = [x for x in leaves if x.size < LARGE]
+    small = _stacked([x for x in leaves if x.size < LARGE])
     large = [x for x in leaves if x.size >= LARGE]
     # XLA reduces plain squares twice as fast as scaled ones; a small leaf is not worth the
     # compilation of both.

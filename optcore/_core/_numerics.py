@@ -112,6 +112,19 @@ def over_root(g: jax.Array, nu: jax.Array, eps: ArrayLike, eps_root: ArrayLike) 
     return jnp.where(positive, g / jnp.where(positive, root, 1), 0)
 
 
+def add_multiple(u: jax.Array, factor: ArrayLike, x: jax.Array) -> jax.Array:
+    """`u + factor · x`; where the factor is the constant 0, `x` is not read.
+
+    >>> import jax.numpy as jnp
+    >>> u, x = jnp.float32(1.0), jnp.float32(jnp.inf)
+    >>> add_multiple(u, 0.5, u).item(), add_multiple(u, 0.0, x).item()
+    (1.5, 1.0)
+    """
+    if isinstance(factor, float) and factor == 0:
+        return u
+    return u + factor * x
+
+
 def abs_sq(x: jax.Array, weight: ArrayLike | None = None) -> jax.Array:
     """`|x|²`, real also for complex `x`; with a weight, `weight · |x|²`.
 

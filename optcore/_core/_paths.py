@@ -17,6 +17,31 @@ def path_name(path: tuple[Any, ...]) -> str:
     return jax.tree_util.keystr(path, simple=True, separator="/") or "(the tree itself)"
 
 
+def parameter_name(path: tuple[Any, ...]) -> str:
+    """A parameter's name: its path without the attribute `value` of a box that holds it.
+
+    Flax keeps parameters in such boxes: `nnx.Variable`, and linen's `Partitioned`.
+
+    >>> import jax
+    >>> keys = (jax.tree_util.DictKey("bias"), jax.tree_util.GetAttrKey("value"))
+    >>> parameter_name(keys), parameter_name(keys[1:])
+    ('bias', 'value')
+    """
+    boxed = (
+        len(path) > 1
+        and isinstance(path[-2], jax.tree_util.DictKey)
+        and isinstance(path[-1], jax.tree_util.GetAttrKey)
+        and path[-1].name == "value"
+    )
+    return path_name(path[:-1] if boxed else path)
+
+
+def named_parameters(tree: Any) -> list[tuple[str, Any]]:
+    """Like `named_leaves`, with the names of parameters."""
+    paths, _ = jax.tree_util.tree_flatten_with_path(tree, is_leaf=is_none)
+    return [(parameter_name(path), leaf) for path, leaf in paths]
+
+
 def named_leaves(tree: Any) -> list[tuple[str, Any]]:
     """Every leaf with its name, in the order of `jax.tree.leaves`; `None` counts as one."""
     paths, _ = jax.tree_util.tree_flatten_with_path(tree, is_leaf=is_none)

@@ -1,14 +1,18 @@
 """Reading hyper-parameters: from the declaration, and from a state the values last used."""
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from ._anatomy import anatomy
 from ._declared import Declared, ScheduledState
-from ._roles import is_transformation
+from ._roles import Role, is_transformation
+
+HOLDERS: set[type] = {ScheduledState}
+"""The types of states whose field `hyperparams` holds values in use, by name."""
 
 
 def hyperparameters(tx: Any, *, schedules_inside: bool = True) -> dict[str, Any]:
@@ -35,32 +39,42 @@ def hyperparameters(tx: Any, *, schedules_inside: bool = True) -> dict[str, Any]
     for name, role in tx.declaration.factory.roles.items():
         value = tx.declaration.arguments[name]
         own = role.kind == "hyperparameter" and value is not None
+        if own and isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+            found.update({f"{name}.{key}": number for key, number in value.items()})
+            continue
         if own and not (schedules_inside and isinstance(value, Declared)):
             found[name] = value
             continue
-        for path, child in children_of(name, value):
+        for path, child in children_of(name, value, pairs=role.holds_pairs):
             inner = hyperparameters(child, schedules_inside=schedules_inside)
             found.update({f"{path}.{n}": v for n, v in inner.items()})
     return found
 
 
-def children_of(name: str, value: Any) -> list[tuple[str, Declared]]:
-    """The declared objects inside an argument, each with its path."""
+def children_of(name: str, value: Any, *, pairs: bool = False) -> list[tuple[str, Declared]]:
+    """The declared objects inside an argument, each with its path.
+
+    Args:
+      name: of the argument.
+      value: of the argument.
+      pairs: the argument holds pairs, of which a first that is a string is the second's path.
+    """
     if isinstance(value, Declared):
         return [(name, value)]
     if is_transformation(value):
         return []
     if isinstance(value, Mapping):
         return [pair for k, v in value.items() for pair in children_of(f"{name}.{k}", v)]
-    if isinstance(value, tuple) and value and isinstance(value[0], str):
-        return [pair for v in value[1:] for pair in children_of(value[0], v)]
+    if isinstance(value, tuple) and pairs:
+        named = [(k if isinstance(k, str) else f"{name}.{i}", v) for i, (k, v) in enumerate(value)]
+        return [pair for path, v in named for pair in children_of(path, v)]
     if isinstance(value, tuple):
         return [pair for i, v in enumerate(value) for pair in children_of(f"{name}.{i}", v)]
     return []
 
 
 def read(tx: Any, state: Any, name: str) -> jax.Array:
-    """The value of a hyper-parameter in use: constant, scheduled or swept.
+    """The value of a hyper-parameter in use: constant, scheduled, swept or injected.
 
     Args:
       tx: a declared transformation.
@@ -70,10 +84,12 @@ def read(tx: Any, state: Any, name: str) -> jax.Array:
 
     Returns:
       A float32 array: for a constant that number, for a schedule the value used at the last
-      step (before the first step, the one it will use), for a swept one the stacked values.
+      step (before the first step, the one it will use), for a swept one the stacked values, for
+      an injected one what the state holds.
 
     Raises:
       KeyError: no hyper-parameter has this name, or several do; the message lists them.
+      TypeError: `tx` is a plain pair, which declares nothing.
 
     >>> import jax.numpy as jnp, optcore
     >>> tx = optcore.sgd(optcore.linear_schedule(1.0, 0.0, 4))
@@ -85,57 +101,103 @@ def read(tx: Any, state: Any, name: str) -> jax.Array:
     """
     if not isinstance(tx, Declared):
         raise TypeError(f"read needs a declared transformation, got {type(tx).__name__}")
-    known = hyperparameters(tx, schedules_inside=False)
+    path = find_path(tx, name)
+    at = place(tx, path)
+    if at is None:
+        return jnp.asarray(hyperparameters(tx, schedules_inside=False)[path], jnp.float32)
+    number, key = at
+    value = holders_of(tx, state)[number].hyperparams[key]
+    return jnp.stack(value) if isinstance(value, (tuple, list)) else value
+
+
+def find_path(tx: Declared, name: str) -> str:
+    """The path of the one hyper-parameter that has this name, or this end of its path."""
+    held = [path for names in anatomy(tx).holders for path in names.values() if path is not None]
+    known = list(dict.fromkeys([*hyperparameters(tx, schedules_inside=False), *held]))
     matches = [path for path in known if path == name or path.endswith(f".{name}")]
     if name in known:
         matches = [name]
     if len(matches) != 1:
-        raise KeyError(_no_match(tx, name, matches, list(known)))
-    value = known[matches[0]]
-    if not callable(value):
-        return jnp.asarray(value, jnp.float32)
-    owner, _, own_name = matches[0].rpartition(".")
-    owners = _scheduled_owners(tx, "")
-    states = list(_scheduled_states(state))
-    if len(owners) != len(states):
-        raise KeyError(
-            f"the state has scheduled values in {len(states)} places, {tx!r} in {len(owners)}: "
-            "does it belong to this optimizer?"
-        )
-    return states[owners.index(owner)].hyperparams[own_name]
+        raise KeyError(_no_match(tx, name, matches, known))
+    return matches[0]
 
 
 def _no_match(tx: Any, name: str, matches: list[str], known: list[str]) -> str:
     if matches:
         return f"{name!r} is ambiguous in {tx!r}: give one of {', '.join(matches)}"
-    ends = {path.rpartition(".")[2]: path for path in known}
-    near = difflib.get_close_matches(name, [*known, *ends], 1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    return f"{tx!r} has no hyper-parameter {name!r}; {hint}it has {', '.join(known) or 'none'}"
+    ends = [path.rpartition(".")[2] for path in known]
+    return (
+        f"{tx!r} has no hyper-parameter {name!r}; {suggestion(name, [*known, *ends])}"
+        f"it has {', '.join(known) or 'none'}"
+    )
 
 
-def _scheduled_owners(tx: Declared, path: str) -> list[str]:
-    """The paths of the transformations that resolve schedules, outer before inner."""
-    owners = [path] if tx.declaration.schedules() else []
-    for name, role in tx.declaration.factory.roles.items():
-        if role.kind == "transformation":
-            value = tx.declaration.arguments[name]
-            children = children_of(name, value)
-            if role.names_members or isinstance(value, Mapping):
-                children = sorted(children, key=lambda child: child[0])
-            for child_path, child in children:
-                owners += _scheduled_owners(child, f"{path}.{child_path}" if path else child_path)
-    return owners
+def suggestion(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """`did you mean 'value'? `, or nothing."""
+    near = difflib.get_close_matches(name, list(known), 1, cutoff)
+    return f"did you mean {near[0]!r}? " if near else ""
 
 
-def _scheduled_states(state: Any) -> Iterator[ScheduledState]:
-    """Every `ScheduledState` inside a state, in the order of the declaration."""
-    if isinstance(state, ScheduledState):
-        yield state
-    if isinstance(state, Mapping):
-        # A dict that has been through a jit is sorted.
-        for key in sorted(state):
-            yield from _scheduled_states(state[key])
-    elif isinstance(state, (tuple, list)):
-        for value in state:
-            yield from _scheduled_states(value)
+def place(tx: Declared, path: str) -> tuple[int, str] | None:
+    """Which of the states that hold hyper-parameters has this one, and under which key.
+
+    `None` for a constant, which no state holds.
+    """
+    for number, names in enumerate(anatomy(tx).holders):
+        for key, there in names.items():
+            if there == path:
+                return number, key
+    return None
+
+
+def holders_of(tx: Declared, state: Any) -> list[Any]:
+    """The states in `state` that hold hyper-parameters, as `tx` makes them."""
+    expected, found = anatomy(tx).holders, list(_held(state))
+    if len(found) != len(expected):
+        raise KeyError(
+            f"the state holds hyper-parameters in {len(found)} places, {tx!r} in {len(expected)}: "
+            "does it belong to this optimizer?"
+        )
+    for names, holder in zip(expected, found, strict=True):
+        if names.keys() != holder.hyperparams.keys():
+            raise KeyError(
+                f"the state holds {', '.join(holder.hyperparams) or 'nothing'} where {tx!r} has "
+                f"{', '.join(names)}: does it belong to this optimizer?"
+            )
+    return found
+
+
+def _is_holder(node: Any) -> bool:
+    return type(node) in HOLDERS
+
+
+def _held(state: Any) -> Iterator[Any]:
+    for node in jax.tree.leaves(state, is_leaf=_is_holder):
+        if _is_holder(node):
+            yield node
+            yield from _held(tuple(node))
+
+
+def map_holders(f: Callable[[int, Any], Any], state: Any) -> Any:
+    """The state with `f(number, holder)` for each that holds hyper-parameters."""
+    numbers = iter(range(len(list(_held(state)))))
+
+    def visit(node: Any) -> Any:
+        if not _is_holder(node):
+            return node
+        node = f(next(numbers), node)
+        return type(node)(*(jax.tree.map(visit, field, is_leaf=_is_holder) for field in node))
+
+    return jax.tree.map(visit, state, is_leaf=_is_holder)
+
+
+def role_at(tx: Declared, path: str) -> Role:
+    """The role of the argument at a path."""
+    roles = tx.declaration.factory.roles
+    for name, value in tx.declaration.arguments.items():
+        if path == name or (path.startswith(f"{name}.") and roles[name].kind == "hyperparameter"):
+            return roles[name]
+        for there, child in children_of(name, value, pairs=roles[name].holds_pairs):
+            if path.startswith(f"{there}."):
+                return role_at(child, path.removeprefix(f"{there}."))
+    raise KeyError(f"{tx!r} has no argument at {path!r}")

@@ -44,7 +44,13 @@ class Role:
     @property
     def names_members(self) -> bool:
         """Whether the argument holds pairs of a name and a transformation."""
-        return typing.get_origin(self.base) is tuple and typing.get_args(self.base)[0] is str
+        return self.holds_pairs and typing.get_args(self.base)[0] is str
+
+    @property
+    def holds_pairs(self) -> bool:
+        """Whether it holds pairs of a transformation and what stands in front of it."""
+        members = typing.get_args(self.base)
+        return typing.get_origin(self.base) is tuple and members[1:] == (GradientTransformation,)
 
     def normalise(self, value: Any) -> Any:
         """The value as it is kept; raises a `TypeError` or `ValueError` that names the argument."""
@@ -54,6 +60,10 @@ class Role:
             return None
         if self.container and self.kind != "static":
             return self._container(value)
+        return self._single(value)
+
+    def number(self, value: Any) -> Any:
+        """One of the numbers that the argument holds, checked, as it is kept."""
         return self._single(value)
 
     def _container(self, value: Any) -> Any:
@@ -71,11 +81,17 @@ class Role:
                 f"{self.where} holds the function {value!r}: a schedule can stand for a whole "
                 "hyper-parameter, not for one number among several"
             )
-        if not self.names_members:
+        if not self.holds_pairs:
             return self._single(value)
-        if not isinstance(value, (tuple, list)) or len(value) != 2 or not isinstance(value[0], str):
+        pair = isinstance(value, (tuple, list)) and len(value) == 2
+        first = "name" if self.names_members else "pattern"
+        if (
+            is_transformation(value)
+            or not pair
+            or (self.names_members and not isinstance(value[0], str))
+        ):
             raise TypeError(
-                f"{self.where} must be pairs of a name and a transformation, got {value!r} "
+                f"{self.where} must be pairs of a {first} and a transformation, got {value!r} "
                 f"of type {type(value).__name__}"
             )
         return value[0], self._single(value[1])

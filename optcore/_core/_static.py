@@ -1,5 +1,7 @@
 """Values that are not leaves: how they are packed into a pytree, compared, hashed and printed."""
 
+import dataclasses
+import re
 from collections.abc import Hashable, Mapping
 from typing import Any
 
@@ -8,8 +10,25 @@ import numpy as np
 
 from ._keys import is_key, key_words
 
-PLAIN = (bool, int, float, complex, str, np.dtype, np.generic, np.ndarray, jax.Array)
-"""What is compared by value, and cannot change unseen."""
+_PLAIN = (bool, int, float, complex, str, np.dtype, np.generic, np.ndarray, jax.Array, re.Pattern)
+
+
+def is_plain(value: Any) -> bool:
+    """Whether a value is compared by what it holds, and cannot change unseen.
+
+    >>> is_plain({"a": 1.0}), is_plain(lambda: 1.0)
+    (True, False)
+    """
+
+    def plain(leaf: Any) -> bool:
+        if isinstance(leaf, _PLAIN):
+            return True
+        made = getattr(type(leaf), "__dataclass_params__", None)
+        if made is None or not made.frozen:
+            return False
+        return all(is_plain(getattr(leaf, field.name)) for field in dataclasses.fields(leaf))
+
+    return all(map(plain, jax.tree.leaves(value)))
 
 
 @jax.tree_util.register_pytree_node_class

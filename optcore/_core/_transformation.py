@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast
 
 from ._declared import declare
-from ._factory import KINDS, REGISTRY, Factory, Kind
+from ._factory import KINDS, REGISTRY, STAGES, Factory, Kind, Stage
 from ._roles import roles_of
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -20,6 +20,10 @@ def transformation(
     real_only: bool = False,
     leafwise: bool = False,
     per_example: bool = False,
+    stage: Stage | None = None,
+    uses: tuple[str, ...] | Callable[[Mapping[str, Any]], tuple[str, ...]] = (),
+    holds: Callable[[Mapping[str, Any]], dict[str, str]] | None = None,
+    strict: bool = False,
 ) -> Callable[[F], F]:
     """Declare a factory of gradient transformations.
 
@@ -37,10 +41,20 @@ def transformation(
       leafwise: `update` hands updates and state only to `map_leaves`, `global_norm` and other
         leafwise transformations, so that a chain may compute it together with its neighbours.
       per_example: `update` takes updates with one gradient per example along a first axis.
+      stage: what a chain must know of a transform to refuse nonsense: that it turns directions
+        into steps (`"rate"`, unless its argument `flip_sign` is False), that it adds to a
+        direction of ascent what shrinks weights (`"decay"`), that it moves parameters whose
+        update is zero (`"drift"`), or that it makes updates zero (`"freeze"`).
+      uses: the extra arguments that `update` uses if they are there, or a function that says so
+        of the factory's arguments by name. What `update` names in its signature needs no mention,
+        nor what the transformations use that the factory is given or returns.
+      holds: for a wrapper whose state has a field `hyperparams`: a function of the factory's
+        arguments by name that says which hyper-parameters are in it, as a dict from key to path.
+      strict: `update` refuses extra arguments that nothing in it takes.
 
     Raises:
       TypeError: an argument is a bare `float` (it would be static), or the signature has `**`.
-      ValueError: there is no such kind, or two of optcore's factories have the same name.
+      ValueError: there is no such kind or stage, or two of optcore's factories have the same name.
 
     >>> from optcore import GradientTransformation, Rate, map_leaves, stateless
     >>> @transformation("transform", example={"rate": 0.5})
@@ -51,9 +65,23 @@ def transformation(
     """
     if kind not in KINDS:
         raise ValueError(f"transformation: kind must be one of {', '.join(KINDS)}, got {kind!r}")
+    if stage is not None and stage not in STAGES:
+        raise ValueError(f"transformation: stage must be one of {', '.join(STAGES)}, got {stage!r}")
 
     def decorate(function: F) -> F:
-        return _register(function, kind, example, needs, real_only, leafwise, per_example)
+        return _register(
+            function,
+            kind,
+            example,
+            needs=needs,
+            real_only=real_only,
+            leafwise=leafwise,
+            per_example=per_example,
+            uses=uses if callable(uses) else lambda arguments: uses,
+            holds=holds,
+            strict=strict,
+            stage=stage,
+        )
 
     return decorate
 
@@ -74,7 +102,7 @@ def schedule(*, example: Mapping[str, Any] | Callable[[], Any]) -> Callable[[F],
     """
 
     def decorate(function: F) -> F:
-        return _register(function, "schedule", example, (), False, False, False)
+        return _register(function, "schedule", example)
 
     return decorate
 
@@ -83,10 +111,15 @@ def _register(
     function: F,
     kind: Kind,
     example: Any,
-    needs: Any,
-    real_only: bool,
-    leafwise: bool,
-    per_example: bool,
+    *,
+    needs: tuple[str, ...] = (),
+    real_only: bool = False,
+    leafwise: bool = False,
+    per_example: bool = False,
+    uses: Callable[[Mapping[str, Any]], tuple[str, ...]] = lambda arguments: (),
+    holds: Callable[[Mapping[str, Any]], dict[str, str]] | None = None,
+    strict: bool = False,
+    stage: Stage | None = None,
 ) -> F:
     library = __name__.partition(".")[0]
     own = function.__module__.partition(".")[0] == library
@@ -110,6 +143,10 @@ def _register(
         real_only=real_only,
         leafwise=leafwise,
         per_example=per_example,
+        stage=stage,
+        uses=uses,
+        holds=holds,
+        strict=strict,
     )
     declaring.declared_by = factory  # type: ignore[attr-defined]
     if own and key in REGISTRY:

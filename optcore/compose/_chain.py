@@ -13,6 +13,7 @@ from .._core import (
 )
 from ..schedules import linear_schedule
 from ..transforms import clip_by_global_norm, scale_by_learning_rate, trace
+from ._stages import check_order
 
 
 def _clipped_momentum() -> GradientTransformation:
@@ -28,14 +29,21 @@ def chain(*transforms: GradientTransformation) -> GradientTransformation:
     Transformations of other libraries (optax) may stand among them: any pair of `init` and
     `update`. `chain()` is the identity.
 
+    Orders in which something would take steps of descent for gradients are refused: behind an
+    optimizer, or a chain that makes one, another optimizer, a direction, a learning rate or a
+    decay of directions; and behind a freeze what would move the frozen. Nothing is known of
+    transformations of other libraries.
+
     Raises:
       TypeError: something is no gradient transformation.
+      ValueError: the order makes no sense; the message says why.
 
     >>> import jax.numpy as jnp, optcore
     >>> tx = chain(optcore.clip(1.0), optcore.scale(-0.5))
     >>> tx.update(jnp.array([4.0, 0.5]), tx.init(jnp.zeros(2)))[0].tolist()
     [-0.5, -0.25]
     """
+    check_order("chain", transforms)
     links = [adapt(t) for t in transforms]
 
     def init(params: Params) -> tuple[State, ...]:
@@ -71,7 +79,7 @@ def named_chain(*transforms: tuple[str, GradientTransformation]) -> GradientTran
 
     Raises:
       TypeError: something is no such pair.
-      ValueError: a name stands twice.
+      ValueError: a name stands twice, or the order makes no sense (see `chain`).
 
     >>> import jax.numpy as jnp, optcore
     >>> tx = named_chain(("clip", optcore.clip(1.0)), ("momentum", optcore.trace(0.9)))
@@ -84,6 +92,7 @@ def named_chain(*transforms: tuple[str, GradientTransformation]) -> GradientTran
         raise ValueError(
             f"named_chain: a name may stand once, got {', '.join(map(repr, twice))} twice"
         )
+    check_order("named_chain", [t for _, t in transforms])
     inner = chain(*(t for _, t in transforms))
 
     def init(params: Params) -> dict[str, State]:

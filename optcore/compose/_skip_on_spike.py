@@ -1,5 +1,6 @@
 """Skipping the steps in which the loss or the gradient suddenly rises."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NamedTuple
 
 import jax
@@ -47,7 +48,11 @@ def _momentum() -> GradientTransformation:
     return skip_on_spike(chain(trace(0.9), scale_by_learning_rate(rate)), 4)
 
 
-@transformation("wrapper", example=_momentum)
+def _watched(arguments: Mapping[str, Any]) -> tuple[str, ...]:
+    return () if arguments["watch"] == "gradient" else ("value",)
+
+
+@transformation("wrapper", example=_momentum, uses=_watched)
 def skip_on_spike(
     inner: GradientTransformation,
     window_steps: Annotated[int, Range(2, 2**31)] = 128,

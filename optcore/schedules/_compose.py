@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from .._core import Hyperparameter, Length, Range, Schedule, schedule
+from .._core import Hyperparameter, Length, Range, Schedule, check_boundaries, schedule
 from ._cycles import Cycles, ends_of
 from ._decay import linear_schedule
 from ._progress import check_ordered
@@ -45,13 +45,7 @@ def join_schedules(schedules: Sequence[Schedule], boundaries: Boundaries) -> Sch
     """
     if not schedules:
         raise ValueError("join_schedules: schedules must hold at least one, got none")
-    if len(boundaries) != len(schedules) - 1:
-        raise ValueError(
-            "join_schedules: boundaries must be one fewer than the schedules: expected "
-            f"{max(len(schedules) - 1, 0)} for {len(schedules)} schedules, got {len(boundaries)}"
-        )
-    if any(a >= b for a, b in itertools.pairwise(boundaries)):
-        raise ValueError(f"join_schedules: boundaries must increase, got {list(boundaries)}")
+    check_boundaries("join_schedules", "schedules", len(schedules), boundaries)
 
     starts = [0, *boundaries]
     lasts = [boundary - 1 for boundary in boundaries]

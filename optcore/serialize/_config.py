@@ -1,6 +1,7 @@
 """Config: a declared transformation as plain data, and back."""
 
 import math
+import re
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -9,6 +10,7 @@ import jax
 import numpy as np
 
 from .._core import REGISTRY, Declared, is_key, key_words, make
+from ..compose import Predicate
 
 FORMAT = 1
 
@@ -96,6 +98,10 @@ def _encode(value: Any, where: str) -> Any:
         return {"map": [[_encode(k, where), _encode(v, where)] for k, v in value.items()]}
     if type(value) in (tuple, list):
         return {type(value).__name__: [_encode(v, where) for v in value]}
+    if isinstance(value, re.Pattern):
+        return {"regex": value.pattern, "flags": value.flags}
+    if isinstance(value, Predicate):
+        return {"predicate": value.name, "of": [_encode(v, where) for v in value.arguments]}
     if callable(value):
         return {"function": _importable(value, where)}
     raise TypeError(
@@ -140,6 +146,10 @@ def _decode(data: Any) -> Any:
         return tuple(map(_decode, data["tuple"]))
     if "list" in data:
         return list(map(_decode, data["list"]))
+    if "regex" in data:
+        return re.compile(data["regex"], data["flags"])
+    if "predicate" in data:
+        return Predicate(data["predicate"], tuple(map(_decode, data["of"])))
     return _find(data["function"])
 
 

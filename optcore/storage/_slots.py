@@ -21,6 +21,7 @@ SLOTS: Mapping[str, Kind] = {
     "nu_max": "nonnegative",
     "nu_residual": "nonnegative",
     "e_x": "nonnegative",
+    "grad_acc": "float32",
     "anchor": "float32",
     "average": "float32",
     "master": "float32",

@@ -61,12 +61,19 @@ def check_gradients_are_finite(subject: Subject) -> None:
 
 
 def check_unknown_extras_are_ignored(subject: Subject) -> None:
-    """Extra arguments that are meant for others change nothing."""
+    """Extra arguments that are meant for others change nothing; one that is strict refuses them."""
     state = subject.tx.init(subject.params)
     grads = gradients(subject.params, 0)
     expected = subject.update(grads, state, subject.params)
     extra = {**subject.extra, "meant_for_another": jnp.float32(1.0)}
-    got = dataclasses.replace(subject, extra=extra).update(grads, state, subject.params)
+    given = dataclasses.replace(subject, extra=extra)
+    if subject.strict:
+        message = _refusal(given, grads, state, subject.params)
+        assert "'meant_for_another'" in message, (
+            f"{subject.name}: a stray argument gave {message!r}"
+        )
+        return
+    got = given.update(grads, state, subject.params)
     assert_close(got, expected, 0.0, f"{subject.name}: with an unknown extra argument")
 
 

@@ -60,8 +60,10 @@ def check_transformation(
     >>> check_transformation(optcore.scale(-0.1), descends=True)
     """
     params = default_params() if params is None else params
-    name = repr(tx) if hasattr(tx, "declaration") else type(tx).__name__
-    subject = Subject(name, tx, params, extra or {}, descends, complex)
+    declared = hasattr(tx, "declaration")
+    name = repr(tx) if declared else type(tx).__name__
+    strict = declared and tx.declaration.factory.strict
+    subject = Subject(name, tx, params, extra or {}, descends, complex, strict=strict)
     _run(CHECKS, subject)
 
 

@@ -27,6 +27,7 @@ class Subject:
       descends: whether its updates are steps that should lower a loss.
       complex: whether it is defined for complex parameters.
       per_example: whether it takes one gradient per example; it gets each gradient twice.
+      strict: whether it refuses extra arguments that nothing in it takes.
 
     >>> import optcore
     >>> subject = Subject("mine", optcore.scale(-0.1), descends=True)
@@ -42,6 +43,7 @@ class Subject:
     descends: bool = False
     complex: bool = True
     per_example: bool = False
+    strict: bool = False
 
     @property
     def declared(self) -> bool:
@@ -112,6 +114,7 @@ def subjects(kind: str | None = None) -> list[Subject]:
             descends=factory.kind == "optimizer",
             complex=not factory.real_only,
             per_example=factory.per_example,
+            strict=factory.strict,
         )
         for factory in REGISTRY.values()
         if factory.kind == kind or (kind is None and factory.kind != "schedule")
@@ -123,10 +126,16 @@ def _quartic(params: Any) -> jax.Array:
     return sum((jnp.sum(p**4) for p in leaves), jnp.float32(0.0))
 
 
+def _towards_zero(params: Any, step: int) -> Any:
+    """A gradient of the sum of squares."""
+    return jax.tree.map(lambda p: 0.3 * p if is_inexact(p) else None, params)
+
+
 EXTRAS: Mapping[str, Any] = {
     "value": lambda: jnp.float32(1.0),
     "key": lambda: jax.random.key(0),
     "obj_fn": lambda: _quartic,
+    "grad_fn": lambda: _towards_zero,
 }
 
 

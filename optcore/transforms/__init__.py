@@ -1,5 +1,7 @@
 """Transformations that stand alone: scale, momentum and averages, clip, decay, constrain."""
 
+from ._apply_every import ApplyEveryState as ApplyEveryState
+from ._apply_every import apply_every as apply_every
 from ._clip import adaptive_grad_clip as adaptive_grad_clip
 from ._clip import clip as clip
 from ._clip import clip_by_block_rms as clip_by_block_rms

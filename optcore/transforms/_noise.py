@@ -36,7 +36,7 @@ def _noise() -> GradientTransformation:
     return add_noise(0.01, 0.55, jax.random.key(0))
 
 
-@transformation("transform", example=_noise)
+@transformation("transform", example=_noise, stage="drift")
 def add_noise(eta: Rate, gamma: Rate, key: Key = None) -> GradientTransformation:
     r"""Add normal noise of variance `eta / t^gamma` (Neelakantan et al., arXiv 1511.06807).
 

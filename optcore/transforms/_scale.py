@@ -23,7 +23,7 @@ def scale(step_size: Hyperparameter) -> GradientTransformation:
     return plain(lambda updates, params: map_leaves(lambda g: step_size * g, updates))
 
 
-@transformation("transform", example={"learning_rate": 0.1}, leafwise=True)
+@transformation("transform", example={"learning_rate": 0.1}, leafwise=True, stage="rate")
 def scale_by_learning_rate(
     learning_rate: Rate, *, flip_sign: bool = True
 ) -> GradientTransformation:

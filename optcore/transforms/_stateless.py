@@ -90,7 +90,7 @@ def identity() -> GradientTransformation:
     return plain(lambda updates, params: updates)
 
 
-@transformation("transform", example={}, leafwise=True)
+@transformation("transform", example={}, leafwise=True, stage="freeze")
 def set_to_zero() -> GradientTransformation:
     """Replace every update, also a non-finite one, by an exact zero.
 

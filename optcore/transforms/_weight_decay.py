@@ -15,6 +15,7 @@ from .._core import (
     Rate,
     Updates,
     abs_sq,
+    add_multiple,
     copies,
     map_leaves,
     over_root,
@@ -39,7 +40,9 @@ def _decay(
     return plain(decayed)
 
 
-@transformation("transform", example={"weight_decay": 0.01}, needs=("params",), leafwise=True)
+@transformation(
+    "transform", example={"weight_decay": 0.01}, needs=("params",), leafwise=True, stage="decay"
+)
 def add_decayed_weights(
     weight_decay: Rate = 0.0, mask: Mask | None = None
 ) -> GradientTransformation:
@@ -68,10 +71,12 @@ def add_decayed_weights(
     >>> round(updates["w"].item(), 6), updates["b"].item()
     (0.2, 0.0)
     """
-    return _decay("add_decayed_weights", mask, lambda u, p: u + weight_decay * p)
+    return _decay("add_decayed_weights", mask, lambda u, p: add_multiple(u, weight_decay, p))
 
 
-@transformation("transform", example={"weight_decay": 0.01}, needs=("params",), leafwise=True)
+@transformation(
+    "transform", example={"weight_decay": 0.01}, needs=("params",), leafwise=True, stage="drift"
+)
 def add_independent_decayed_weights(
     weight_decay: Rate, mask: Mask | None = None
 ) -> GradientTransformation:
@@ -106,6 +111,7 @@ def add_independent_decayed_weights(
     example={"weight_decay": 0.01, "learning_rate": 0.1, "peak_learning_rate": 0.2},
     needs=("params",),
     leafwise=True,
+    stage="decay",
 )
 def add_corrected_decayed_weights(
     weight_decay: Rate,
@@ -144,7 +150,9 @@ def add_corrected_decayed_weights(
     return _decay("add_corrected_decayed_weights", mask, lambda u, p: u + corrected * p)
 
 
-@transformation("transform", example={"weight_decay": 0.01}, needs=("params",), leafwise=True)
+@transformation(
+    "transform", example={"weight_decay": 0.01}, needs=("params",), leafwise=True, stage="decay"
+)
 def add_cautious_decayed_weights(
     weight_decay: Rate, mask: Mask | None = None
 ) -> GradientTransformation:
@@ -187,7 +195,9 @@ class AddDecayToInitState(NamedTuple):
     anchor: Params
 
 
-@transformation("transform", example={"weight_decay": 0.01}, needs=("params",), leafwise=True)
+@transformation(
+    "transform", example={"weight_decay": 0.01}, needs=("params",), leafwise=True, stage="decay"
+)
 def add_decay_to_init(weight_decay: Rate, mask: Mask | None = None) -> GradientTransformation:
     """Decay towards the initial parameters: `u ← u + weight_decay · (p - p_0)`.
 
@@ -224,7 +234,9 @@ def add_decay_to_init(weight_decay: Rate, mask: Mask | None = None) -> GradientT
     return GradientTransformation(init, update)
 
 
-@transformation("transform", example={"weight_decay": 0.01}, needs=("params",), leafwise=True)
+@transformation(
+    "transform", example={"weight_decay": 0.01}, needs=("params",), leafwise=True, stage="decay"
+)
 def add_l1_decay(weight_decay: Rate, mask: Mask | None = None) -> GradientTransformation:
     """Decay by a constant amount, whatever a weight's size: `u ← u + weight_decay · sign(p)`.
 

@@ -8,12 +8,13 @@ import platform
 
 import jax
 
-from . import eager, large, many, memory, storage, sweep
+from . import eager, large, many, memory, passes, storage, sweep
 from .rows import optax, torch
 from .timing import HEADER
 
 GROUPS = {
     "large": large,
+    "passes": passes,
     "many": many,
     "sweep": sweep,
     "memory": memory,

@@ -97,7 +97,7 @@ def resumable(kind: Callable[[Any], Any]) -> Any:
     return kind(
         optcore.chain(
             optcore.clip_by_global_norm(1.0),
+            optcore.trace(0.5),
             optcore.adamw(rate, weight_decay=0.01),
-            optcore.sgd(1.0, momentum=0.5),
         )
     )

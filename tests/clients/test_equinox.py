@@ -86,3 +86,42 @@ def test_filter_jit_retraces_per_float():
 
 def test_filter_jit_traces_once_for_arrays():
     assert _traces_of_three_rates(arrays) == 1
+
+
+@both_kinds
+def test_routes_by_the_paths_of_a_module(kind):
+    model = eqx.nn.MLP(3, 1, 4, 1, key=jax.random.key(0))
+    rules = [
+        ("layers/0/*", optcore.FREEZE),
+        ("*/bias", optcore.sgd(0.1)),
+        (optcore.has_ndim(2), optcore.adamw(0.05)),
+    ]
+    tx = kind(optcore.route(*rules))
+    state = _initial(tx, model)
+    assert sorted(x.shape for x in jax.tree.leaves(state)) == [(), (1, 4), (1, 4)]
+
+    def loss(model, x, y):
+        return jnp.mean((jax.vmap(model)(x) - y) ** 2)
+
+    grads = eqx.filter_grad(loss)(model, *regression())
+    params = eqx.filter(model, eqx.is_inexact_array)
+    updates, _ = eqx.filter_jit(tx.update)(grads, state, params)
+    moved = eqx.apply_updates(model, updates)
+    for old, new, frozen in zip(model.layers, moved.layers, (True, False), strict=True):
+        assert bool((old.weight == new.weight).all()) is frozen
+        assert bool((old.bias == new.bias).all()) is frozen
+
+
+def test_masks_and_labels_shaped_like_a_callable_module():
+    model = eqx.filter(_line(), eqx.is_inexact_array)
+    mask = eqx.tree_at(lambda m: (m.weight, m.bias), model, (True, False))
+    grads = jax.tree.map(jnp.ones_like, model)
+    for tx in (
+        optcore.masked(optcore.scale(3.0), mask),
+        optcore.partition(
+            {"a": optcore.scale(3.0), "b": optcore.scale(1.0)},
+            eqx.tree_at(lambda m: (m.weight, m.bias), model, ("a", "b")),
+        ),
+    ):
+        updates, _ = tx.update(grads, tx.init(model), model)
+        assert (float(updates.weight[0, 0]), float(updates.bias[0])) == (3.0, 1.0)

@@ -1,5 +1,6 @@
 """`nnx.Optimizer` around optcore's optimizers."""
 
+import jax
 import jax.numpy as jnp
 import pytest
 
@@ -91,3 +92,34 @@ def test_the_rate_can_be_read(kind):
     # The leaves of nnx's state are variables around arrays.
     rate = optcore.read(optimizer.tx, optimizer.opt_state, "learning_rate")
     assert float(rate[...]) == 0.75
+
+
+def _routed():
+    return optcore.route(
+        ("layers/0/*", optcore.FREEZE),
+        ("*/bias", optcore.sgd(0.1)),
+        (optcore.has_ndim(2), optcore.adamw(0.05)),
+    )
+
+
+def test_routes_by_the_paths_of_a_state():
+    """The paths are those of the model's attributes: what a variable holds has none of its own."""
+    model = nnx.Sequential(nnx.Linear(3, 2, rngs=nnx.Rngs(0)), nnx.Linear(2, 1, rngs=nnx.Rngs(1)))
+    before = jax.tree.map(jnp.copy, nnx.state(model, nnx.Param))
+    optimizer = nnx.Optimizer(model, _routed(), wrt=nnx.Param)
+    for _ in range(3):
+        nnx.jit(_step)(model, optimizer, *regression())
+    after = nnx.state(model, nnx.Param)
+    moved = [
+        bool((a != b).all()) for a, b in zip(*map(jax.tree.leaves, (before, after)), strict=True)
+    ]
+    assert moved == [False, False, True, True]
+    adam = optimizer.opt_state.inner[2]
+    assert sorted(x.shape for x in jax.tree.leaves(adam)) == [(), (2, 1), (2, 1)]
+    table = optcore.describe(_routed(), before)
+    assert [line.split()[0] for line in table.splitlines()[1:5]] == [
+        "layers/0/bias",
+        "layers/0/kernel",
+        "layers/1/bias",
+        "layers/1/kernel",
+    ]

@@ -235,17 +235,17 @@ def test_a_scheduled_rate_is_the_rate_of_each_step():
 def test_read_finds_values_in_nested_optimizers_and_sweeps():
     tx = optcore.named_chain(
         ("clip", optcore.clip_by_global_norm(optcore.linear_schedule(2.0, 1.0, 4))),
-        ("first", optcore.sgd(optcore.linear_schedule(1.0, 0.0, 4), 0.5)),
-        ("second", optcore.sgd(0.3)),
+        ("first", optcore.scale(optcore.linear_schedule(1.0, 0.0, 4))),
+        ("second", optcore.scale(0.3)),
     )
     _, state = jax.jit(lambda: tx.update(grads_at(0), tx.init(PARAMS)))()
     assert float(optcore.read(tx, state, "max_norm")) == 2.0
-    assert float(optcore.read(tx, state, "first.learning_rate")) == 1.0
-    assert float(optcore.read(tx, state, "second.learning_rate")) == np.float32(0.3)
-    with pytest.raises(KeyError, match=r"ambiguous.*first\.learning_rate, second\.learning_rate"):
-        optcore.read(tx, state, "learning_rate")
-    with pytest.raises(KeyError, match="did you mean 'momentum'"):
-        optcore.read(tx, state, "momentm")
+    assert float(optcore.read(tx, state, "first.step_size")) == 1.0
+    assert float(optcore.read(tx, state, "second.step_size")) == np.float32(0.3)
+    with pytest.raises(KeyError, match=r"ambiguous.*first\.step_size, second\.step_size"):
+        optcore.read(tx, state, "step_size")
+    with pytest.raises(KeyError, match="did you mean 'step_size'"):
+        optcore.read(tx, state, "step_sze")
     sweep = optcore.stack([optcore.sgd(0.1), optcore.sgd(0.2)])
     np.testing.assert_allclose(optcore.read(sweep, None, "learning_rate"), [0.1, 0.2], rtol=1e-6)
 

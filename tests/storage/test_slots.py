@@ -12,7 +12,8 @@ from tests.test_public_api import states
 
 def test_every_field_with_arrays_has_a_kind():
     """A new optimizer whose state has a new word cannot pass by unseen."""
-    scalar = {"count", "key", "inner", "hyperparams", "skipped", "found_nan", "scale"}
+    scalar = {"count", "key", "inner", "inner_state", "inner_states", "hyperparams_states"}
+    scalar |= {"hyperparams", "skipped", "found_nan", "scale"}
     scalar |= {"best_value", "avg_value", "plateau_count", "cooldown_count", "correction"}
     assert {f for state in states().values() for f in state._fields} <= scalar | set(SLOTS)
 

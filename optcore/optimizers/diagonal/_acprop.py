@@ -100,7 +100,8 @@ def scale_by_acprop(
             u = jnp.where(first, g, over_root(g, c2 * s, eps, 0.0))
             surprise = (g - m) if previous_mean else b1 * (g - m)
             m = b1 * m + (1 - b1) * g
-            s = b2 * s + abs_sq(surprise, 1 - b2) + eps_root
+            # As in `scale_by_belief`, a last sum of two arrays.
+            s = (b2 * s + eps_root) + abs_sq(surprise, 1 - b2)
             return u, m, s
 
         updates, m, s = map_leaves(leaf, updates, (state.mu, state.nu), scalars=(c2, first))

@@ -95,7 +95,8 @@ def scale_by_belief(
             # g - m_t, without taking a part of g away again.
             surprise = b1 * (g - m)
             m = b1 * m + (1 - b1) * g
-            s = b2 * s + abs_sq(surprise, 1 - b2) + eps_root
+            # A last sum of two arrays: XLA computes the sum of one and a number again in the step.
+            s = (b2 * s + eps_root) + abs_sq(surprise, 1 - b2)
             m_ahead = (b1 * c1_next / c1) * m + (1 - b1) * g if nesterov else m
             return c1 * over_root(m_ahead, c2 * s, eps, 0.0), m, s
 

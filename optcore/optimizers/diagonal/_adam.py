@@ -97,9 +97,8 @@ def scale_by_adam(
         ) -> tuple[jax.Array, ...]:
             m = b1 * m + (1 - b1) * g
             v = b2 * v + abs_sq(g, 1 - b2)
-            # The correction comes after the division: XLA compiles this a fifth faster.
             m_ahead = (b1 * c1_next / c1) * m + (1 - b1) * g if nesterov else m
-            return c1 * over_root(m_ahead, c2 * v, eps, eps_root), m, v
+            return over_root(c1 * m_ahead, c2 * v, eps, eps_root), m, v
 
         updates, m, v = map_leaves(leaf, updates, (state.mu, state.nu), scalars=(c1, c2, c1_next))
         return updates, ScaleByAdamState(t, m, v)

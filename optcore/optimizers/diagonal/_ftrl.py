@@ -14,6 +14,7 @@ from ..._core import (
     Rate,
     Updates,
     abs_sq,
+    add_multiple,
     map_leaves,
     slots,
     transformation,
@@ -93,7 +94,7 @@ def ftrl(
     ) -> tuple[jax.Array, jax.Array, jax.Array]:
         before, n = power(n), n + abs_sq(g)
         after = power(n)
-        z = z + learning_rate * (g + l2_shrinkage * w) - (after - before) * w
+        z = z + learning_rate * add_multiple(g, l2_shrinkage, w) - (after - before) * w
         shrunk = jnp.sign(z) * jnp.maximum(jnp.abs(z) - learning_rate * l1, 0)
         scale = after + (beta + learning_rate * l2)
         positive = scale > 0

@@ -12,6 +12,7 @@ from ..._core import (
     Rate,
     Updates,
     abs_sq,
+    add_multiple,
     increment,
     is_inexact,
     map_leaves,
@@ -96,7 +97,7 @@ def madgrad(
             w: jax.Array,
             scaled: jax.Array,
         ) -> tuple[jax.Array, ...]:
-            g = g + weight_decay * w
+            g = add_multiple(g, weight_decay, w)
             s = s + scaled * g
             v = v + abs_sq(g, scaled)
             root = _safe_cbrt(v) + eps

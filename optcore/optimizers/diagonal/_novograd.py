@@ -13,6 +13,7 @@ from ..._core import (
     Rate,
     Updates,
     abs_sq,
+    add_multiple,
     increment,
     is_inexact,
     map_leaves,
@@ -98,7 +99,8 @@ def scale_by_novograd(
         ) -> tuple[jax.Array, ...]:
             square = jnp.sum(abs_sq(g))
             v = jnp.where(first, square, b2 * v + (1 - b2) * square)
-            m = b1 * m + over_root(jnp.ones_like(v), v, eps, eps_root) * g + weight_decay * w
+            u = over_root(jnp.ones_like(v), v, eps, eps_root) * g
+            m = b1 * m + add_multiple(u, weight_decay, w)
             return m, m, v
 
         updates, m, v = map_leaves(

@@ -12,6 +12,7 @@ from ..._core import (
     Rate,
     Updates,
     abs_sq,
+    add_multiple,
     debias,
     increment,
     map_leaves,
@@ -92,7 +93,7 @@ def scale_by_stable_adamw(
             v = b2 * v + abs_sq(g, 1 - b2)
             u = c1 * over_root(m, c2 * v, eps, 0.0)
             share = 1 / jnp.maximum(_rms(g, c2 * v, eps), 1)
-            return share * (u if w is None else u + weight_decay * w), m, v
+            return share * (u if w is None else add_multiple(u, weight_decay, w)), m, v
 
         updates, m, v = map_leaves(
             leaf, updates, (state.mu, state.nu), reads=(chosen,), scalars=(c1, c2)

@@ -83,11 +83,14 @@ def scale_by_rprop(
         sizes = jax.tree.map(_both_parts, slots(params, fill=learning_rate))
         return ScaleByRpropState(sizes, slots(params))
 
+    def bounded(size: jax.Array) -> jax.Array:
+        return jnp.minimum(jnp.maximum(size, min_step_size), max_step_size)
+
     def real_leaf(g: jax.Array, size: jax.Array, before: jax.Array) -> tuple[jax.Array, ...]:
         # The product of the gradients themselves may vanish.
         agreement = jnp.sign(g) * jnp.sign(before)
-        factor = jnp.where(agreement > 0, eta_plus, jnp.where(agreement < 0, eta_minus, 1.0))
-        size = jnp.minimum(jnp.maximum(factor * size, min_step_size), max_step_size)
+        longer, same, shorter = (bounded(eta * size) for eta in (eta_plus, 1.0, eta_minus))
+        size = jnp.where(agreement > 0, longer, jnp.where(agreement < 0, shorter, same))
         g = jnp.where(agreement < 0, 0, g)
         return size * jnp.sign(g), size, g
 

@@ -1,0 +1,160 @@
+"""What a declared transformation is made of: where its state holds values, what `update` takes."""
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from ._declared import Declaration, Declared
+from ._roles import is_transformation
+
+
+@dataclasses.dataclass
+class Anatomy:
+    """What is known of all parts of a transformation together.
+
+    Attributes:
+      holders: for every state in it that holds hyper-parameters, in the order of the state, the
+        names under which it does, each with its path (`None` if it is no argument of anything).
+      takes: the extra arguments that some part names.
+      open: whether some part of another library takes any argument.
+    """
+
+    holders: list[dict[str, str | None]] = dataclasses.field(default_factory=list)
+    takes: set[str] = dataclasses.field(default_factory=set)
+    open: bool = False
+
+
+def anatomy(tx: Any) -> Anatomy:
+    """The anatomy of a transformation, declared or not."""
+    if not isinstance(tx, Declared):
+        return _of_foreign(tx, Anatomy())
+    return _anatomy(jax.tree.structure(tx))
+
+
+@functools.lru_cache(maxsize=256)
+def _anatomy(treedef: Any) -> Anatomy:
+    found = Anatomy()
+
+    def look(leaves: list[Any], number: jax.Array) -> None:
+        # Made anew, so that every part is an object of its own.
+        _Walk(found, number).visit(treedef.unflatten(leaves), "", {})
+
+    scalar = jax.ShapeDtypeStruct((), np.float32)
+    jax.eval_shape(look, [scalar] * treedef.num_leaves, scalar)
+    return found
+
+
+def _of_foreign(tx: Any, found: Anatomy) -> Anatomy:
+    names, others = _extras(tx.update)
+    found.takes |= names
+    found.open |= others
+    return found
+
+
+def accepted(update: Callable[..., Any]) -> set[str] | None:
+    """The extra arguments that a function takes by name; `None` for any."""
+    named, others = _extras(update)
+    return None if others else named
+
+
+def _extras(update: Callable[..., Any]) -> tuple[set[str], bool]:
+    try:
+        parameters = inspect.signature(update).parameters.values()
+    except (TypeError, ValueError):
+        return set(), False
+    starred = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+    # By position they are updates, state and parameters, whatever they are called.
+    first = [p.name for p in parameters if p.kind in _POSITIONAL][:3]
+    names = {p.name for p in parameters if p.kind not in starred}
+    others = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    return names - {*first, "params"}, others
+
+
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+@dataclasses.dataclass
+class _Walk:
+    """A walk through the parts, and through what their bodies are made of, within a trace.
+
+    A part that a body makes has no path, but what it was given may be an argument that has one.
+    """
+
+    found: Anatomy
+    number: jax.Array
+
+    def visit(
+        self, tx: Any, path: str | None, known: dict[int, str], resolved: bool = False
+    ) -> None:
+        if not isinstance(tx, Declared):
+            _of_foreign(tx, self.found)
+            return
+        declaration = tx.declaration
+        factory, arguments = declaration.factory, declaration.arguments
+        self.found.takes |= {*factory.needs, *factory.uses(arguments)} - {"params"}
+        if path is not None:
+            known = {id(value): joined(path, name) for name, value in arguments.items()}
+            known |= {id(part): joined(path, where) for where, part in parts_of(tx)}
+        schedules = declaration.schedules()
+        if schedules and not resolved:
+            within = {name: known.get(id(schedule)) for name, schedule in schedules.items()}
+            self._hold(within if path is None else {n: joined(path, n) for n in schedules})
+        if factory.holds is not None:
+            held = factory.holds(arguments)
+            self._hold({n: None if path is None else joined(path, p) for n, p in held.items()})
+        made = self._made(declaration, schedules)
+        if isinstance(made, Declared):
+            self.visit(made, None, known)
+            return
+        if made is not None:
+            self.found.takes |= _extras(made.update)[0]
+        for _, part in parts_of(tx):
+            self.visit(part, known.get(id(part)), known, resolved=factory.holds is not None)
+
+    def _hold(self, names: Mapping[str, str | None]) -> None:
+        self.found.holders.append(dict(names))
+
+    def _made(self, declaration: Declaration, schedules: Mapping[str, Any]) -> Any:
+        """What the body returns; `None` if it does not work on traced numbers."""
+        try:
+            return declaration.resolved(dict.fromkeys(schedules, self.number))
+        except Exception:
+            return None
+
+
+def parts_of(tx: Declared) -> list[tuple[str, Any]]:
+    """The transformations that it was given, each with its path, in the order of their states."""
+    found: list[tuple[str, Any]] = []
+    for name, role in tx.declaration.factory.roles.items():
+        if role.kind == "transformation":
+            value = tx.declaration.arguments[name]
+            if role.names_members:
+                # Their states are a dict, which is sorted once it was part of a tree.
+                value = tuple(sorted(value, key=lambda pair: pair[0]))
+            found += _parts(name, value, role.holds_pairs)
+    return found
+
+
+def _parts(name: str, value: Any, pairs: bool) -> Iterator[tuple[str, Any]]:
+    if is_transformation(value):
+        yield name, value
+    elif isinstance(value, Mapping):
+        # As part of a tree that was made anew it is sorted, as a state that mirrors it is.
+        for key, part in value.items():
+            yield from _parts(f"{name}.{key}", part, pairs)
+    elif isinstance(value, tuple) and pairs:
+        for i, (first, part) in enumerate(value):
+            yield from _parts(first if isinstance(first, str) else f"{name}.{i}", part, False)
+    elif isinstance(value, tuple):
+        for i, part in enumerate(value):
+            yield from _parts(f"{name}.{i}", part, pairs)
+
+
+def joined(path: str, name: str) -> str:
+    """A path and what follows on it."""
+    return f"{path}.{name}" if path else name

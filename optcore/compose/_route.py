@@ -1,0 +1,205 @@
+"""A transformation for each kind of parameter, chosen by rules."""
+
+import difflib
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import jax
+
+from .._core import (
+    GradientTransformation,
+    MissingArgumentError,
+    Params,
+    State,
+    Updates,
+    describe,
+    is_inexact,
+    is_none,
+    listed,
+    named_parameters,
+    transformation,
+)
+from ..schedules import linear_schedule
+from ..transforms import scale_by_learning_rate, set_to_zero, trace
+from ._chain import chain
+from ._groups import Grouped, Groups, is_lenient
+from ._predicates import Pattern, answer, has_ndim, has_path
+
+Labels = Any | Callable[[Any], Any]
+"""A tree of labels that is a prefix of the parameters, or a function from them to one."""
+
+FREEZE = set_to_zero()
+"""In a rule: these parameters have no state and do not move, whatever their gradients are."""
+
+
+class RouteState(NamedTuple):
+    """The states of the transformations.
+
+    Attributes:
+      inner: one per rule, in their order, with `None` for the parameters of other rules.
+    """
+
+    inner: tuple[State, ...]
+
+
+def _matrices_and_vectors() -> GradientTransformation:
+    rate = linear_schedule(0.1, 0.05, 8)
+    return route(
+        (has_ndim(2) & ~has_path("embed/*"), chain(trace(0.5), scale_by_learning_rate(rate))),
+        ("*", scale_by_learning_rate(0.05)),
+        unused_rules="ignore",
+    )
+
+
+@transformation("wrapper", example=_matrices_and_vectors)
+def route(
+    *rules: tuple[Pattern, GradientTransformation],
+    labels: Labels | None = None,
+    unused_rules: Literal["raise", "ignore"] = "raise",
+) -> GradientTransformation:
+    r"""Give each parameter to the transformation of the first rule that means it.
+
+    The transformation of a rule sees its own parameters only: its state holds nothing for
+    others, and a global norm inside it is that of its group. The rule `(pattern, FREEZE)` gives
+    exact zeros, also for gradients that are not finite, and has no state.
+
+    Rules are asked of the parameters, at `init` and again whenever `update` is traced; they look
+    at paths, shapes and dtypes, which do not change. If no rule is a function, `update` may do
+    without the parameters. Integer parameters need no rule.
+
+    Args:
+      rules: pairs `(pattern, transformation)`. A pattern is a glob over the path (see
+        `has_path`), a compiled regular expression that is searched for in it, a predicate
+        (`has_ndim(2) & ~has_path("embed/*")`), or any function `(path, leaf) -> bool`.
+      labels: a tree of labels, or a function from the parameters to one, as for `partition`. A
+        pattern that is a string is then a label, and no glob.
+      unused_rules: what to do with a rule that means no parameter, or only such as earlier
+        rules take: raise, or `"ignore"` it, for rules that serve several models.
+
+    Raises:
+      ValueError: there are no rules; at `init`, a parameter has no rule or a rule no parameter;
+        in `update`, `params` is missing and a rule is a function.
+      TypeError: a pattern is none, or says something other than True or False.
+
+    >>> import jax.numpy as jnp, optcore
+    >>> tx = route(("embed/*", FREEZE), ("*/bias", optcore.sgd(0.5)), ("*", optcore.sgd(0.1)))
+    >>> params = {"embed": {"w": jnp.ones(1)}, "out": {"w": jnp.ones(1), "bias": jnp.ones(1)}}
+    >>> updates, _ = tx.update(params, tx.init(params), params)
+    >>> updates["embed"]["w"].tolist(), updates["out"]["bias"].tolist()
+    ([0.0], [-0.5])
+    """
+    if not rules:
+        raise ValueError("route: expected at least one rule (pattern, transformation), got none")
+    patterns = [pattern for pattern, _ in rules]
+    for i, pattern in enumerate(patterns):
+        if not callable(pattern) and not hasattr(pattern, "search"):
+            _check_glob(i, pattern)
+    looks = callable(labels) or any(callable(pattern) for pattern in patterns)
+
+    def meaning(path: str, leaf: Any, label: Any) -> list[int]:
+        """The rules that mean a parameter."""
+
+        def means(pattern: Any) -> bool:
+            by_label = labels is not None and isinstance(pattern, str)
+            return bool(label == pattern) if by_label else answer(pattern, path, leaf)
+
+        return [i for i, pattern in enumerate(patterns) if means(pattern)]
+
+    def assign(tree: Any) -> list[int | None]:
+        named = named_parameters(tree)
+        marks = [None] * len(named) if labels is None else spread_labels("route", labels, tree)
+        numbers: list[int | None] = []
+        for (path, leaf), label in zip(named, marks, strict=True):
+            found = [] if leaf is None else meaning(path, leaf, label)
+            if not found and is_inexact(leaf):
+                its = "" if labels is None else f" with the label {label!r}"
+                raise ValueError(
+                    f"route: no rule for the parameter {path!r} ({describe(leaf)}){its}; the "
+                    f"rules are for {', '.join(map(repr, patterns))}: add one, "
+                    'or a last ("*", …) or ("*", FREEZE)'
+                )
+            numbers.append(found[0] if found else None)
+        return numbers
+
+    def check_used(tree: Any) -> None:
+        numbers, named = assign(tree), named_parameters(tree)
+        for i, pattern in enumerate(patterns):
+            if i in numbers:
+                continue
+            marks = [None] * len(named) if labels is None else spread_labels("route", labels, tree)
+            taken = (
+                f"{path!r}, which rule {number} takes"
+                for (path, leaf), label, number in zip(named, marks, numbers, strict=True)
+                if number is not None and i in meaning(path, leaf, label)
+            )
+            cause = listed(taken)
+            if cause:
+                problem = f"means only {cause}; the first rule that means a parameter wins"
+            else:
+                paths = [repr(path) for path, leaf in named if leaf is not None]
+                more = f" and {len(paths) - 4} more" if len(paths) > 4 else ""
+                problem = f"means no parameter; there are {', '.join(paths[:4]) or 'none'}{more}"
+            raise ValueError(
+                f"route: rule {i}, {pattern!r}, {problem}; "
+                'with unused_rules="ignore" that is no error'
+            )
+
+    groups = Groups([tx for _, tx in rules], assign)
+
+    def init(params: Params) -> RouteState:
+        if unused_rules == "raise" and not is_lenient():
+            check_used(params)
+        return RouteState(tuple(groups.init(params)))
+
+    def update(
+        updates: Updates, state: RouteState, params: Params | None = None, **extra: Any
+    ) -> tuple[Updates, RouteState]:
+        if params is None and looks:
+            raise MissingArgumentError(
+                "route needs the parameters, since a rule may look at their dtypes: call "
+                "tx.update(updates, state, params=params)"
+            )
+        updates, states = groups.update(updates, state.inner, params, extra)
+        return updates, RouteState(tuple(states))
+
+    members = [(p if isinstance(p, str) else repr(p), tx) for p, tx in rules]
+    return Grouped(init, update, members, assign)
+
+
+def _check_glob(number: int, pattern: Any) -> None:
+    if not isinstance(pattern, str):
+        raise TypeError(
+            f"route: the pattern of rule {number} must be a glob over paths, a compiled regular "
+            f"expression or a function (path, leaf) -> bool, got {pattern!r}; a tree of labels "
+            "is given as labels="
+        )
+
+
+def spread_labels(owner: str, labels: Labels, tree: Any) -> list[Any]:
+    """The label of each leaf of a tree, of which `None` is one."""
+    chosen = labels(tree) if callable(labels) and _is_leaf(labels) else labels
+
+    def below(label: Any, subtree: Any) -> Any:
+        return jax.tree.map(lambda _: label, subtree, is_leaf=is_none)
+
+    treedef = jax.tree.structure(tree, is_leaf=is_none)
+    try:
+        return treedef.flatten_up_to(jax.tree.map(below, chosen, tree))
+    except ValueError as error:
+        raise ValueError(
+            f"{owner}: the labels must be a tree with the structure of the parameters, or of a "
+            f"part of it from the root; expected {jax.tree.structure(tree)}, "
+            f"got {jax.tree.structure(chosen)}"
+        ) from error
+
+
+def _is_leaf(labels: Any) -> bool:
+    """Whether it is a function; a tree of labels shaped like an Equinox model may be callable."""
+    leaves = jax.tree.leaves(labels)
+    return len(leaves) == 1 and leaves[0] is labels
+
+
+def nearest(label: Any, known: Any) -> str:
+    """A question that suggests a known label, or nothing."""
+    near = difflib.get_close_matches(str(label), [str(k) for k in known], 1)
+    return f"; did you mean {near[0]!r}?" if near else ""

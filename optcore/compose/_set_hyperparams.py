@@ -1,0 +1,87 @@
+"""Replacing hyper-parameters in a state."""
+
+from typing import Any
+
+import jax.numpy as jnp
+
+from .._core import (
+    Declared,
+    Role,
+    State,
+    find_path,
+    holders_of,
+    map_holders,
+    place,
+    role_at,
+)
+
+
+def set_hyperparams(tx: Any, state: State, /, **values: Any) -> State:
+    """The state with other values for injected hyper-parameters, used from the next step on.
+
+    Types, shapes and shardings stay what they are, so nothing is compiled anew. In a state of
+    several optimizers (made under `vmap`) a number is set for all, an array one for each.
+
+    Args:
+      tx: the declared transformation that the state belongs to.
+      state: its state; it is not changed.
+      **values: numbers by name, or by as much of the end of the path as makes it unique:
+        `**{"transforms.1.learning_rate": 0.1}`.
+
+    Returns:
+      A new state.
+
+    Raises:
+      KeyError: a name is not there, or ambiguous; the message suggests.
+      TypeError: a value is no number.
+      ValueError: a value is out of range, of another shape, or its name is a constant or follows
+        a schedule.
+
+    >>> import jax.numpy as jnp, optcore
+    >>> tx = optcore.chain(optcore.clip(1.0), optcore.inject(optcore.sgd(0.5)))
+    >>> state = set_hyperparams(tx, tx.init(jnp.zeros(())), learning_rate=0.25)
+    >>> tx.update(jnp.ones(()), state)[0].item()
+    -0.25
+    """
+    if not isinstance(tx, Declared):
+        raise TypeError(f"set_hyperparams needs a declared transformation, got {type(tx).__name__}")
+    holders = holders_of(tx, state)
+    changes: dict[int, dict[str, Any]] = {}
+    for name, value in values.items():
+        path = find_path(tx, name)
+        at = place(tx, path)
+        injected = at is not None and hasattr(holders[at[0]], "hyperparams_states")
+        if at is not None and (not injected or at[1] in holders[at[0]].hyperparams_states):
+            raise ValueError(
+                f"set_hyperparams: {path!r} follows a schedule, which would overwrite what is set; "
+                "make the optimizer with a number in its place"
+            )
+        if at is None:
+            raise ValueError(
+                f"set_hyperparams: {path!r} is a constant of {tx!r}, and not in its state; make "
+                "it with inject_hyperparams(factory)(...), or inject(tx)"
+            )
+        old = holders[at[0]].hyperparams[at[1]]
+        changes.setdefault(at[0], {})[at[1]] = _new_value(path, role_at(tx, path), old, value)
+
+    def change(number: int, holder: Any) -> Any:
+        new = {**holder.hyperparams, **changes.get(number, {})}
+        return holder._replace(hyperparams=new)
+
+    return map_holders(change, state)
+
+
+def _new_value(path: str, role: Role, old: Any, value: Any) -> Any:
+    if isinstance(old, (tuple, list)):
+        if not isinstance(value, (tuple, list)) or len(value) != len(old):
+            raise ValueError(f"set_hyperparams: {path!r} holds {len(old)} numbers, got {value!r}")
+        pairs = zip(old, value, strict=True)
+        return type(old)(_new_value(path, role, o, v) for o, v in pairs)
+    if callable(value) or value is None:
+        raise TypeError(f"set_hyperparams: {path!r} must be a number, got {value!r}")
+    number = jnp.asarray(role.number(value))
+    if number.shape not in ((), jnp.shape(old)):
+        raise ValueError(
+            f"set_hyperparams: {path!r} has shape {jnp.shape(old)}, got {number.shape}"
+        )
+    return jnp.full_like(jnp.asarray(old), number)

@@ -1,0 +1,125 @@
+"""What transformations hand on, gradients, directions or steps, and which orders are nonsense."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from .._core import Declared, is_transformation
+
+CHAINS = ("optcore:chain", "optcore:named_chain")
+PARTIAL = (
+    "optcore:masked",
+    "optcore:route",
+    "optcore:partition",
+    "optcore:multi_transform",
+    "optcore:selective_transform",
+)
+"""What lets its parts see some of the parameters."""
+
+_TURNED = "it would take the steps of descent for gradients and turn them into steps of ascent"
+_SCALE = "to change the size of steps use scale"
+_GROW = (
+    "behind steps of descent the weights would grow: put it in front of the learning rate, or use "
+    "add_independent_decayed_weights"
+)
+_FROZEN = (
+    "what is frozen in front of it would still {}: freeze last, or use route(…, FREEZE), where "
+    "what is frozen has no state and does not move"
+)
+
+NONSENSE: Mapping[tuple[str, str], str] = {
+    ("optimizer", "optimizer"): f"{_TURNED}; to train some parameters with each use route",
+    ("optimizer", "rate"): f"{_TURNED}; {_SCALE}",
+    ("optimizer", "direction"): (
+        "it would take the steps of descent for gradients, learning rate and decay included: put "
+        "it in front, and its optimizer's direction (scale_by_…) in the optimizer's place"
+    ),
+    ("optimizer", "decay"): _GROW,
+    ("rate", "optimizer"): f"{_TURNED}; the optimizer has a learning rate of its own",
+    ("rate", "rate"): f"{_TURNED}; {_SCALE}",
+    ("rate", "decay"): _GROW,
+    ("freeze", "optimizer"): _FROZEN.format("have moments, and decay"),
+    ("freeze", "drift"): _FROZEN.format("decay or shake, unless its mask says otherwise"),
+}
+"""Why the second may not follow on the first, at any distance. The parts are: an optimizer; a
+direction; a rate, which turns directions into steps; a decay of directions; a drift, which moves
+parameters also where the update is zero; and a freeze, which makes it zero."""
+
+
+def check_order(owner: str, transforms: Sequence[Any]) -> None:
+    """Refuse a chain in which something would take for a gradient what is none.
+
+    Of transformations of other libraries nothing is known, and nothing is refused.
+
+    Raises:
+      ValueError: two of them make nonsense in this order; the message says why.
+    """
+    links = list(_links(transforms))
+    for i, (later, later_parts) in enumerate(links):
+        for earlier, earlier_parts in links[:i]:
+            for a in sorted(earlier_parts):
+                for b in sorted(later_parts):
+                    if (a, b) in NONSENSE:
+                        raise ValueError(
+                            f"{owner}: {_name(later)} stands behind {_name(earlier)}: "
+                            f"{NONSENSE[a, b]}"
+                        )
+
+
+def gives_steps(tx: Any) -> bool:
+    """Whether it is known to give steps of descent: an optimizer, or a chain that makes one."""
+    return "optimizer" in parts(tx)
+
+
+def parts(tx: Any) -> frozenset[str]:
+    """What a transformation is, seen as a whole."""
+    if not isinstance(tx, Declared):
+        return frozenset()
+    factory, arguments = tx.declaration.factory, tx.declaration.arguments
+    if factory.kind in ("optimizer", "direction"):
+        return frozenset([factory.kind])
+    if factory.key in CHAINS:
+        found = frozenset().union(*(p for _, p in _links(members(tx))))
+        return found - {"rate"} | {"optimizer"} if "rate" in found else found
+    if factory.kind == "wrapper":
+        found = frozenset().union(*map(parts, members(tx)))
+        return found - {"drift"} if factory.key in PARTIAL else found
+    if factory.stage == "rate":
+        return frozenset(["rate"] if arguments.get("flip_sign", True) else [])
+    everywhere = arguments.get("mask") is None
+    if factory.stage == "decay":
+        return frozenset(["decay", "drift"] if everywhere else ["decay"])
+    if factory.stage == "drift":
+        return frozenset(["drift"] if everywhere else [])
+    return frozenset() if factory.stage is None else frozenset([factory.stage])
+
+
+def _links(transforms: Sequence[Any]) -> Iterator[tuple[Any, frozenset[str]]]:
+    """The links of a chain, those of chains inside it among them, with what they are."""
+    for tx in transforms:
+        if isinstance(tx, Declared) and tx.declaration.factory.key in CHAINS:
+            yield from _links(members(tx))
+        else:
+            yield tx, parts(tx)
+
+
+def members(tx: Declared) -> list[Any]:
+    """The transformations that it was given."""
+    declaration = tx.declaration
+    roles = declaration.factory.roles.items()
+    given = [declaration.arguments[name] for name, role in roles if role.kind == "transformation"]
+    return list(_inside(given))
+
+
+def _inside(value: Any) -> Iterator[Any]:
+    if is_transformation(value):
+        yield value
+    elif isinstance(value, Mapping):
+        for member in value.values():
+            yield from _inside(member)
+    elif isinstance(value, (tuple, list)):
+        for member in value:
+            yield from _inside(member)
+
+
+def _name(tx: Any) -> str:
+    return tx.declaration.name if isinstance(tx, Declared) else type(tx).__name__

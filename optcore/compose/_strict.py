@@ -1,0 +1,62 @@
+"""No extra argument without a taker."""
+
+from typing import Any
+
+from .._core import (
+    GradientTransformation,
+    Params,
+    State,
+    Updates,
+    adapt,
+    anatomy,
+    suggestion,
+    transformation,
+)
+from ..schedules import linear_schedule
+from ..transforms import scale_by_learning_rate, trace
+from ._chain import chain
+
+
+def _momentum() -> GradientTransformation:
+    rate = linear_schedule(0.1, 0.05, 8)
+    return strict(chain(trace(0.9), scale_by_learning_rate(rate)))
+
+
+@transformation("wrapper", example=_momentum, leafwise=True, strict=True)
+def strict(inner: GradientTransformation) -> GradientTransformation:
+    """Refuse every extra argument of `update` that nothing inside takes.
+
+    Without it, what nothing takes is ignored, for it may be meant for others; only a near miss
+    (`valeu` for `value`) is an error. The state is that of `inner`, so it can come and go. It
+    belongs outermost: inside a chain it also refuses what is meant for its neighbours. A
+    transformation of another library whose `update` takes any argument takes all.
+
+    Args:
+      inner: what the arguments are for.
+
+    Raises:
+      TypeError: `update` was given an argument that nothing takes; the message lists what is.
+
+    >>> import jax.numpy as jnp, optcore
+    >>> tx = strict(optcore.chain(optcore.sgd(0.1), optcore.reduce_on_plateau()))
+    >>> update, state = tx.update(jnp.ones(2), tx.init(jnp.zeros(2)), value=1.0)
+    >>> try:
+    ...     tx.update(jnp.ones(2), state, value=1.0, loss=1.0)
+    ... except TypeError as error:
+    ...     print(error)
+    strict: nothing in it takes 'loss'; it takes 'value'
+    """
+    adapted = adapt(inner)
+
+    def update(
+        updates: Updates, state: State, params: Params | None = None, **extra: Any
+    ) -> tuple[Updates, State]:
+        parts = anatomy(inner)
+        for name in extra:
+            if name not in parts.takes and not parts.open:
+                takes = ", ".join(map(repr, sorted(parts.takes))) or "none"
+                hint = suggestion(name, parts.takes)
+                raise TypeError(f"strict: nothing in it takes {name!r}; {hint}it takes {takes}")
+        return adapted.update(updates, state, params, **extra)
+
+    return GradientTransformation(adapted.init, update)

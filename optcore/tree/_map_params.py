@@ -1,0 +1,90 @@
+"""A function on those parts of a state that are shaped like the parameters."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+
+@jax.tree_util.register_pytree_node_class
+class _Parameters:
+    """A node without leaves in the place of the parameters: `init` hands it to its slots."""
+
+    def tree_flatten(self) -> tuple[tuple[()], None]:
+        return (), None
+
+    @classmethod
+    def tree_unflatten(cls, _: None, children: tuple[()]) -> "_Parameters":
+        return cls()
+
+
+def _is_parameters(node: Any) -> bool:
+    return isinstance(node, _Parameters)
+
+
+def map_params(
+    initable: Any,
+    f: Callable[..., Any],
+    state: Any,
+    /,
+    *rest: Any,
+    transform_non_params: Callable[[Any], Any] | None = None,
+    is_leaf: Callable[[Any], bool] | None = None,
+) -> Any:
+    """Apply a function to every leaf of a state that belongs to a parameter.
+
+    With it the shardings of a state are made from those of the parameters.
+
+    Args:
+      initable: the transformation, or its `init`.
+      f: called with a leaf of the state and the leaves of `rest` at the same parameter, also if
+        the state has several leaves there (a factored moment has a row and a column) or none.
+      state: of that transformation.
+      *rest: trees like the parameters.
+      transform_non_params: called with every other leaf, such as counts; by default they stay.
+      is_leaf: as in `jax.tree.map`, for the trees like the parameters.
+
+    Raises:
+      TypeError: `initable` has no `init`, or its `init` has to look at the parameters, as one
+        that routes them by path.
+      ValueError: the state is not one of this transformation's.
+
+    >>> import jax.numpy as jnp, optcore
+    >>> tx = optcore.adam(0.1)
+    >>> specs = map_params(
+    ...     tx, lambda _, spec: spec, tx.init({"w": jnp.zeros(2)}), {"w": "spec of w"},
+    ...     transform_non_params=lambda _: "replicated",
+    ... )
+    >>> specs[0]
+    ScaleByAdamState(count='replicated', mu={'w': 'spec of w'}, nu={'w': 'spec of w'})
+    """
+    init = getattr(initable, "init", initable)
+    if not callable(init):
+        raise TypeError(f"map_params: expected a transformation or its init, got {initable!r}")
+    try:
+        skeleton = init(_Parameters())
+    except Exception as error:
+        raise TypeError(
+            "map_params: this init does not work without the leaves of the parameters, so which "
+            "parts of its state are like them cannot be told"
+        ) from error
+
+    def mapped(there: Any, part: Any) -> Any:
+        if _is_parameters(there) and not rest:
+            return jax.tree.map(f, part, is_leaf=is_leaf)
+        if _is_parameters(there):
+            return _along(f, part, rest, is_leaf)
+        return part if transform_non_params is None else transform_non_params(part)
+
+    return jax.tree.map(mapped, skeleton, state, is_leaf=_is_parameters)
+
+
+def _along(f: Any, part: Any, rest: tuple[Any, ...], is_leaf: Any) -> Any:
+    treedef = jax.tree.structure(rest[0], is_leaf=is_leaf)
+    columns = [treedef.flatten_up_to(tree) for tree in (part, *rest)]
+    return treedef.unflatten(
+        [
+            jax.tree.map(lambda x, others=others: f(x, *others), below)
+            for below, *others in zip(*columns, strict=True)
+        ]
+    )

@@ -1,0 +1,196 @@
+"""Which orders a chain refuses: every row of the table, and what it lets pass."""
+
+import itertools
+
+import jax.numpy as jnp
+import optax
+import pytest
+
+import optcore
+from optcore import chain, masked, route
+from optcore.compose._stages import NONSENSE, gives_steps, parts
+
+RATE = optcore.scale_by_learning_rate(0.1)
+DECAYS = [
+    optcore.add_decayed_weights(0.1),
+    optcore.add_decayed_weights(0.1, mask={"w": True}),
+    optcore.add_cautious_decayed_weights(0.1),
+    optcore.add_corrected_decayed_weights(0.1, 0.1, 0.2),
+    optcore.add_decay_to_init(0.1),
+    optcore.add_l1_decay(0.1),
+    masked(optcore.add_decayed_weights(0.1), {"w": True}),
+]
+EXAMPLES = {
+    "optimizer": [
+        optcore.sgd(0.1),
+        optcore.adamw(optcore.linear_schedule(0.1, 0.0, 9)),
+        chain(optcore.clip(1.0), optcore.adam(0.1)),
+        chain(chain(optcore.adam(0.1)), optcore.scale(2.0)),
+        optcore.named_chain(("adam", optcore.adam(0.1))),
+        optcore.cautious(optcore.adam(0.1)),
+        optcore.cautious(chain(optcore.trace(0.9), RATE)),
+        optcore.skip_on_spike(optcore.adam(0.1)),
+        optcore.graft(optcore.sgd(0.1), optcore.adam(0.1)),
+        optcore.flatten(optcore.adam(0.1)),
+        route(("a", optcore.sgd(0.1)), ("*", optcore.FREEZE)),
+        optcore.partition({"a": optcore.sgd(0.1)}, "a"),
+        optcore.selective_transform(optcore.sgd(0.1), freeze_mask=True),
+    ],
+    "direction": [
+        optcore.trace(0.9),
+        optcore.scale_by_adam(),
+        optcore.ema(optcore.linear_schedule(0.5, 0.9, 9)),
+        masked(optcore.scale_by_adam(), {"w": True}),
+        optcore.split_real_and_imaginary(optcore.scale_by_adam()),
+    ],
+    "rate": [RATE, route(("a", RATE), ("*", optcore.scale_by_learning_rate(0.2)))],
+    "decay": DECAYS,
+    "drift": [
+        *DECAYS[2:6],
+        DECAYS[0],
+        optcore.add_independent_decayed_weights(0.1),
+        optcore.shrink_weights(0.1),
+        optcore.add_noise(0.1, 0.5, optcore.add_noise.declared_by.example().arguments["key"]),
+    ],
+    "freeze": [
+        optcore.freeze({"w": True}),
+        optcore.set_to_zero(),
+        route(("a", optcore.FREEZE), ("*", optcore.scale(2.0))),
+        masked(optcore.FREEZE, {"w": True}),
+        chain(optcore.scale(1.0), optcore.freeze(True)),
+    ],
+}
+ALLOWED = [
+    optcore.scale(0.5),
+    optcore.scale(-1.0),
+    optcore.scale_by_schedule(optcore.linear_schedule(1.0, 0.0, 9)),
+    optcore.scale_by_learning_rate(0.1, flip_sign=False),
+    optcore.reduce_on_plateau(),
+    optcore.clip(1.0),
+    optcore.clip_by_global_norm(1.0),
+    optcore.zero_nans(),
+    optcore.identity(),
+    optcore.keep_params_nonnegative(),
+    optcore.keep_params_in_ball(1.0),
+    optcore.keep_params_norm(),
+    optcore.normalize_by_update_norm(),
+    optcore.stateless_with_tree_map(lambda g, p: g),
+    optcore.freeze({"w": True}),
+    optcore.add_independent_decayed_weights(0.1, mask={"w": True}),
+    optcore.shrink_weights(0.1, mask={"w": True}),
+    optax.scale(0.5),
+    optax.adam(0.1),
+    optcore.GradientTransformation(*optcore.adam(0.1)),
+    route(("a", optcore.scale(0.5)), ("*", optcore.identity())),
+]
+
+
+def test_every_row_has_examples():
+    assert set(itertools.chain(*NONSENSE)) == set(EXAMPLES)
+    for part, examples in EXAMPLES.items():
+        for tx in examples:
+            assert part in parts(tx), f"{tx} is no {part}"
+
+
+@pytest.mark.parametrize(("earlier", "later"), NONSENSE, ids="-".join)
+def test_row(earlier, later):
+    for first, second in itertools.product(EXAMPLES[earlier], EXAMPLES[later]):
+        for links in (
+            (first, second),
+            (optcore.clip(1.0), first, optax.scale(0.5), chain(optcore.scale(2.0), second)),
+            (chain(first, optcore.clip(1.0)), second),
+        ):
+            with pytest.raises(ValueError, match=r"^chain: \w+ stands behind \w+: "):
+                chain(*links)
+    with pytest.raises(ValueError, match=r"^named_chain: \w+ stands behind"):
+        optcore.named_chain(("a", first), ("b", second))
+
+
+@pytest.mark.parametrize("later", ALLOWED, ids=lambda tx: getattr(tx, "declaration", tx).__class__)
+def test_allowed_behind_an_optimizer(later):
+    for first in EXAMPLES["optimizer"]:
+        assert chain(first, later).arguments["transforms"][1] is later
+
+
+def test_other_orders_are_allowed():
+    """In front of each other, and the velocity of Keras: momentum of steps."""
+    for links in (
+        (RATE, optcore.trace(0.9)),
+        (optcore.sgd(0.1), optcore.add_independent_decayed_weights(0.1)),
+        (optcore.sgd(0.1), optcore.shrink_weights(0.1)),
+        (optcore.add_decayed_weights(0.1), optcore.sgd(0.1)),
+        (optcore.trace(0.5), optcore.adam(0.1)),
+        (optcore.scale_by_adam(), optcore.add_decayed_weights(0.1), RATE, optcore.trace(0.5)),
+        (optax.adam(0.1), optcore.adam(0.1)),
+        (optcore.adam(0.1), optcore.freeze({"w": True}), optcore.keep_params_norm()),
+        (optcore.freeze(True), optcore.scale_by_adam(), RATE),
+        (optcore.freeze(True), optcore.add_decayed_weights(0.1, mask={"w": False}), RATE),
+    ):
+        assert len(chain(*links).arguments["transforms"]) == len(links)
+
+
+def test_messages_say_why_and_what_to_do():
+    for links, message in (
+        ((optcore.adam(0.1), optcore.sgd(0.1)), "sgd stands behind adam: .*ascent.*use route"),
+        ((optcore.sgd(0.1), optcore.add_decayed_weights(0.1)), "grow: put it in front of the lea"),
+        ((optcore.adam(0.1), RATE), "ascent; to change the size of steps use scale"),
+        ((optcore.adam(0.1), optcore.trace(0.9)), "trace stands behind adam: .*put it in front"),
+        ((optcore.freeze(True), optcore.adamw(0.1)), "decay: freeze last, or use route"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            chain(*links)
+
+
+def unchecked(*links):
+    """The same chain of pairs of which nothing is known."""
+    return chain(*(optcore.GradientTransformation(*link) for link in links))
+
+
+def after(tx, steps=20):
+    """Where descent on `(w - 1)²` from 3 leads."""
+    w = jnp.float32(3.0)
+    state = tx.init(w)
+    for _ in range(steps):
+        updates, state = tx.update(2 * (w - 1), state, w)
+        w = w + updates
+    return float(w)
+
+
+@pytest.mark.parametrize("first", [optcore.adam(0.1), optcore.sgd(0.1), RATE])
+@pytest.mark.parametrize("second", [optcore.sgd(0.1), optcore.adam(0.1)])
+def test_what_is_refused_ascends(first, second):
+    """Trap 8 of optax: it takes the one for the gradient of the other."""
+    assert after(unchecked(first, second)) > 3 > after(second)
+
+
+def test_what_is_refused_grows_and_thaws():
+    def alone(*links):
+        w = jnp.float32(2.0)
+        tx = unchecked(*links)
+        return float(tx.update(jnp.float32(0.0), tx.init(w), w)[0])
+
+    assert alone(optcore.sgd(0.1), optcore.add_decayed_weights(0.1)) == pytest.approx(0.2)
+    assert alone(optcore.freeze(True), optcore.adamw(0.1, weight_decay=0.1)) == pytest.approx(-0.02)
+    assert alone(optcore.adamw(0.1, weight_decay=0.1), optcore.freeze(True)) == 0.0
+
+
+def test_gives_steps():
+    assert all(gives_steps(tx) for tx in EXAMPLES["optimizer"])
+    assert gives_steps(chain(optcore.trace(0.9), RATE, optcore.clip(1.0)))
+    rest = [tx for part in ("direction", "rate", "decay", "freeze") for tx in EXAMPLES[part]]
+    assert not any(gives_steps(tx) for tx in [*rest, optax.adam(0.1)])
+
+
+def test_an_unknown_stage_is_refused():
+    with pytest.raises(ValueError, match="stage must be one of rate, decay, drift, freeze, got"):
+        optcore.transformation("transform", example={}, stage="growth")
+
+
+def test_a_declared_stage_is_known():
+    @optcore.transformation("transform", example={"rate": 0.1}, stage="decay")
+    def pull(rate: optcore.Rate) -> optcore.GradientTransformation:
+        return optcore.add_decayed_weights(rate)
+
+    with pytest.raises(ValueError, match=r"pull stands behind sgd: .*would grow"):
+        chain(optcore.sgd(0.1), pull(0.1))
+    assert 0 < after(chain(pull(0.1), optcore.sgd(0.1))) < after(optcore.sgd(0.1))
