@@ -33,6 +33,8 @@ ROUNDED = {
 """What does not give the updates of float32, and why; after `apply_updates` it is still close."""
 
 IN_THEIR_DTYPE = {
+    "asam": "calls the user's gradient at neighbours that have the parameters' dtype",
+    "sam": "calls the user's gradient at neighbours that have the parameters' dtype",
     "hutchinson_estimator_diag_hessian": "derives the user's loss by the parameters as they are"
 }
 """What has no more digits than the parameters, and why."""
@@ -152,7 +154,7 @@ def with_dtype_argument():
     """Every factory with an argument for the dtype of a moment."""
     for subject in SUBJECTS.values():
         for role in subject.tx.declaration.factory.roles.values():
-            if role.kind == "dtype":
+            if role.kind == "dtype" and role.name != "hyperparam_dtype":
                 quick = subject.name in ("scale_by_adam",)
                 marks = [] if quick else [pytest.mark.slow]
                 yield pytest.param(
