@@ -4,9 +4,11 @@ from ._adapt import adapt as adapt
 from ._anatomy import accepted as accepted
 from ._anatomy import anatomy as anatomy
 from ._apply import apply_updates as apply_updates
+from ._axes import own_axes as own_axes
 from ._checks import MissingArgumentError as MissingArgumentError
 from ._checks import check_boundaries as check_boundaries
 from ._checks import check_updates as check_updates
+from ._checks import real_scalar as real_scalar
 from ._declared import Declared as Declared
 from ._declared import DeclaredSchedule as DeclaredSchedule
 from ._declared import DeclaredTransformation as DeclaredTransformation

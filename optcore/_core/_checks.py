@@ -67,6 +67,17 @@ def check_names(name: str, takes: set[str], extra: Mapping[str, Any]) -> None:
             )
 
 
+def real_scalar(name: str, value: Any) -> jax.Array:
+    """The `value` that `update` was given, as an array."""
+    found = jnp.asarray(value)
+    if found.ndim or jnp.iscomplexobj(found):
+        raise ValueError(
+            f"{name}: value must be a real scalar, such as the mean loss, got {describe(found)}; "
+            "did you forget the mean over the batch?"
+        )
+    return found
+
+
 def check_state(
     name: str, expected: Any, exactly: Callable[[], Any], state: Any, updates: Any, params: Any
 ) -> None:

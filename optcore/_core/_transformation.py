@@ -77,10 +77,10 @@ def transformation(
             real_only=real_only,
             leafwise=leafwise,
             per_example=per_example,
+            stage=stage,
             uses=uses if callable(uses) else lambda arguments: uses,
             holds=holds,
             strict=strict,
-            stage=stage,
         )
 
     return decorate
@@ -116,10 +116,10 @@ def _register(
     real_only: bool = False,
     leafwise: bool = False,
     per_example: bool = False,
+    stage: Stage | None = None,
     uses: Callable[[Mapping[str, Any]], tuple[str, ...]] = lambda arguments: (),
     holds: Callable[[Mapping[str, Any]], dict[str, str]] | None = None,
     strict: bool = False,
-    stage: Stage | None = None,
 ) -> F:
     library = __name__.partition(".")[0]
     own = function.__module__.partition(".")[0] == library

@@ -19,6 +19,7 @@ from .._core import (
     increment,
     map_leaves,
     norm_along,
+    real_scalar,
     transformation,
 )
 from ..schedules import linear_schedule
@@ -92,7 +93,7 @@ def skip_on_spike(
         never.
 
     Raises:
-      ValueError: `value` is watched, and was not given to `update` or is no scalar.
+      ValueError: `value` is watched, and was not given to `update` or is no real scalar.
 
     The gradient that is a hundred times too long moves nothing:
 
@@ -121,13 +122,7 @@ def skip_on_spike(
                     f"skip_on_spike with watch={watch!r} needs 'value', which was not given: call "
                     "tx.update(updates, state, params=params, value=loss)"
                 )
-            value = jnp.asarray(value)
-            if value.ndim:
-                raise ValueError(
-                    f"skip_on_spike: value must be a scalar, got an array of shape {value.shape}; "
-                    "did you forget the mean over the batch?"
-                )
-            numbers.append(value.astype(jnp.float32))
+            numbers.append(real_scalar("skip_on_spike", value).astype(jnp.float32))
         return jnp.stack(numbers)
 
     def is_spike(x: jax.Array, count: jax.Array, window: jax.Array) -> jax.Array:

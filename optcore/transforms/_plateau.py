@@ -16,6 +16,7 @@ from .._core import (
     Rate,
     Updates,
     map_leaves,
+    real_scalar,
     transformation,
 )
 
@@ -122,13 +123,7 @@ def reduce_on_plateau(
         **extra: object,
     ) -> tuple[Updates, ReduceLROnPlateauState]:
         count = state.count + 1
-        seen = jnp.asarray(value)
-        if seen.ndim or jnp.iscomplexobj(seen):
-            raise ValueError(
-                f"reduce_on_plateau: value must be a real scalar, such as the mean loss, got "
-                f"{seen.dtype}{list(seen.shape)}"
-            )
-        seen = seen.astype(jnp.float32)
+        seen = real_scalar("reduce_on_plateau", value).astype(jnp.float32)
         average = state.avg_value + (seen - state.avg_value) / count.astype(jnp.float32)
         state = state._replace(count=count, avg_value=average)
         judged = judge(state)

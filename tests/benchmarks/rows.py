@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 import optcore
 
@@ -148,6 +149,13 @@ OPTIMIZERS = [
     Optimizer("optimistic_adam_v2", lambda lib, rate: lib.optimistic_adam_v2(rate)),
     Optimizer("adamc", lambda lib, rate: lib.adamc(rate, 1e-3), optax=False),
     Optimizer("hyperball_adamw", lambda lib, rate: lib.hyperball_adamw(rate), optax=False),
+    Optimizer("polyak_sgd", lambda lib, rate: _given(lib, lib.polyak_sgd(1e-3), value=1.0)),
+    Optimizer(
+        "sophia, of given estimates",
+        lambda lib, rate: _contrib(lib).sophia(
+            rate, hessian_diagonal_fn=lib.stateless(lambda g, params: jax.tree.map(jnp.square, g))
+        ),
+    ),
 ]
 
 STORED: dict[str, tuple[Any, Callable[[Any], Any]]] = {
@@ -182,6 +190,15 @@ def matrix(size: int) -> tuple[int, ...]:
 def _contrib(lib: Any) -> Any:
     """Where optax keeps what is not in its top level."""
     return getattr(lib, "contrib", lib)
+
+
+def _given(lib: Any, tx: Any, **extra: Any) -> Any:
+    """`tx`, whose `update` is given the same further arguments at every step."""
+
+    def update(updates: Any, state: Any, params: Any = None) -> Any:
+        return tx.update(updates, state, params, **extra)
+
+    return lib.GradientTransformation(tx.init, update)
 
 
 def libraries() -> dict[str, Any]:
