@@ -58,6 +58,11 @@ def run(monkeypatch, tmp_path, *arguments):
             ["micro step, adamw", "micro step, 16 matrices, 5 products each"],
             {"optax", "addition"},
         ),
+        (
+            ["storage", "--size", "65536", "--rows", "store, int8", "--rows", "kahan"],
+            ["adam, store, int8", "adam, store, int8_softsign", "adam, kahan"],
+            {"adam"},
+        ),
     ],
 )
 def test_rows_are_ratios_to_peers(monkeypatch, tmp_path, capsys, arguments, names, peers):

@@ -1,5 +1,6 @@
 """The contract: types, the decorator and registry, leaves, numerics, checks and names of leaves."""
 
+from ._adapt import adapt as adapt
 from ._anatomy import accepted as accepted
 from ._anatomy import anatomy as anatomy
 from ._apply import apply_updates as apply_updates
@@ -43,6 +44,7 @@ from ._paths import is_none as is_none
 from ._paths import listed as listed
 from ._paths import named_leaves as named_leaves
 from ._paths import named_parameters as named_parameters
+from ._paths import path_name as path_name
 from ._read import HOLDERS as HOLDERS
 from ._read import find_path as find_path
 from ._read import holders_of as holders_of

@@ -10,6 +10,7 @@ from .._core import (
     Params,
     State,
     Updates,
+    adapt,
     global_norm,
     map_leaves,
     norm_along,
@@ -19,7 +20,7 @@ from .._core import (
 )
 from ..schedules import linear_schedule
 from ..transforms import scale_by_learning_rate, trace
-from ._chain import adapt, chain
+from ._chain import chain
 
 
 class GraftState(NamedTuple):

@@ -14,6 +14,7 @@ from .._core import (
     Range,
     State,
     Updates,
+    adapt,
     global_norm,
     increment,
     norm_along,
@@ -22,7 +23,7 @@ from .._core import (
 )
 from ..schedules import linear_schedule
 from ..transforms import scale_by_learning_rate, trace
-from ._chain import adapt, chain
+from ._chain import chain
 from ._skip import choose, refuse_loss_scale, zero_unless
 
 

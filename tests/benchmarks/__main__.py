@@ -8,7 +8,7 @@ import platform
 
 import jax
 
-from . import accumulate, eager, large, many, memory, passes, sweep
+from . import accumulate, eager, large, many, memory, passes, storage, sweep
 from .rows import optax, torch
 from .timing import HEADER
 
@@ -20,6 +20,7 @@ GROUPS = {
     "memory": memory,
     "eager": eager,
     "accumulate": accumulate,
+    "storage": storage,
 }
 
 

@@ -158,6 +158,22 @@ OPTIMIZERS = [
     ),
 ]
 
+STORED: dict[str, tuple[Any, Callable[[Any], Any]]] = {
+    "store, int8": ("float32", lambda tx: optcore.store(tx, "int8")),
+    "store, int8_softsign": ("float32", lambda tx: optcore.store(tx, "int8_softsign")),
+    "store, fp8": ("float32", lambda tx: optcore.store(tx, "fp8")),
+    "store, int4": ("float32", lambda tx: optcore.store(tx, "int4")),
+    "store, bf16": ("float32", lambda tx: optcore.store(tx, "bf16", key=jax.random.key(0))),
+    "master_weights": ("bfloat16", lambda tx: optcore.master_weights(tx)),
+    "split_weights": ("bfloat16", lambda tx: optcore.split_weights(tx)),
+    "kahan": ("bfloat16", lambda tx: optcore.kahan(tx)),
+    "stochastic_rounding": (
+        "bfloat16",
+        lambda tx: optcore.stochastic_rounding(tx, key=jax.random.key(0)),
+    ),
+}
+"""Adam with fewer bits: the dtype of the parameters, and what is put around it."""
+
 LEAVES = (30, 300, 1000)
 SHAPES = ((64, 64), (64,), (64, 128), (128,), (32, 64), (3, 3, 8, 16))
 """Shapes of the many leaves, in turn."""
