@@ -201,6 +201,11 @@ from .schedules import warmup_linear_decay_schedule as warmup_linear_decay_sched
 from .schedules import warmup_stable_decay_schedule as warmup_stable_decay_schedule
 from .serialize import from_config as from_config
 from .serialize import to_config as to_config
+from .storage import CatchUpState as CatchUpState
+from .storage import LazyRowsState as LazyRowsState
+from .storage import RowSparse as RowSparse
+from .storage import lazy_rows as lazy_rows
+from .storage import sparse_value_and_grad as sparse_value_and_grad
 from .transforms import AddDecayToInitState as AddDecayToInitState
 from .transforms import AddNoiseState as AddNoiseState
 from .transforms import DifferentiallyPrivateAggregateState as DifferentiallyPrivateAggregateState

@@ -34,7 +34,7 @@ def clip(max_delta: Bound) -> GradientTransformation:
             return jax.lax.complex(bounded(g.real), bounded(g.imag))
         return bounded(g)
 
-    return plain(lambda updates, params: map_leaves(leaf, updates))
+    return plain(lambda updates, params: map_leaves(leaf, updates, rows=True))
 
 
 @transformation("transform", example={"max_norm": 0.5}, leafwise=True)
@@ -55,7 +55,7 @@ def clip_by_global_norm(max_norm: Bound) -> GradientTransformation:
 
     def clipped(updates: object, params: object) -> object:
         factors = shrink(global_norm(updates), max_norm)
-        return map_leaves(lambda g, a, b: b * (a * g), updates, scalars=factors)
+        return map_leaves(lambda g, a, b: b * (a * g), updates, scalars=factors, rows=True)
 
     return plain(clipped)
 
@@ -79,7 +79,7 @@ def clip_by_norm(max_norm: Bound) -> GradientTransformation:
         a, b = shrink(global_norm(g), max_norm)
         return b * (a * g)
 
-    return plain(lambda updates, params: map_leaves(leaf, updates))
+    return plain(lambda updates, params: map_leaves(leaf, updates, rows=True))
 
 
 @transformation("transform", example={"threshold": 0.5}, leafwise=True)
