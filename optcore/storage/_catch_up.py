@@ -35,9 +35,7 @@ class CatchUpState(NamedTuple):
     last_seen: Any
 
 
-def catching_up(
-    inner: GradientTransformation, decays: Mapping[str, Any]
-) -> GradientTransformation:
+def catching_up(inner: GradientTransformation, decays: Mapping[str, Any]) -> GradientTransformation:
     """`inner`, whose slots first decay for the steps that a row was not seen.
 
     Where no step was missed, as with dense gradients, it changes nothing.

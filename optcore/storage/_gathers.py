@@ -87,26 +87,39 @@ def _alone(jaxpr: Any, equation: Any, values: list[Any]) -> list[Any]:
 
 def _gather(jaxpr: Any, equation: Any, values: list[Any], table: Table) -> Gather:
     """What an equation gathers from a table, or an error."""
-    shape = np.shape(table.array)
-    whole_rows = (1, *shape[1:])
-    name, params = equation.primitive.name, equation.params
-    last, found = len(shape), None
-    if values[0] is table and name == "gather" and params["slice_sizes"] == whole_rows:
+    found = _places(equation, values, np.shape(table.array)) if values[0] is table else None
+    if found is None:
+        raise ValueError(
+            f"sparse_value_and_grad: {table.name!r} is used by {equation.primitive.name}, and a "
+            "table must only be gathered from, by rows: table[indices]; cast and scale the rows, "
+            "take them in front of a loop or a checkpoint, and leave a table that is multiplied "
+            "whole to jax.grad"
+        )
+    indices, row_axes = found
+    rows = _alone(jaxpr, equation, [table.array, *values[1:]])[0]
+    others = tuple(axis for axis in range(np.ndim(rows)) if axis not in row_axes)
+    return Gather(table, indices, rows, others + tuple(row_axes))
+
+
+def _places(equation: Any, values: list[Any], shape: tuple[int, ...]) -> Any:
+    """The indices that an equation takes rows at, and the axes of a row in what it gives.
+
+    `None` if it does something else.
+    """
+    name, params, one_row = equation.primitive.name, equation.params, (1, *shape[1:])
+    if name == "gather" and params["slice_sizes"] == one_row:
         numbers, clips = params["dimension_numbers"], params["mode"] == GatherScatterMode.CLIP
         starts = numbers.start_index_map
         # Behind the first axis all of it is taken, wherever a clipped index points to.
         if starts == (0,) or (clips and 0 in starts):
             indices = values[1][..., starts.index(0)]
             indices = jnp.clip(indices, 0, shape[0] - 1) if clips else indices
-            found = indices, numbers.offset_dims
-    elif values[0] is table and name == "dynamic_slice" and params["slice_sizes"] == whole_rows:
-        found = jnp.clip(values[1], 0, shape[0] - 1), tuple(range(last))
-    if found is None:
-        raise ValueError(
-            f"sparse_value_and_grad: {table.name!r} is used by {name}, and a table must only be "
-            "gathered from, by rows: table[indices]; cast and scale the rows, take them in front "
-            "of a loop or a checkpoint, and leave a table that is multiplied whole to jax.grad"
-        )
-    rows = _alone(jaxpr, equation, [table.array, *values[1:]])[0]
-    others = tuple(axis for axis in range(np.ndim(rows)) if axis not in found[1])
-    return Gather(table, found[0], rows, others + tuple(found[1]))
+            return indices, numbers.offset_dims
+    if name == "dynamic_slice" and params["slice_sizes"] == one_row:
+        return jnp.clip(values[1], 0, shape[0] - 1), range(len(shape))
+    if name == "slice":
+        starts, limits = params["start_indices"], params["limit_indices"]
+        steps = params["strides"] or (1,) * len(shape)
+        if limits[1:] == shape[1:] and not any(starts[1:]) and set(steps[1:]) <= {1}:
+            return jnp.arange(starts[0], limits[0], steps[0]), range(1, len(shape))
+    return None

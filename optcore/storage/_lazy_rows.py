@@ -47,6 +47,8 @@ def lazy_rows(
     Rows that stand several times are summed. Then the rows of the parameter and of whatever in
     the state is shaped like it are gathered, `inner` is applied to them, and they are put back.
     The update is a `RowSparse` too, which `apply_updates` adds. Dense gradients pass as they are.
+    In a jitted step that parameters and state are donated to, nothing is copied; without donation
+    each step copies whole tables.
 
     What is lazy about it: a row without a gradient keeps its state and its value, where a dense
     gradient of zeros would let momentum go on, moments decay and weights decay. So
@@ -105,9 +107,9 @@ def lazy_rows(
         if not tables:
             updates, new = inner.update(updates, state.inner, params, **extra)
             return updates, LazyRowsState(new)
-        check_independent(given)
         values = treedef.flatten_up_to(params)
         owners = slot_owners(inner, state.inner, tables, values, treedef)
+        check_independent(given)
         slots, structure = jax.tree.flatten(state.inner)
 
         def rows(owner: int | None, array: Any) -> Any:
@@ -115,7 +117,9 @@ def lazy_rows(
 
         with record(False):
             steps, new = inner.update(
-                treedef.unflatten(tables[i].values if i in tables else g for i, g in enumerate(grads)),
+                treedef.unflatten(
+                    tables[i].values if i in tables else g for i, g in enumerate(grads)
+                ),
                 structure.unflatten(map(rows, owners, slots)),
                 treedef.unflatten(map(rows, range(len(values)), values)),
                 **extra,

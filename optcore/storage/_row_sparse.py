@@ -117,7 +117,7 @@ class RowSparse(OneLeaf):
 
     def problem(self) -> str | None:
         """What a map over its leaves has done to it, if anything."""
-        if jnp.issubdtype(getattr(self.indices, "dtype", None), jnp.integer):
+        if jnp.issubdtype(getattr(self.indices, "dtype", object), jnp.integer):
             return None
         return (
             f"is {self!r}, whose indices are no integers: was it mapped as if they were numbers? "
