@@ -10,6 +10,7 @@ dense gradients. What that saves is printed, and the last line gives loss, accur
 """
 
 import argparse
+import functools
 import importlib.util
 import re
 import sys
@@ -33,7 +34,7 @@ WIDTH = 32
 """Words and pairs of a line; what is left over of a longer line is not looked at."""
 COLUMNS = 32
 OPTIMIZERS = {
-    "adagrad": (optcore.adagrad, 0.3),
+    "adagrad": (functools.partial(optcore.adagrad, initial_accumulator_value=1e-6), 0.05),
     "adam": (optcore.adam, 0.01),
     "rmsprop": (optcore.rmsprop, 0.01),
     "sgd": (optcore.sgd, 3.0),
@@ -89,7 +90,7 @@ def init_params(key: jax.Array, table_rows: int) -> Params:
 
 def logits(params: Params, rows: jax.Array) -> jax.Array:
     vectors = params["table"].at[rows].get(mode="fill", fill_value=0)
-    used = (rows < len(params["table"])).sum(1, keepdims=True)
+    used = (rows < len(params["table"])).sum(1, keepdims=True, dtype=jnp.float32)
     return vectors.sum(1) / used @ params["dense"] + params["bias"]
 
 

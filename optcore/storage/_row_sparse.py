@@ -21,8 +21,9 @@ class RowSparse(OneLeaf):
     Rows that stand several times are summed, in at least float32, before anything else is done
     with them: a norm is that of the dense gradient.
 
-    `jax.tree.map` reaches `indices` too. To scale gradients by hand, map over leaves,
-    `is_leaf=lambda g: isinstance(g, RowSparse)`, and use `with_values`.
+    `jax.tree.map` and `jax.lax.psum` reach `indices` too. To scale gradients by hand, map over
+    leaves, `is_leaf=lambda g: isinstance(g, RowSparse)`, and use `with_values`; across devices
+    gather indices and values, and make another.
 
     Args:
       indices: which rows, integers of any shape.

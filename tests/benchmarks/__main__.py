@@ -8,11 +8,18 @@ import platform
 
 import jax
 
-from . import eager, large, many, memory, sweep
+from . import eager, large, many, memory, sparse, sweep
 from .rows import optax, torch
 from .timing import HEADER
 
-GROUPS = {"large": large, "many": many, "sweep": sweep, "memory": memory, "eager": eager}
+GROUPS = {
+    "large": large,
+    "many": many,
+    "sweep": sweep,
+    "memory": memory,
+    "eager": eager,
+    "sparse": sparse,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +41,7 @@ def main() -> None:
     parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"of {', '.join(GROUPS)}")
     parser.add_argument("--rows", action="append", default=[], help="rows that contain this text")
     parser.add_argument("--repeats", type=int, default=20, help="of each candidate, at least 4")
-    parser.add_argument("--size", type=int, help="elements of a large leaf")
+    parser.add_argument("--size", type=int, help="elements of a large leaf, or of a table")
     parser.add_argument("--json", help="file to write the rows to")
     arguments = parser.parse_args()
     unknown = [group for group in arguments.groups if group not in GROUPS]

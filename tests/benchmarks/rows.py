@@ -154,6 +154,13 @@ LEAVES = (30, 300, 1000)
 SHAPES = ((64, 64), (64,), (64, 128), (128,), (32, 64), (3, 3, 8, 16))
 """Shapes of the many leaves, in turn."""
 
+SPARSE = ("adam", "adagrad")
+"""Optimizers of a table with row-sparse gradients."""
+TABLE = 64_000_000
+"""Elements of the table, in rows of `COLUMNS`."""
+COLUMNS, BATCH = 64, 1024
+"""Elements of a row, and rows that a step sees."""
+
 RATES = tuple(1e-4 * 1.5**i for i in range(16))
 
 

@@ -142,7 +142,9 @@ def test_mapped_by_mistake():
 def test_optax_apply_updates_says_what_to_do(params):
     optax = pytest.importorskip("optax", reason="its apply_updates is called")
     for apply in (optax.apply_updates, jax.jit(optax.apply_updates)):
-        with pytest.raises(TypeError, match=r"use optcore\.apply_updates, which adds it to its rows"):
+        with pytest.raises(
+            TypeError, match=r"use optcore\.apply_updates, which adds it to its rows"
+        ):
             apply({"t": params}, {"t": sparse()})
 
 
