@@ -12,11 +12,12 @@ dense gradients. What that saves is printed, and the last line gives loss, accur
 import argparse
 import functools
 import importlib.util
+import itertools
 import re
 import sys
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,14 +27,17 @@ import numpy as np
 
 import optcore
 
+# fmt: off
 MODULES = (
-    "argparse calendar configparser csv difflib doctest fractions heapq inspect mailbox pdb "
-    "pickle random statistics tarfile textwrap turtle typing"
-).split()
+    "argparse", "calendar", "configparser", "csv", "difflib", "doctest", "fractions", "heapq",
+    "inspect", "mailbox", "pdb", "pickle", "random", "statistics", "tarfile", "textwrap",
+    "turtle", "typing",
+)
+# fmt: on
 WIDTH = 32
 """Words and pairs of a line; what is left over of a longer line is not looked at."""
 COLUMNS = 32
-OPTIMIZERS = {
+OPTIMIZERS: dict[str, tuple[Callable[[Any], optcore.GradientTransformation], float]] = {
     "adagrad": (functools.partial(optcore.adagrad, initial_accumulator_value=1e-6), 0.05),
     "adam": (optcore.adam, 0.01),
     "rmsprop": (optcore.rmsprop, 0.01),
@@ -54,7 +58,7 @@ class Lines(NamedTuple):
 def words_of(line: str) -> list[str]:
     """Words and signs, and the pairs of neighbours."""
     words = re.findall(r"\w+|[^\w\s]", line)
-    return words + [f"{a} {b}" for a, b in zip(words, words[1:], strict=False)]
+    return words + [f"{a} {b}" for a, b in itertools.pairwise(words)]
 
 
 def load_lines(table_rows: int) -> tuple[Lines, Lines]:

@@ -31,7 +31,7 @@ PARAMS = {"t": table(), "w": jnp.array([1.0, -2.0])}
 def test_what_does_not_move_without_a_gradient_equals_dense(inner):
     decay = inner.arguments.get("b2", inner.arguments.get("decay"))
     decays = {"nu": decay} | ({"mu": 0.0} if "b2" in inner.arguments else {})
-    got, state = trained(optcore.lazy_rows(inner, decays), made(), PARAMS)
+    got, _ = trained(optcore.lazy_rows(inner, decays), made(), PARAMS)
     expected, _ = trained(inner, map(dense, made()), PARAMS)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-6), got, expected)
     lazy, _ = trained(optcore.lazy_rows(inner), made(), PARAMS)

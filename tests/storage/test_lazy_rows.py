@@ -53,7 +53,6 @@ QUICK = ["sgd", "adam", "adamw", "lion", "rmsprop"]
 NOT_PER_ROW = {
     "adafactor": "column means",
     "adam_mini": "one second moment for all",
-    "asgd": "the average moves without a gradient, and counts",
     "came": "column means",
     "dpsgd": "gradients per example",
     "fromage": "norms of the parameter",
@@ -61,7 +60,6 @@ NOT_PER_ROW = {
     "lamb": "norms of the parameter",
     "lars": "norms of the parameter",
     "noisy_sgd": "noise for the whole leaf",
-    "novograd": "norms of leaves",
     "sm3": "column maxima",
     "stable_adamw": "a mean over the leaf",
 }
@@ -105,6 +103,8 @@ def test_the_others_are_refused(name):
         (optcore.sm3(0.1), "its state at [0].nu['t'][1] has shape (1, 3) and grows with a table"),
         (optcore.lamb(0.1), "lamb(learning_rate=0.1) is not per row: in a trial"),
         (optcore.chain(optcore.centralize(), optcore.adam(0.1)), "is not per row: in a trial"),
+        (optcore.noisy_sgd(0.1, key=jax.random.key(0)), "is not per row: in a trial"),
+        (optcore.stable_adamw(0.1), "is not per row: in a trial"),
     ],
     ids=str,
 )
