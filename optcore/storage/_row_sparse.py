@@ -49,7 +49,6 @@ class RowSparse(OneLeaf):
     [2.0, 0.0, 0.0, 6.0]
     """
 
-    __slots__ = ("indices", "shape", "unique", "values")
     __array_ufunc__ = None
 
     advice = "inside lazy_rows(...) it gets the rows as arrays"
@@ -126,7 +125,7 @@ class RowSparse(OneLeaf):
         )
 
     def with_values(self, values: Any) -> "RowSparse":
-        """Other values, of the same shape, for the same rows.
+        """Other values, of the same shape, for the same rows; zeros where no row is meant.
 
         >>> import jax.numpy as jnp
         >>> g = RowSparse(jnp.array([1]), jnp.array([[3.0]]), shape=(2, 1))
@@ -138,11 +137,16 @@ class RowSparse(OneLeaf):
                 f"RowSparse: expected values of shape {np.shape(self.values)}, "
                 f"got {np.shape(values)}"
             )
-        return self._with(self.indices, values, self.unique)
+        return self._with(self.indices, self._used(values), self.unique)
+
+    def _used(self, values: Any) -> jax.Array:
+        """The values, and zeros in places that are not used; no product: they may be NaN."""
+        used = self.indices < self.shape[0]
+        return jnp.where(used.reshape(-1, *[1] * (self.ndim - 1)), values, 0)
 
     def astype(self, dtype: Any) -> "RowSparse":
         """The same with values of another dtype."""
-        return self.with_values(self.values.astype(dtype))
+        return self._with(self.indices, self.values.astype(dtype), self.unique)
 
     def summed(self) -> "RowSparse":
         """The same with sorted indices of which each stands once, in at least float32.
@@ -166,8 +170,7 @@ class RowSparse(OneLeaf):
         used = sorted_ < rows
         first = jnp.concatenate([jnp.ones(1, bool), sorted_[1:] != sorted_[:-1]])
         place = jnp.cumsum(first, dtype=jnp.int32) - 1
-        # Not a product: what is dropped may be NaN.
-        kept = jnp.where(used.reshape(-1, *[1] * (values.ndim - 1)), values[order], 0)
+        kept = self._used(values)[order]
         sums = jax.ops.segment_sum(kept, place, places, indices_are_sorted=True)
         left_over = rows + jnp.arange(places, dtype=jnp.int32)
         indices = left_over.at[jnp.where(used, place, places)].set(sorted_, mode="drop")

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._core import Mask, is_leaf, named_leaves, select
+from .._core import Mask, is_inexact, is_leaf, named_leaves, select
 from ._gathers import Gather, Table, evaluate
 from ._row_sparse import RowSparse, or_none
 
@@ -40,7 +40,7 @@ def sparse_value_and_grad(
 
     Raises:
       ValueError: a table is used for anything but gathering rows, or inside of a loop or a
-        checkpoint; the message names it.
+        checkpoint, or is none; the message names it.
       TypeError: a parameter that is no table is an integer, as with `jax.grad`.
 
     >>> import jax.numpy as jnp
@@ -61,6 +61,12 @@ def sparse_value_and_grad(
         chosen = treedef.flatten_up_to(select("sparse_value_and_grad", tables, params, params))
         named = zip(named_leaves(params), chosen, strict=True)
         taken = {i: Table(*pair) for i, (pair, c) in enumerate(named) if c is not None}
+        for table in taken.values():
+            if not np.ndim(table.array) or not is_inexact(table.array):
+                raise ValueError(
+                    f"sparse_value_and_grad: {table.name!r} cannot be a table: expected a "
+                    f"floating-point array with rows, got {jax.typeof(table.array)}"
+                )
         dense = [None if i in taken else leaf for i, leaf in enumerate(leaves)]
 
         def merged(special: dict[int, Any], dense: list[Any]) -> Any:

@@ -49,7 +49,7 @@ def test_equals_dense(tx, whole):
     assert_close((got, state.inner), (expected, expected_state), 0 if whole else 1e-6)
 
 
-QUICK = ["sgd", "adam", "adamw", "lion", "rmsprop"]
+QUICK = ["sgd", "adamw", "rmsprop"]
 NOT_PER_ROW = {
     "adafactor": "column means",
     "adam_mini": "one second moment for all",
@@ -252,8 +252,8 @@ def test_eager_equals_jit():
 
 
 def test_sharded_by_rows():
-    mesh = jax.make_mesh((8,), ("d",), axis_types=(jax.sharding.AxisType.Auto,))
-    rows = jax.NamedSharding(mesh, jax.P("d"))
+    mesh = jax.sharding.Mesh(np.array(jax.devices()), ("d",))
+    rows = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("d"))
     shape = (16, 3)
     params, g = {"t": table(shape=shape)}, {"t": sparse(shape=shape)}
     expected, _ = trained(optcore.lazy_rows(optcore.adam(0.1)), [g], params)
