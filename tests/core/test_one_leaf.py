@@ -7,6 +7,7 @@ import pytest
 
 import optcore
 from optcore import RowSparse
+from optcore._core import select
 from tests.storage.rows import dense, sparse, table, touched
 
 PARAMS = {"t": table(), "w": jnp.array([1.0, -2.0]), "frozen": jnp.ones(2)}
@@ -98,6 +99,12 @@ def test_what_takes_only_arrays_says_so(make, owner):
 def test_checks_see_one_leaf(grads, message):
     with pytest.raises(ValueError, match=message):
         optcore.sgd(0.1).update(grads, optcore.sgd(0.1).init(PARAMS), params=PARAMS)
+
+
+def test_a_mask_takes_it_whole():
+    masked = select("a test", {"t": False, "w": True, "frozen": True}, GRADS, PARAMS)
+    assert masked["t"] is None
+    assert select("a test", True, GRADS, PARAMS)["t"].shape == (7, 3)
 
 
 def test_a_tree_that_is_one_leaf():

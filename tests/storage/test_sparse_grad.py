@@ -21,6 +21,13 @@ def jitted(t, ids):
     return jnp.take(t, ids, axis=0)
 
 
+def rows_in_front(t, ids):
+    """A gather that gives the axis of a row first."""
+    numbers = jax.lax.GatherDimensionNumbers((0,), (0,), (0,))
+    rows = jax.lax.gather(t, ids[..., None], numbers, (1, t.shape[1]), mode="fill")
+    return jnp.moveaxis(rows, 0, -1)
+
+
 GATHERS = {
     "index": lambda t, ids: t[ids],
     "negative": lambda t, ids: t[ids - 7],
@@ -37,6 +44,7 @@ GATHERS = {
     "mapped to the back": lambda t, ids: jax.vmap(lambda i: t[i], out_axes=1)(ids).swapaxes(0, 1),
     "jitted": jitted,
     "mapped, of jitted": lambda t, ids: jax.vmap(jitted, (None, 0))(t, ids),
+    "rows in front": rows_in_front,
     "in turn": lambda t, ids: t[ids] * jitted(t, ids[::-1]) + t[ids[0]],
     "depends on values": lambda t, ids: t[jnp.argsort(t[ids][..., 0])],
 }
