@@ -63,6 +63,11 @@ def run(monkeypatch, tmp_path, *arguments):
             ["adam, store, int8", "adam, store, int8_softsign", "adam, kahan"],
             {"adam"},
         ),
+        (
+            ["sparse", "--size", "262144", "--rows", "adagrad"],
+            ["4096 × 64, batch of 1024, adagrad"],
+            {"dense", "optax"},
+        ),
     ],
 )
 def test_rows_are_ratios_to_peers(monkeypatch, tmp_path, capsys, arguments, names, peers):

@@ -39,7 +39,9 @@ from ._numerics import over_root as over_root
 from ._numerics import safe_sqrt as safe_sqrt
 from ._numerics import shrink as shrink
 from ._numerics import wide as wide
+from ._one_leaf import OneLeaf as OneLeaf
 from ._paths import describe as describe
+from ._paths import is_leaf as is_leaf
 from ._paths import is_none as is_none
 from ._paths import listed as listed
 from ._paths import named_leaves as named_leaves

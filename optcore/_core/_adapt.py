@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from ._anatomy import accepted
 from ._declared import DeclaredTransformation
+from ._paths import refuse_one_leaf
 from ._tape import record, settle
 from ._types import GradientTransformation, Params, State, Updates
 
@@ -25,8 +26,10 @@ def adapt(tx: Any) -> GradientTransformation:
         updates: Updates, state: State, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, State]:
         extra = extra if takes is None else {k: v for k, v in extra.items() if k in takes}
+        updates = settle(updates)
+        refuse_one_leaf(updates)
         with record(False):
-            updates, new_state = tx.update(settle(updates), state, params, **extra)
+            updates, new_state = tx.update(updates, state, params, **extra)
         return updates, jax.tree.map(_like, state, new_state)
 
     # Its signature says what it takes.

@@ -11,6 +11,8 @@ import jax
 import numpy as np
 
 from . import _checks
+from ._one_leaf import OneLeafError
+from ._paths import refuse_one_leaf
 from ._tape import record, recording, settle
 from ._types import GradientTransformation
 
@@ -91,7 +93,10 @@ def _inner_update(
     declaration: Declaration, updates: Any, state: Any, params: Any, extra: Mapping[str, Any]
 ) -> tuple[Any, Any]:
     pair, leafwise = declaration.pair(), declaration.leafwise
-    result = call(pair, leafwise, updates, state, params, extra)
+    try:
+        result = call(pair, leafwise, updates, state, params, extra)
+    except OneLeafError as error:
+        raise TypeError(f"{declaration.name}: {error}") from None
     return result if recording() else settle(result)
 
 
@@ -105,11 +110,15 @@ def call(
 ) -> tuple[Any, Any]:
     """A pair's `update`, which sees updates that wait, and lets its own wait, only if leafwise.
 
-    A body that returns a declared transformation leaves that question to it.
+    A body that returns a declared transformation leaves that question to it. What is not leafwise
+    gets arrays alone.
     """
     leafwise = leafwise or hasattr(pair, "declaration")
+    if not leafwise:
+        updates = settle(updates)
+        refuse_one_leaf(updates)
     with record(recording() and leafwise):
-        return pair.update(updates if leafwise else settle(updates), state, params, **extra)
+        return pair.update(updates, state, params, **extra)
 
 
 @dataclasses.dataclass(frozen=True)

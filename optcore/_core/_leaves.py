@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ._numerics import is_inexact, wide
+from ._paths import refuse_one_leaf
 from ._tape import Tape, Waiting, complex_dtype, real_dtype, recording, settle
 
 Leaf = Callable[..., Any]
@@ -77,6 +78,8 @@ def map_leaves(
     slots: Sequence[Any] = (),
     reads: Sequence[Any] = (),
     scalars: Iterable[jax.Array] = (),
+    *,
+    rows: bool = False,
 ) -> Any:
     """Lift an algorithm written for one array to trees.
 
@@ -96,6 +99,11 @@ def map_leaves(
       slots: trees of state; each has an array, a subtree or `None` per update.
       reads: trees that are only read, like the parameters.
       scalars: traced scalars of the step, such as bias corrections.
+      rows: whether `leaf` gives the same for rows that have a gradient, whatever rows have none;
+        then it is applied to the rows of a `RowSparse`, and no others.
+
+    Raises:
+      TypeError: an update is a `RowSparse`, and there are slots or not `rows`.
 
     >>> import jax.numpy as jnp
     >>> def momentum(g, m):
@@ -108,6 +116,8 @@ def map_leaves(
     slots, reads = settle(tuple(slots)), settle(tuple(reads))
     follows = isinstance(updates, Waiting) and updates.tape.is_open_at(updates.step)
     tape = updates.tape if follows else Tape(settle(updates))
+    if tape.whole and (slots or not rows):
+        refuse_one_leaf(tape.treedef.unflatten(tape.leaves))
     results = tape.append(leaf, slots, reads, scalars)
     if not (recording() and tape.traced):
         results = tuple(waiting.settle() for waiting in results)

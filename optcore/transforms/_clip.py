@@ -35,7 +35,7 @@ def clip(max_delta: Bound) -> GradientTransformation:
             return jax.lax.complex(bounded(g.real), bounded(g.imag))
         return bounded(g)
 
-    return plain(lambda updates, params: map_leaves(leaf, updates))
+    return plain(lambda updates, params: map_leaves(leaf, updates, rows=True))
 
 
 @transformation("transform", example={"max_norm": 0.5}, leafwise=True)
@@ -56,7 +56,7 @@ def clip_by_global_norm(max_norm: Bound) -> GradientTransformation:
 
     def clipped(updates: object, params: object) -> object:
         factors = shrink(global_norm(updates), max_norm)
-        return map_leaves(lambda g, a, b: b * (a * g), updates, scalars=factors)
+        return map_leaves(lambda g, a, b: b * (a * g), updates, scalars=factors, rows=True)
 
     return plain(clipped)
 
@@ -80,7 +80,7 @@ def clip_by_norm(max_norm: Bound) -> GradientTransformation:
         a, b = shrink(global_norm(g), max_norm)
         return b * (a * g)
 
-    return plain(lambda updates, params: map_leaves(leaf, updates))
+    return plain(lambda updates, params: map_leaves(leaf, updates, rows=True))
 
 
 @transformation("transform", example={"threshold": 0.5}, leafwise=True)

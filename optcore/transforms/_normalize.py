@@ -76,7 +76,7 @@ def normalize_by_update_norm(
         # Two factors: the reciprocal of a huge norm would vanish.
         a = jnp.where(size > 2.0**64, 2.0**-64, 1.0).astype(size.dtype)
         b = jnp.where(positive, scale_factor / jnp.where(positive, size * a, 1), 0)
-        return map_leaves(lambda g, a, b: b * (a * g), updates, scalars=(a, b))
+        return map_leaves(lambda g, a, b: b * (a * g), updates, scalars=(a, b), rows=True)
 
     return plain(normalized)
 

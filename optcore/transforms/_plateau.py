@@ -129,7 +129,8 @@ def reduce_on_plateau(
         judged = judge(state)
         full = count >= accumulation_size
         state = jax.tree.map(lambda new, old: jnp.where(full, new, old), judged, state)
-        updates = map_leaves(lambda g, scale: scale * g, updates, scalars=(state.scale,))
+        scalars = (state.scale,)
+        updates = map_leaves(lambda g, scale: scale * g, updates, scalars=scalars, rows=True)
         return updates, state
 
     return GradientTransformation(init, update)

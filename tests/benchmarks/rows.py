@@ -197,6 +197,13 @@ def _products(updates: Any, params: Any) -> Any:
     return jax.tree.map(one, updates)
 
 
+SPARSE = ("adam", "adagrad")
+"""Optimizers of a table with row-sparse gradients."""
+TABLE = 64_000_000
+"""Elements of the table, in rows of `COLUMNS`."""
+COLUMNS, BATCH = 64, 1024
+"""Elements of a row, and rows that a step sees."""
+
 RATES = tuple(1e-4 * 1.5**i for i in range(16))
 
 
