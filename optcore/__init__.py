@@ -1,5 +1,6 @@
 """optcore: composable gradient transformations for JAX."""
 
+from . import averaging as averaging
 from . import diagnostics as diagnostics
 from ._core import Bound as Bound
 from ._core import Count as Count
@@ -12,6 +13,7 @@ from ._core import GradientTransformation as GradientTransformation
 from ._core import Hyperparameter as Hyperparameter
 from ._core import Key as Key
 from ._core import Length as Length
+from ._core import LookaheadParams as LookaheadParams
 from ._core import Range as Range
 from ._core import Rate as Rate
 from ._core import Schedule as Schedule
@@ -33,14 +35,20 @@ from ._core import schedule as schedule
 from ._core import slots as slots
 from ._core import transformation as transformation
 from ._core import wide as wide
+from .averaging import Snapshots as Snapshots
+from .averaging import WithAverageState as WithAverageState
+from .averaging import eval_params as eval_params
+from .averaging import with_average as with_average
 from .compose import CautiousState as CautiousState
 from .compose import GraftState as GraftState
+from .compose import LookaheadState as LookaheadState
 from .compose import SkipOnSpikeState as SkipOnSpikeState
 from .compose import SplitRealAndImaginaryArrays as SplitRealAndImaginaryArrays
 from .compose import SplitRealAndImaginaryState as SplitRealAndImaginaryState
 from .compose import cautious as cautious
 from .compose import chain as chain
 from .compose import graft as graft
+from .compose import lookahead as lookahead
 from .compose import named_chain as named_chain
 from .compose import skip_on_spike as skip_on_spike
 from .compose import split_real_and_imaginary as split_real_and_imaginary

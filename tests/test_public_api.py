@@ -33,6 +33,10 @@ EXCEPTIONS = {
 """Where a signature departs from optax's, and why; strict: each must depart."""
 
 
+OPTAX_NAMES_THE_FIRST = {"lookahead"}
+"""Wrappers whose first argument has optax's name, which another test compares."""
+
+
 def by_name(factories):
     return [pytest.param(factory, id=factory.name) for factory in factories]
 
@@ -145,7 +149,7 @@ def test_first_arguments(factory):
         wrapped = [name for name, role in factory.roles.items() if role.kind == "transformation"]
         several = first.kind is first.VAR_POSITIONAL or len(wrapped) > 1
         assert wrapped[0] == names[0]
-        assert several or names[0] == "inner"
+        assert several or names[0] == "inner" or factory.name in OPTAX_NAMES_THE_FIRST
 
 
 @pytest.mark.parametrize("factory", by_name(OWN.values()))

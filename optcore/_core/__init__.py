@@ -29,6 +29,7 @@ from ._numerics import over_root as over_root
 from ._numerics import safe_sqrt as safe_sqrt
 from ._numerics import shrink as shrink
 from ._numerics import wide as wide
+from ._paths import is_none as is_none
 from ._paths import named_leaves as named_leaves
 from ._read import hyperparameters as hyperparameters
 from ._read import read as read
@@ -47,6 +48,7 @@ from ._types import GradientTransformation as GradientTransformation
 from ._types import Hyperparameter as Hyperparameter
 from ._types import Key as Key
 from ._types import Length as Length
+from ._types import LookaheadParams as LookaheadParams
 from ._types import Params as Params
 from ._types import Range as Range
 from ._types import Rate as Rate

@@ -56,6 +56,11 @@ class Declaration:
         return self.factory.needs
 
     @property
+    def outermost(self) -> bool:
+        """Whether nothing may wrap it."""
+        return self.factory.outermost
+
+    @property
     def leafwise(self) -> bool:
         """Whether its stages may wait to be computed together with those that follow."""
         return self.factory.leafwise or bool(self.schedules())

@@ -29,6 +29,7 @@ class Factory:
       leafwise: whether its `update` hands updates and state only to `map_leaves`,
         `global_norm` and other leafwise transformations.
       per_example: whether its `update` takes one gradient per example along a first axis.
+      outermost: whether nothing may wrap it, since it relies on what is done with its updates.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Factory:
     real_only: bool
     leafwise: bool
     per_example: bool
+    outermost: bool = False
 
     def bind(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """The arguments by name, checked and normalised, defaults included."""

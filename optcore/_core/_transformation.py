@@ -20,6 +20,7 @@ def transformation(
     real_only: bool = False,
     leafwise: bool = False,
     per_example: bool = False,
+    outermost: bool = False,
 ) -> Callable[[F], F]:
     """Declare a factory of gradient transformations.
 
@@ -37,6 +38,7 @@ def transformation(
       leafwise: `update` hands updates and state only to `map_leaves`, `global_norm` and other
         leafwise transformations, so that a chain may compute it together with its neighbours.
       per_example: `update` takes updates with one gradient per example along a first axis.
+      outermost: nothing may wrap it, since it relies on its updates being added as they are.
 
     Raises:
       TypeError: an argument is a bare `float` (it would be static), or the signature has `**`.
@@ -53,7 +55,9 @@ def transformation(
         raise ValueError(f"transformation: kind must be one of {', '.join(KINDS)}, got {kind!r}")
 
     def decorate(function: F) -> F:
-        return _register(function, kind, example, needs, real_only, leafwise, per_example)
+        return _register(
+            function, kind, example, needs, real_only, leafwise, per_example, outermost
+        )
 
     return decorate
 
@@ -74,7 +78,7 @@ def schedule(*, example: Mapping[str, Any] | Callable[[], Any]) -> Callable[[F],
     """
 
     def decorate(function: F) -> F:
-        return _register(function, "schedule", example, (), False, False, False)
+        return _register(function, "schedule", example, (), False, False, False, False)
 
     return decorate
 
@@ -87,6 +91,7 @@ def _register(
     real_only: bool,
     leafwise: bool,
     per_example: bool,
+    outermost: bool,
 ) -> F:
     library = __name__.partition(".")[0]
     own = function.__module__.partition(".")[0] == library
@@ -110,6 +115,7 @@ def _register(
         real_only=real_only,
         leafwise=leafwise,
         per_example=per_example,
+        outermost=outermost,
     )
     declaring.declared_by = factory  # type: ignore[attr-defined]
     if own and key in REGISTRY:
