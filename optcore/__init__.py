@@ -2,6 +2,7 @@
 
 from . import averaging as averaging
 from . import diagnostics as diagnostics
+from . import tuning as tuning
 from ._core import Bound as Bound
 from ._core import Count as Count
 from ._core import Decay as Decay

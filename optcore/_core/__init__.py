@@ -56,3 +56,4 @@ from ._types import Schedule as Schedule
 from ._types import State as State
 from ._types import StaticFloat as StaticFloat
 from ._types import Updates as Updates
+from ._types import trained as trained
