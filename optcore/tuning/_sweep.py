@@ -2,7 +2,6 @@
 
 import dataclasses
 import itertools
-import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._core import named_leaves
+from ._memory import device_memory, live_bytes
 from ._progress import progress_bar
 
 
@@ -86,8 +86,8 @@ def sweep(
         shapes the program needs a sweep for each value.
       objective: which result decides what is best, if there are several; by its path.
       maximize: whether more is better.
-      chunk: how many runs at once, ≥ 1. By default all, or as many as fit in memory, by the
-        compiler's estimate. All chunks run in the same program.
+      chunk: how many runs at once, ≥ 1. By default all, or as many as fit in memory, by an
+        estimate that is on the safe side. All chunks run in the same program.
       memory: bytes for that, by default all of the device.
       progress: a bar over the chunks on stderr, if tqdm is installed and stderr is a terminal.
 
@@ -122,23 +122,27 @@ def sweep(
             raise ValueError(f"sweep: {name} must be at least 1, got {number}")
     mapped = jax.jit(jax.vmap(lambda arguments: train_fn(**arguments)))
 
-    def compiled(size: int) -> Any:
-        some = {name: jax.ShapeDtypeStruct((size,), x.dtype) for name, x in columns.items()}
-        return mapped.lower(some).compile()
+    def traced(size: int) -> Any:
+        return mapped.trace(
+            {name: jax.ShapeDtypeStruct((size,), x.dtype) for name, x in columns.items()}
+        )
 
     size = min(chunk or runs, runs)
-    program = compiled(size)
+    program = traced(size)
     if chunk is None:
-        most = _most(program, size, _memory() if memory is None else memory)
-        if most < size:
-            size, program = most, compiled(most)
+        needs = live_bytes(program.jaxpr.jaxpr)
+        limit = device_memory() if memory is None else memory
+        if needs > limit:
+            size = max(1, int(size * limit / needs))
+            program = traced(size)
+    compiled = program.lower().compile()
 
     parts = []
     with progress_bar(runs, "run", progress) as advance:
         for start in range(0, runs, size):
             # The last chunk is filled up, so that one program serves all.
             rows = np.minimum(np.arange(start, start + size), runs - 1)
-            got = program({name: jnp.asarray(x[rows]) for name, x in columns.items()})
+            got = compiled({name: jnp.asarray(x[rows]) for name, x in columns.items()})
             number = min(size, runs - start)
             parts.append(jax.tree.map(lambda x, n=number: x[:n], jax.device_get(got)))
             advance(number)
@@ -183,22 +187,3 @@ def _objective(results: dict[str, np.ndarray[Any, Any]], objective: str | None) 
             f"{', '.join(map(repr, scalars)) or '(there is none)'}, got {objective!r}"
         )
     return objective
-
-
-def _most(program: Any, size: int, memory: float) -> int:
-    """How many runs fit, if the compiled program's needs are proportional to their number."""
-    try:
-        analysis = program.memory_analysis()
-        needs = sum(getattr(analysis, f"{part}_size_in_bytes") for part in ("temp", "output"))
-    except (AttributeError, jax.errors.JaxRuntimeError):
-        return size
-    return size if needs <= memory else max(1, int(0.9 * size * memory / needs))
-
-
-def _memory() -> float:
-    """Bytes that there are: of the device, or of the machine; infinity where nobody says."""
-    try:
-        limit = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
-        return limit or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError, jax.errors.JaxRuntimeError):
-        return float("inf")
