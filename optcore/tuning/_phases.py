@@ -42,11 +42,12 @@ def smoothed(losses: Array, decay: float) -> Array:
     What is not a finite number makes all that follows infinite.
     """
     average, columns = np.zeros(losses.shape[:-1]), []
-    finite = np.where(np.isfinite(losses), losses, np.inf).astype(np.float64)
+    broken = np.logical_or.accumulate(~np.isfinite(losses), axis=-1)
+    finite = np.where(broken, 0, losses).astype(np.float64)
     for t in range(losses.shape[-1]):
         average = decay * average + (1 - decay) * finite[..., t]
         columns.append(average / (1 - decay ** (t + 1)))
-    return np.stack(columns, axis=-1)
+    return np.where(broken, np.inf, np.stack(columns, axis=-1))
 
 
 def window(steps: int) -> int:

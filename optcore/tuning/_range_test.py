@@ -22,7 +22,7 @@ from ._phases import (
     suggest,
 )
 from ._progress import progress_bar
-from ._rated import rate_path, with_rate
+from ._rated import check_rate, with_rate
 from ._step import Loss, adapted, step
 
 Growth = Literal["exponential", "linear"]
@@ -169,8 +169,8 @@ def _maker(tx: Any, factory: Callable[[jax.Array], Any] | None) -> Callable[[Any
         if tx is not None:
             raise ValueError(f"{OWNER}: give tx or factory, not both; got tx={tx!r}")
         return lambda rate: adapted(factory(rate))
-    path = rate_path(OWNER, tx)
-    return lambda rate: with_rate(tx, path, rate)
+    check_rate(OWNER, tx)
+    return lambda rate: with_rate(tx, rate)
 
 
 def _measure(

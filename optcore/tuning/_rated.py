@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from .._core import Declared, declare, hyperparameters
+from .._core import Declared, declare, hyperparameters, is_transformation
 
 
-def rate_path(owner: str, tx: Any) -> list[str]:
-    """Where the only learning rate of a declared transformation stands.
+def check_rate(owner: str, tx: Any) -> None:
+    """A declared transformation must have one learning rate.
 
     Raises:
       TypeError: it is of another library.
@@ -18,26 +18,27 @@ def rate_path(owner: str, tx: Any) -> list[str]:
             f"got {type(tx).__name__}; for another give tx=None and factory=lambda rate: ..."
         )
     known = list(hyperparameters(tx, schedules_inside=False))
-    paths = [path.split(".") for path in known if path.rpartition(".")[2] == "learning_rate"]
-    if len(paths) != 1:
+    found = [path for path in known if path.rpartition(".")[2] == "learning_rate"]
+    if len(found) != 1:
         raise ValueError(
-            f"{owner}: tx must have one learning_rate, {tx!r} has {len(paths)}, among "
+            f"{owner}: tx must have one learning_rate, {tx!r} has {len(found)}, among "
             f"{', '.join(known) or 'no hyper-parameters'}; give tx=None and "
             "factory=lambda rate: ..."
         )
-    return paths[0]
 
 
-def with_rate(value: Any, path: list[str], rate: Any) -> Any:
-    """The same with `rate` at this path, in place of a number or a schedule."""
-    if not path:
-        return rate
-    head, *rest = path
-    if isinstance(value, Declared):
-        inside = with_rate(value.arguments[head], rest, rate)
-        return declare(value.declaration.factory, {**value.arguments, head: inside})
-    if isinstance(value, dict):
-        return {k: with_rate(v, rest, rate) if str(k) == head else v for k, v in value.items()}
-    if value and isinstance(value[0][0], str):
-        return tuple((k, with_rate(v, rest, rate) if k == head else v) for k, v in value)
-    return tuple(with_rate(v, rest, rate) if str(i) == head else v for i, v in enumerate(value))
+def with_rate(part: Any, rate: Any) -> Any:
+    """The same with `rate` for the learning rate, in place of a number or a schedule."""
+    if isinstance(part, Declared):
+        roles, arguments = part.declaration.factory.roles, dict(part.arguments)
+        for name, value in arguments.items():
+            if roles[name].kind == "transformation":
+                arguments[name] = with_rate(value, rate)
+            elif name == "learning_rate" and value is not None:
+                arguments[name] = rate
+        return declare(part.declaration.factory, arguments)
+    if isinstance(part, dict):
+        return {k: with_rate(v, rate) for k, v in part.items()}
+    if isinstance(part, tuple) and not is_transformation(part):
+        return tuple(with_rate(v, rate) for v in part)
+    return part
