@@ -41,6 +41,12 @@ class RangeTest:
       growth: how the rates rise.
       limit: an estimate of the largest stable rate, or `None` if the loss did not diverge.
       phases: no progress, fast descent, divergence; `None` if no rate lowers the loss.
+
+    >>> import optcore
+    >>> found = lr_range_test(jnp.square, jnp.float32(1.0), optcore.sgd(0.1), None, 1e-4, 1e-1, 20,
+    ...     key=jax.random.key(0))
+    >>> found.limit, found.phases.divergence == len(found.rates)
+    (None, True)
     """
 
     rates: Array

@@ -23,6 +23,9 @@ class Sweep:
       results: for each result, what the runs gave: NumPy arrays `(runs, …)`.
       objective: the result by which the best is chosen.
       maximize: whether more is better.
+
+    >>> Sweep({"rate": np.array([1, 2])}, {"loss": np.array([np.nan, 3.0])}, "loss", False).best
+    {'rate': 2}
     """
 
     settings: dict[str, np.ndarray[Any, Any]]
