@@ -33,7 +33,13 @@ EXCEPTIONS = {
 """Where a signature departs from optax's, and why; strict: each must depart."""
 
 
-OPTAX_NAMES_THE_FIRST = {"partition", "multi_transform", "selective_transform", "MultiSteps"}
+OPTAX_NAMES_THE_FIRST = {
+    "lookahead",
+    "partition",
+    "multi_transform",
+    "selective_transform",
+    "MultiSteps",
+}
 """Wrappers whose first argument has optax's name, which another test compares."""
 
 

@@ -12,9 +12,7 @@ from ._checks import real_scalar as real_scalar
 from ._declared import Declared as Declared
 from ._declared import DeclaredSchedule as DeclaredSchedule
 from ._declared import DeclaredTransformation as DeclaredTransformation
-from ._declared import ScheduledState as ScheduledState
 from ._declared import declare as declare
-from ._declared import evaluate as evaluate
 from ._declared import make as make
 from ._factory import REGISTRY as REGISTRY
 from ._factory import Factory as Factory
@@ -58,6 +56,8 @@ from ._read import role_at as role_at
 from ._read import suggestion as suggestion
 from ._roles import Role as Role
 from ._roles import is_transformation as is_transformation
+from ._scheduled import ScheduledState as ScheduledState
+from ._scheduled import evaluate as evaluate
 from ._tape import is_absent as is_absent
 from ._tape import record as record
 from ._tape import settle as settle
@@ -73,6 +73,7 @@ from ._types import Hyperparameter as Hyperparameter
 from ._types import Init as Init
 from ._types import Key as Key
 from ._types import Length as Length
+from ._types import LookaheadParams as LookaheadParams
 from ._types import Params as Params
 from ._types import Range as Range
 from ._types import Rate as Rate
@@ -81,3 +82,4 @@ from ._types import State as State
 from ._types import StaticFloat as StaticFloat
 from ._types import Update as Update
 from ._types import Updates as Updates
+from ._types import trained as trained

@@ -14,7 +14,7 @@ from . import _checks
 from ._one_leaf import OneLeafError
 from ._paths import refuse_one_leaf
 from ._tape import record, recording, settle
-from ._types import GradientTransformation
+from ._types import GradientTransformation, trained
 
 _local = threading.local()
 
@@ -26,6 +26,8 @@ class Declaration(Protocol):
     def name(self) -> str: ...
     @property
     def needs(self) -> tuple[str, ...]: ...
+    @property
+    def outermost(self) -> bool: ...
     @property
     def leafwise(self) -> bool: ...
     @property
@@ -58,6 +60,7 @@ def _within(inner: Mode) -> Iterator[None]:
 def init(declaration: Declaration, params: Any) -> Any:
     """`init`, with the parameters checked if this is the outermost call."""
     if mode() != "outermost":
+        _refuse_wrapped(declaration)
         return declaration.pair().init(params)
     _checks.check_params(declaration.name, params)
     with _within("traced"):
@@ -73,6 +76,8 @@ def update(
     would keep what a plain function once said.
     """
     caller = mode()
+    if caller != "outermost":
+        _refuse_wrapped(declaration)
     if caller != "traced":
         leaves, treedef = declaration.flatten()
         concrete = all(map(_is_concrete, jax.tree.leaves((leaves, updates, state, params, extra))))
@@ -87,6 +92,17 @@ def update(
             return _checked_update(declaration, updates, state, params, extra, inner)
     _checks.check_needs(declaration.name, declaration.needs, params, extra)
     return _inner_update(declaration, updates, state, params, extra)
+
+
+def _refuse_wrapped(declaration: Declaration) -> None:
+    """Raise where what must be outermost is called by another transformation."""
+    if declaration.outermost:
+        name = declaration.name
+        raise ValueError(
+            f"{name} was called by another transformation, but must be outermost: it relies on its "
+            f"updates being added to the parameters as they are; wrap the whole optimizer, "
+            f"{name}(chain(...))"
+        )
 
 
 def _inner_update(
@@ -168,7 +184,9 @@ def _checked_update(
     if extra:
         _checks.check_names(name, declaration.takes(), extra)
     _checks.check_needs(name, declaration.needs, params, extra)
-    updates = _checks.check_updates(f"{name}.update", updates, params, declaration.per_example)
+    updates = _checks.check_updates(
+        f"{name}.update", updates, trained(params), declaration.per_example
+    )
     try:
         with _within(inner), record(False):
             new_updates, new_state = _inner_update(declaration, updates, state, params, extra)
@@ -177,7 +195,7 @@ def _checked_update(
     except (TypeError, ValueError, AttributeError) as error:
         _checks.explain_failure(name, expected, exactly, state, error)
         raise
-    _checks.check_result(name, updates, new_updates, declaration.per_example)
+    _checks.check_result(name, updates, trained(new_updates), declaration.per_example)
     _checks.check_state_kept(name, state, new_state)
     return new_updates, new_state
 

@@ -36,6 +36,7 @@ class Factory:
         it wraps, each with its path; `None` if it holds none.
       strict: whether its `update` refuses extra arguments that nothing in it takes.
       stage: what a transform does to the order of a chain, if anything.
+      outermost: whether nothing may wrap it, since it relies on what is done with its updates.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Factory:
     holds: Callable[[Mapping[str, Any]], dict[str, str]] | None
     strict: bool
     stage: Stage | None
+    outermost: bool
 
     def bind(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """The arguments by name, checked and normalised, defaults included."""

@@ -43,10 +43,11 @@ def slots(params: Any, dtype: Any = None, *, fill: Any = 0.0, real: bool = False
     return jax.tree.map(slot, params)
 
 
-def copies(params: Any) -> Any:
+def copies(params: Any, *, widened: bool = False) -> Any:
     """A tree like `params` with a copy of each, in its own dtype: no buffer is shared.
 
-    `None` where there is no floating-point parameter, and zeros where only a shape is known.
+    With `widened` it is at least float32. `None` where there is no floating-point parameter, and
+    zeros where only a shape is known.
 
     >>> import jax.numpy as jnp
     >>> copies({"w": jnp.ones(2), "step": jnp.int32(3)})
@@ -56,8 +57,9 @@ def copies(params: Any) -> Any:
     def copied(p: Any) -> Any:
         if not is_inexact(p):
             return None
+        dtype = slot_dtype(p, None if widened else jnp.result_type(p))
         abstract = isinstance(p, jax.ShapeDtypeStruct)
-        return jnp.zeros_like(p) if abstract else jnp.array(p, jnp.result_type(p))
+        return jnp.zeros_like(p, dtype) if abstract else jnp.array(p, dtype)
 
     return jax.tree.map(copied, params)
 
