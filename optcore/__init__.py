@@ -35,12 +35,14 @@ from ._core import transformation as transformation
 from ._core import wide as wide
 from .compose import CautiousState as CautiousState
 from .compose import GraftState as GraftState
+from .compose import MonitorState as MonitorState
 from .compose import SkipOnSpikeState as SkipOnSpikeState
 from .compose import SplitRealAndImaginaryArrays as SplitRealAndImaginaryArrays
 from .compose import SplitRealAndImaginaryState as SplitRealAndImaginaryState
 from .compose import cautious as cautious
 from .compose import chain as chain
 from .compose import graft as graft
+from .compose import monitor as monitor
 from .compose import named_chain as named_chain
 from .compose import skip_on_spike as skip_on_spike
 from .compose import split_real_and_imaginary as split_real_and_imaginary

@@ -6,6 +6,8 @@ from ._chain import chain as chain
 from ._chain import named_chain as named_chain
 from ._graft import GraftState as GraftState
 from ._graft import graft as graft
+from ._monitor import MonitorState as MonitorState
+from ._monitor import monitor as monitor
 from ._skip_on_spike import SkipOnSpikeState as SkipOnSpikeState
 from ._skip_on_spike import skip_on_spike as skip_on_spike
 from ._split_real_and_imaginary import SplitRealAndImaginaryArrays as SplitRealAndImaginaryArrays
