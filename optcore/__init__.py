@@ -53,6 +53,7 @@ from .compose import GuardState as GuardState
 from .compose import InjectStatefulHyperparamsState as InjectStatefulHyperparamsState
 from .compose import LookaheadState as LookaheadState
 from .compose import MaskedState as MaskedState
+from .compose import MonitorState as MonitorState
 from .compose import MultiSteps as MultiSteps
 from .compose import MultiStepsState as MultiStepsState
 from .compose import PartitionState as PartitionState
@@ -90,6 +91,7 @@ from .compose import lookahead as lookahead
 from .compose import loss_scale as loss_scale
 from .compose import masked as masked
 from .compose import microbatch as microbatch
+from .compose import monitor as monitor
 from .compose import multi_transform as multi_transform
 from .compose import named_chain as named_chain
 from .compose import partition as partition

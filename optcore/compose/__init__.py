@@ -34,6 +34,8 @@ from ._lookahead import lookahead as lookahead
 from ._masked import MaskedState as MaskedState
 from ._masked import masked as masked
 from ._microbatch import microbatch as microbatch
+from ._monitor import MonitorState as MonitorState
+from ._monitor import monitor as monitor
 from ._multi_steps import MultiSteps as MultiSteps
 from ._multi_steps import MultiStepsState as MultiStepsState
 from ._multi_steps import has_updated as has_updated

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ._matplotlib import axes_of
+
 Schedules = Callable[[Any], Any] | Mapping[str, Callable[[Any], Any]]
 
 
@@ -36,14 +38,7 @@ def plot_schedule(schedules: Schedules, steps: int, *, axes: Any = None, log: bo
     """
     curves = _curves(schedules)
     counts = _counts("plot_schedule", steps, 2000)
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise ImportError(
-            "plot_schedule needs matplotlib: pip install 'optcore[plot]', or use schedule_table"
-        ) from error
-    if axes is None:
-        _, axes = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
+    axes = axes_of("plot_schedule", axes, (6.4, 3.6), ", or use schedule_table")
     for label, schedule in curves.items():
         # A step's value holds until the next step.
         axes.plot(counts, _values(schedule, counts), label=label, drawstyle="steps-post")
