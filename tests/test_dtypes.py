@@ -35,7 +35,7 @@ ROUNDED = {
 IN_THEIR_DTYPE = {
     "asam": "calls the user's gradient at neighbours that have the parameters' dtype",
     "sam": "calls the user's gradient at neighbours that have the parameters' dtype",
-    "hutchinson_estimator_diag_hessian": "derives the user's loss by the parameters as they are"
+    "hutchinson_estimator_diag_hessian": "derives the user's loss by the parameters as they are",
 }
 """What has no more digits than the parameters, and why."""
 
