@@ -66,18 +66,21 @@ CHECKED = {
 }
 
 
-def conformance(first, *rest):
-    """Checks of dicts of subjects; by default one check of the first, the others are slow."""
+def conformance(quick, *dicts):
+    """Checks of dicts of subjects; by default one check of those of the first that are named."""
     checks = {testing.check_name(check): check for check in testing.CHECKS}
     assert checks.keys() >= CHECKED
+    assert dicts[0].keys() >= quick
     return [
         pytest.param(
             checks[title],
             subject,
             id=f"{title}-{subject.name}".replace(" ", "_"),
-            marks=[] if title == QUICK and subjects is first else [pytest.mark.slow],
+            marks=[]
+            if title == QUICK and name in quick and subjects is dicts[0]
+            else [pytest.mark.slow],
         )
-        for subjects in (first, *rest)
-        for subject in subjects.values()
+        for subjects in dicts
+        for name, subject in subjects.items()
         for title in sorted(CHECKED)
     ]

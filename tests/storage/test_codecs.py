@@ -77,7 +77,7 @@ def test_round_trip_error(name, signed):
 
 @pytest.mark.parametrize(("name", "signed"), ERRORS)
 def test_shapes_follow_the_parameter(name, signed):
-    for shape in ((4, 64), (3, 2, 70), (33,), (2, 1)):
+    for shape in ((3, 2, 70), (33,)):
         codes, scales = encode(jnp.ones(shape), None, name, signed, 32)
         packed = name == "int4" and shape[-1] % 2 == 0
         assert codes.shape == (*shape[:-1], shape[-1] // (2 if packed else 1))

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from optcore.storage._rounding import join_bits, nearest, split_bits, stochastic
+from optcore.storage._rounding import _stochastic, join_bits, nearest, split_bits, stochastic
 from tests.storage.narrow import DTYPES, across_exponents, bits
 
 DRAWS = 1 << 16
@@ -55,6 +55,20 @@ def test_what_the_format_holds_stays(dtype):
     odd = jnp.float32([jnp.inf, -jnp.inf, 0.0, -0.0])
     np.testing.assert_array_equal(bits(rounding(odd, dtype, jax.random.key(0))), bits(odd))
     assert np.isnan(stochastic(jnp.float32(jnp.nan), dtype, jax.random.key(0)))
+
+
+@pytest.mark.parametrize("dtype", DTYPES.values(), ids=DTYPES)
+def test_the_smallest_and_the_largest_draw(dtype):
+    """Draws of 0 take what is between two numbers up, those of 65535 down, and nothing else."""
+    x = jnp.float32([1.0, 1 + 2**-12, -1 - 2**-12, -1.0])
+    spacing = jnp.finfo(dtype).eps
+    lowest, highest = (
+        _stochastic(x, jnp.full(4, draw, jnp.uint16), dtype) for draw in (0, 2**16 - 1)
+    )
+    # In float16 up is towards infinity, in bfloat16 away from zero.
+    away = dtype == jnp.bfloat16
+    assert lowest.tolist() == [1, 1 + spacing, -1 - spacing if away else -1, -1]
+    assert highest.tolist() == [1, 1, -1 if away else -1 - spacing, -1]
 
 
 def test_the_largest_numbers_stay_finite():

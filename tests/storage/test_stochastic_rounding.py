@@ -41,26 +41,29 @@ def steps(params, state, grads, some, update):
     return params, state
 
 
-def test_the_layout_changes_nothing():
-    """Over eight devices along either axis, or both; a third of the way in another one."""
+@pytest.mark.parametrize(
+    ("shape", "spec"),
+    [
+        ((4, 2), ("x", "y")),
+        pytest.param((8, 1), ("x", None), marks=pytest.mark.slow),
+        pytest.param((1, 8), (None, "y"), marks=pytest.mark.slow),
+    ],
+    ids=["both", "rows", "columns"],
+)
+def test_the_layout_changes_nothing(shape, spec):
+    """Over eight devices along either axis, or both; the first third on one."""
     update = jax.jit(TX.update)
     params, grads = start()
     expected, _ = steps(params, TX.init(params), grads, range(6), update)
-    for shape, spec in (((8, 1), ("x", None)), ((1, 8), (None, "y")), ((4, 2), ("x", "y"))):
-        mesh = Mesh(np.array(jax.devices()).reshape(shape), ("x", "y"))
-
-        def place(tree, mesh=mesh, spec=spec):
-            wide = NamedSharding(mesh, PartitionSpec(*spec))
-            narrow = NamedSharding(mesh, PartitionSpec(spec[1]))
-            return jax.tree.map(lambda x: jax.device_put(x, wide if x.ndim == 2 else narrow), tree)
-
-        before, state = steps(params, TX.init(params), grads, range(2), update)
-        # Interrupted and taken up on other devices: the count alone says where.
-        before = place(before)
-        state = TX.init(before)._replace(count=jnp.asarray(int(state.count), jnp.int32))
-        got, _ = steps(before, state, grads, range(2, 6), update)
-        for name in expected:
-            np.testing.assert_array_equal(bits(got[name]), bits(expected[name]))
+    mesh = Mesh(np.array(jax.devices()).reshape(shape), ("x", "y"))
+    wide, narrow = (NamedSharding(mesh, PartitionSpec(*s)) for s in (spec, spec[1:]))
+    before, state = steps(params, TX.init(params), grads, range(2), update)
+    # Interrupted and taken up on other devices: the count alone says where.
+    before = jax.tree.map(lambda x: jax.device_put(x, wide if x.ndim == 2 else narrow), before)
+    state = TX.init(before)._replace(count=jnp.asarray(int(state.count), jnp.int32))
+    got, _ = steps(before, state, grads, range(2, 6), update)
+    for name in expected:
+        np.testing.assert_array_equal(bits(got[name]), bits(expected[name]))
 
 
 def test_missing_key():
