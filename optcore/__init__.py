@@ -1,7 +1,9 @@
 """optcore: composable gradient transformations for JAX."""
 
+from . import averaging as averaging
 from . import diagnostics as diagnostics
 from . import tree as tree
+from . import tuning as tuning
 from ._core import Bound as Bound
 from ._core import Count as Count
 from ._core import Decay as Decay
@@ -13,6 +15,7 @@ from ._core import GradientTransformation as GradientTransformation
 from ._core import Hyperparameter as Hyperparameter
 from ._core import Key as Key
 from ._core import Length as Length
+from ._core import LookaheadParams as LookaheadParams
 from ._core import Range as Range
 from ._core import Rate as Rate
 from ._core import Schedule as Schedule
@@ -34,6 +37,10 @@ from ._core import schedule as schedule
 from ._core import slots as slots
 from ._core import transformation as transformation
 from ._core import wide as wide
+from .averaging import Snapshots as Snapshots
+from .averaging import WithAverageState as WithAverageState
+from .averaging import eval_params as eval_params
+from .averaging import with_average as with_average
 from .compose import FREEZE as FREEZE
 from .compose import AccumulateState as AccumulateState
 from .compose import ApplyIfFiniteState as ApplyIfFiniteState
@@ -44,7 +51,9 @@ from .compose import DynamicLossScaleState as DynamicLossScaleState
 from .compose import GraftState as GraftState
 from .compose import GuardState as GuardState
 from .compose import InjectStatefulHyperparamsState as InjectStatefulHyperparamsState
+from .compose import LookaheadState as LookaheadState
 from .compose import MaskedState as MaskedState
+from .compose import MonitorState as MonitorState
 from .compose import MultiSteps as MultiSteps
 from .compose import MultiStepsState as MultiStepsState
 from .compose import PartitionState as PartitionState
@@ -78,9 +87,11 @@ from .compose import has_updated as has_updated
 from .compose import inject as inject
 from .compose import inject_foreign as inject_foreign
 from .compose import inject_hyperparams as inject_hyperparams
+from .compose import lookahead as lookahead
 from .compose import loss_scale as loss_scale
 from .compose import masked as masked
 from .compose import microbatch as microbatch
+from .compose import monitor as monitor
 from .compose import multi_transform as multi_transform
 from .compose import named_chain as named_chain
 from .compose import partition as partition
@@ -252,6 +263,23 @@ from .schedules import warmup_linear_decay_schedule as warmup_linear_decay_sched
 from .schedules import warmup_stable_decay_schedule as warmup_stable_decay_schedule
 from .serialize import from_config as from_config
 from .serialize import to_config as to_config
+from .storage import CatchUpState as CatchUpState
+from .storage import Encoded as Encoded
+from .storage import KahanState as KahanState
+from .storage import LazyRowsState as LazyRowsState
+from .storage import MasterWeightsState as MasterWeightsState
+from .storage import RowSparse as RowSparse
+from .storage import SplitWeightsState as SplitWeightsState
+from .storage import StochasticRoundingState as StochasticRoundingState
+from .storage import StoreState as StoreState
+from .storage import dynamic_map as dynamic_map
+from .storage import kahan as kahan
+from .storage import lazy_rows as lazy_rows
+from .storage import master_weights as master_weights
+from .storage import sparse_value_and_grad as sparse_value_and_grad
+from .storage import split_weights as split_weights
+from .storage import stochastic_rounding as stochastic_rounding
+from .storage import store as store
 from .transforms import AddDecayToInitState as AddDecayToInitState
 from .transforms import AddNoiseState as AddNoiseState
 from .transforms import ApplyEveryState as ApplyEveryState

@@ -13,13 +13,19 @@ import numpy as np
 import optcore
 from tests import oracles
 from tests.optimizers.diagonal.test_acprop import acprop_2110_05454
+from tests.optimizers.diagonal.test_adam_mini import adam_mini_2406_16793
+from tests.optimizers.diagonal.test_adamax import adamax_1412_6980
 from tests.optimizers.diagonal.test_ademamix import simplified_2502_02431
 from tests.optimizers.diagonal.test_adopt import adopt_2411_02853
 from tests.optimizers.diagonal.test_lamb import lamb_1904_00962
 from tests.optimizers.diagonal.test_optimistic_adam import optimistic_adam_1711_00141
+from tests.optimizers.diagonal.test_sophia import signed_squares, sophia_2305_14342
+from tests.optimizers.momentum.test_dpsgd import dpsgd_1607_00133
 from tests.optimizers.momentum.test_fromage import fromage_2002_03432
 from tests.optimizers.momentum.test_lars import lars_1708_03888
 from tests.optimizers.momentum.test_optimistic import ogda_1901_08511
+from tests.optimizers.momentum.test_polyak_sgd import polyak_2002_10542
+from tests.optimizers.momentum.test_qhm import qhm_1810_06801
 from tests.optimizers.momentum.test_sign_sgd import signum_1802_04434
 
 README = pathlib.Path(__file__).parents[1] / "README.md"
@@ -34,18 +40,20 @@ class Row:
     """One optimizer, its reference, and how it is made in both libraries.
 
     Attributes:
-      name: of the optimizer.
+      name: of the optimizer, and behind a comma what is special.
       reference: a key of the golden trajectories, or the algorithm as a function from one
         leaf and its gradients to the positions after each step, in float64 (see
         `oracles.agrees`); the first line of its docstring names its source.
       ours: from a library to the transformation, with the reference's arguments.
       optax: the same for optax; `True` if `ours` serves for both, `None` if optax has none.
+      whole: the function is one from the whole trees.
     """
 
     name: str
     reference: str | Callable[[Any, Any], Any]
     ours: Callable[[Any], Any]
     optax: Callable[[Any], Any] | bool | None = True
+    whole: bool = False
 
 
 PO, HB = "pytorch_optimizer-4.1.0", "heavyball-3.2.1"
@@ -64,6 +72,48 @@ def _box(source: str, oracle: Callable[..., Any], **options: Any) -> Callable[..
 
     box.__doc__ = source
     return box
+
+
+def _given(tx: Any, **extra: Any) -> Any:
+    """`tx`, whose `update` is given the same further arguments at every step."""
+
+    def update(updates: Any, state: Any, params: Any = None) -> Any:
+        return tx.update(updates, state, params, **extra)
+
+    return optcore.GradientTransformation(tx.init, update)
+
+
+BATCH = (1.0, -0.5, 0.1)
+"""The gradients of the examples of a batch, in units of the one that is given."""
+
+
+def _examples(g: Any) -> Any:
+    return jax.tree.map(lambda x: np.stack([np.asarray(part * x, x.dtype) for part in BATCH]), g)
+
+
+def _batched(tx: Any) -> Any:
+    """`tx` for gradients of examples, given a single one."""
+    return optcore.GradientTransformation(
+        tx.init, lambda updates, state, params=None: tx.update(_examples(updates), state, params)
+    )
+
+
+def _polyak(params: Any, grads: Any) -> Any:
+    w = params
+    for g in grads:
+        step = polyak_2002_10542(g, 3.0)
+        w = jax.tree.map(lambda w, g, step=step: w - step * g, w, g)
+        yield w
+
+
+def _descent(w: Any, grads: Any) -> Any:
+    for g in grads:
+        w = w - 0.01 * g
+        yield w
+
+
+def _private(params: Any, grads: Any) -> Any:
+    return dpsgd_1607_00133(params, map(_examples, grads), lr=0.01, clip=1.0)
 
 
 ROWS = [
@@ -88,7 +138,13 @@ ROWS = [
     Row("lion", f"{PO}/Lion{RATE}", lambda lib: lib.lion(0.01, weight_decay=0.0)),
     Row("rprop", "torch.optim/Rprop(lr=.01)", lambda lib: lib.rprop(0.01)),
     Row("asgd", "torch.optim/ASGD(lr=.1)", lambda lib: lib.asgd(0.1), None),
-    Row("qhm", f"{PO}/QHM{RATE}", lambda lib: lib.qhm(0.01, decay=0.0, nu=1.0), None),
+    Row("qhm, decay=0", f"{PO}/QHM{RATE}", lambda lib: lib.qhm(0.01, decay=0.0, nu=1.0), None),
+    Row(
+        "qhm",
+        _box("Ma and Yarats, 1810.06801", qhm_1810_06801, lr=0.01, decay=0.999, nu=0.7),
+        lambda lib: lib.qhm(0.01),
+        None,
+    ),
     Row("aggmo", f"{PO}/AggMo{RATE}", lambda lib: lib.aggmo(0.01), None),
     Row(
         "nadam",
@@ -103,6 +159,19 @@ ROWS = [
         lambda lib: lib.nadamw(0.01, weight_decay=0.1),
     ),
     Row("adamax", "torch.optim/Adamax(lr=.01)", lambda lib: lib.adamax(0.01)),
+    Row(
+        "adamaxw",
+        _box(
+            "Kingma and Ba, 1412.6980, with decoupled decay",
+            adamax_1412_6980,
+            lr=0.01,
+            b1=0.9,
+            b2=0.999,
+            eps=1e-8,
+            decay=0.1,
+        ),
+        lambda lib: lib.adamaxw(0.01, weight_decay=0.1),
+    ),
     Row("amsgrad", "torch.optim/Adam(lr=.01,amsgrad)", lambda lib: lib.amsgrad(0.01)),
     Row("radam", "torch.optim/RAdam(lr=.01)", lambda lib: lib.radam(0.01)),
     Row("adabelief", f"{PO}/AdaBelief{RATE}", lambda lib: lib.adabelief(0.01)),
@@ -245,6 +314,79 @@ ROWS = [
         lambda lib: lib.optimistic_adam(0.01, 0.01, nesterov=False),
     ),
     Row(
+        "optimistic_adam_v2",
+        _box(
+            "Daskalakis et al., 1711.00141",
+            optimistic_adam_1711_00141,
+            lr=0.01,
+            optimism=0.01,
+            b1=0.9,
+            b2=0.999,
+            eps=1e-8,
+        ),
+        lambda lib: lib.optimistic_adam_v2(0.01, nesterov=False),
+    ),
+    Row(
+        "adam_mini",
+        _box(
+            "Zhang et al., 2406.16793",
+            adam_mini_2406_16793,
+            lr=0.01,
+            axes={2: (0,), 1: (0,)},
+            b1=0.9,
+            b2=0.999,
+            eps=1e-8,
+        ),
+        lambda lib: lib.adam_mini(0.01),
+        None,
+    ),
+    Row(
+        "sophia, of given estimates",
+        _box(
+            "Liu et al., 2305.14342",
+            sophia_2305_14342,
+            lr=0.01,
+            b1=0.965,
+            b2=0.99,
+            eps=1e-8,
+            gamma=100.0,
+            clip=1.0,
+            k=2,
+        ),
+        lambda lib: lib.sophia(
+            0.01,
+            weight_decay=0.0,
+            gamma=100.0,
+            update_interval=2,
+            hessian_diagonal_fn=signed_squares(),
+        ),
+        lambda lib: lib.contrib.sophia(
+            0.01,
+            weight_decay=0.0,
+            gamma=100.0,
+            update_interval=2,
+            hessian_diagonal_fn=signed_squares(),
+        ),
+    ),
+    Row(
+        "polyak_sgd",
+        _box("Loizou et al., 2002.10542", _polyak),
+        lambda lib: _given(lib.polyak_sgd(), value=3.0),
+        whole=True,
+    ),
+    Row(
+        "dpsgd, without noise",
+        _box("Abadi et al., 1607.00133", _private),
+        lambda lib: _batched(lib.dpsgd(0.01, 1.0, 0.0, jax.random.key(0))),
+        lambda lib: _batched(lib.contrib.dpsgd(0.01, 1.0, 0.0, 0)),
+        whole=True,
+    ),
+    Row(
+        "noisy_sgd, without noise",
+        _box("Neelakantan et al., 1511.06807", _descent),
+        lambda lib: lib.noisy_sgd(0.01, 0.0, key=jax.random.key(0)),
+    ),
+    Row(
         "acprop",
         _box(
             "Zhuang et al., 2110.05454",
@@ -267,10 +409,12 @@ ROWS = [
 ]
 
 
-def deviation(tx: Any, reference: str | Callable[[Any, Any], Any]) -> float:
+def deviation(tx: Any, reference: str | Callable[[Any, Any], Any], *, whole: bool = False) -> float:
     """The largest error after ten steps, relative to the largest movement of its leaf."""
     params, grads = oracles.golden_problem()
-    if callable(reference):
+    if callable(reference) and whole:
+        *_, expected = reference(oracles.double(params), [oracles.double(g) for g in grads])
+    elif callable(reference):
         paths = {
             k: reference(oracles.double(p), [oracles.double(g[k]) for g in grads])
             for k, p in params.items()
@@ -292,8 +436,8 @@ def deviations(row: Row) -> tuple[float, float | None]:
 
     theirs = row.ours if row.optax is True else row.optax
     return (
-        deviation(row.ours(optcore), row.reference),
-        deviation(theirs(optax), row.reference) if callable(theirs) else None,
+        deviation(row.ours(optcore), row.reference, whole=row.whole),
+        deviation(theirs(optax), row.reference, whole=row.whole) if callable(theirs) else None,
     )
 
 

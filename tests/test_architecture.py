@@ -24,7 +24,7 @@ LAYERS = (
 FAMILIES = ({"momentum"}, {"diagonal"}, {"scalar", "matrix", "quasi_newton"})
 RUN_TIME = {"jax", "jaxlib", "numpy", "chex"}
 INSIDE_FUNCTIONS = {"matplotlib", "tqdm"}
-MIRRORED = ("transforms", "schedules", "compose", "tree", "optimizers")
+MIRRORED = ("transforms", "schedules", "compose", "storage", "tree", "optimizers")
 
 
 def names(paths):

@@ -6,8 +6,9 @@ import math
 import jax
 import pytest
 
+import optcore
 from tests.benchmarks import __main__ as benchmarks
-from tests.benchmarks import passes
+from tests.benchmarks import passes, rows
 
 pytest.importorskip("optax", reason="optax, the peer, cannot be imported")
 
@@ -57,26 +58,42 @@ def run(monkeypatch, tmp_path, *arguments):
             ["micro step, adamw", "micro step, 16 matrices, 5 products each"],
             {"optax", "addition"},
         ),
+        (
+            ["storage", "--size", "65536", "--rows", "store, int8", "--rows", "kahan"],
+            ["adam, store, int8", "adam, store, int8_softsign", "adam, kahan"],
+            {"adam"},
+        ),
+        (
+            ["sparse", "--size", "262144", "--rows", "adagrad"],
+            ["4096 × 64, batch of 1024, adagrad"],
+            {"dense", "optax"},
+        ),
     ],
 )
 def test_rows_are_ratios_to_peers(monkeypatch, tmp_path, capsys, arguments, names, peers):
-    rows = run(monkeypatch, tmp_path, *arguments)
+    found = run(monkeypatch, tmp_path, *arguments)
     printed = capsys.readouterr().out
-    assert [row["name"] for row in rows] == names
+    assert [row["name"] for row in found] == names
     assert all(f"| {name} |" in printed for name in names)
-    for row in rows:
+    for row in found:
         assert peers <= set(row["ratios"])
         assert all(math.isfinite(r) and r > 0 for r in row["ratios"].values())
 
 
+def test_every_optimizer_has_a_row():
+    """But for `dpsgd`, whose gradients have an axis of examples."""
+    names = {optimizer.name.partition(",")[0] for optimizer in rows.OPTIMIZERS}
+    assert set(optcore.registry("optimizer")) - names == {"dpsgd"}
+
+
 def test_no_temporary_has_the_size_of_the_parameters(monkeypatch, tmp_path):
-    rows = run(
+    found = run(
         monkeypatch, tmp_path, "memory", "--rows", "× adamw, clip", "--rows", "× adagrad, clip"
     )
-    assert len(rows) == 4
+    assert len(found) == 4
     # The XLA of older versions stores the clipped gradient.
     limit = 0.01 if jax.__version_info__ >= (0, 10) else 1.1
-    for row in rows:
+    for row in found:
         assert row["ours"] < limit, row
 
 

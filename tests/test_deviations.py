@@ -1,5 +1,8 @@
 """The README's table of deviations is what the script computes, and ours are rounding."""
 
+import json
+import pathlib
+
 import pytest
 
 import optcore
@@ -32,6 +35,20 @@ def agrees(cell, value):
 def test_every_row_is_written_once_and_in_order():
     assert len({row.name for row in deviations.ROWS}) == len(deviations.ROWS)
     assert list(lines()) == [row.name for row in deviations.ROWS], "run: python -m tests.deviations"
+
+
+def test_every_optimizer_has_a_row():
+    """Its own name, or behind a comma what is special about the row."""
+    names = {row.name.partition(",")[0] for row in deviations.ROWS}
+    assert set(optcore.registry("optimizer")) <= names
+
+
+def test_every_stored_trajectory_is_compared():
+    """By the tests of the one whose it is, and at every step that is stored."""
+    tests = pathlib.Path(__file__).parent
+    sources = "".join(path.read_text() for path in tests.rglob("test_*.py"))
+    stored = json.loads((tests / "golden" / "optimizers.json").read_text())["data"]
+    assert [key for key in stored if f'"{key}"' not in sources] == []
 
 
 @pytest.mark.slow

@@ -29,11 +29,19 @@ EXCEPTIONS = {
     ("adadelta", "learning_rate"): "the paper's 1; with optax's `None` the sign is missing too",
     ("nadam", "nesterov"): "without it this is adam",
     ("nadamw", "nesterov"): "without it this is adamw",
+    ("monitor", "measures"): "ours has a list of its own, which needs both sides of `inner`",
+    ("monitor", "inner"): "a wrapper, which sees gradients before and updates after",
 }
 """Where a signature departs from optax's, and why; strict: each must depart."""
 
 
-OPTAX_NAMES_THE_FIRST = {"partition", "multi_transform", "selective_transform", "MultiSteps"}
+OPTAX_NAMES_THE_FIRST = {
+    "lookahead",
+    "partition",
+    "multi_transform",
+    "selective_transform",
+    "MultiSteps",
+}
 """Wrappers whose first argument has optax's name, which another test compares."""
 
 

@@ -16,6 +16,9 @@ OPTIMIZERS = {
     and not f.per_example
     and set(f.needs) <= {"params"}
 }
+SUBJECTS = {subject.name: subject for subject in testing.subjects("wrapper")}
+ALTERNATIVES = {"switch"}
+"""Wrappers of several, of which each makes whole steps."""
 REFUSES = {
     "masked": "what it masks would be moved by the raw gradient",
     "conditionally_transform": "at a step without it the raw gradient would be added",
@@ -24,9 +27,6 @@ REFUSES = {
 WRAPPERS = [
     name for name in optcore.registry("wrapper") if hasattr(optcore, name) and name not in REFUSES
 ]
-SUBJECTS = {subject.name: subject for subject in testing.subjects("wrapper")}
-ALTERNATIVES = {"switch"}
-"""Wrappers of several, of which each makes whole steps."""
 CHECKS = [
     check
     for check in testing.CHECKS
@@ -72,10 +72,10 @@ def around(value, inner, role, alternatives):
         return None
     if isinstance(value, dict):
         return dict.fromkeys(value, inner)
-    if role.holds_pairs and not role.names_members:
-        return tuple((pattern, inner) for pattern, _ in value)
     if role.container and alternatives:
         return (inner,) * len(value)
+    if role.holds_pairs and not role.names_members:
+        return tuple((pattern, inner) for pattern, _ in value)
     if role.container:
         return (("inner", inner) if role.names_members else inner,)
     return inner

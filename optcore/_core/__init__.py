@@ -1,17 +1,18 @@
 """The contract: types, the decorator and registry, leaves, numerics, checks and names of leaves."""
 
+from ._adapt import adapt as adapt
 from ._anatomy import accepted as accepted
 from ._anatomy import anatomy as anatomy
 from ._apply import apply_updates as apply_updates
+from ._axes import own_axes as own_axes
 from ._checks import MissingArgumentError as MissingArgumentError
 from ._checks import check_boundaries as check_boundaries
 from ._checks import check_updates as check_updates
+from ._checks import real_scalar as real_scalar
 from ._declared import Declared as Declared
 from ._declared import DeclaredSchedule as DeclaredSchedule
 from ._declared import DeclaredTransformation as DeclaredTransformation
-from ._declared import ScheduledState as ScheduledState
 from ._declared import declare as declare
-from ._declared import evaluate as evaluate
 from ._declared import make as make
 from ._factory import REGISTRY as REGISTRY
 from ._factory import Factory as Factory
@@ -36,11 +37,14 @@ from ._numerics import over_root as over_root
 from ._numerics import safe_sqrt as safe_sqrt
 from ._numerics import shrink as shrink
 from ._numerics import wide as wide
+from ._one_leaf import OneLeaf as OneLeaf
 from ._paths import describe as describe
+from ._paths import is_leaf as is_leaf
 from ._paths import is_none as is_none
 from ._paths import listed as listed
 from ._paths import named_leaves as named_leaves
 from ._paths import named_parameters as named_parameters
+from ._paths import path_name as path_name
 from ._read import HOLDERS as HOLDERS
 from ._read import find_path as find_path
 from ._read import holders_of as holders_of
@@ -52,6 +56,8 @@ from ._read import role_at as role_at
 from ._read import suggestion as suggestion
 from ._roles import Role as Role
 from ._roles import is_transformation as is_transformation
+from ._scheduled import ScheduledState as ScheduledState
+from ._scheduled import evaluate as evaluate
 from ._tape import is_absent as is_absent
 from ._tape import record as record
 from ._tape import settle as settle
@@ -67,6 +73,7 @@ from ._types import Hyperparameter as Hyperparameter
 from ._types import Init as Init
 from ._types import Key as Key
 from ._types import Length as Length
+from ._types import LookaheadParams as LookaheadParams
 from ._types import Params as Params
 from ._types import Range as Range
 from ._types import Rate as Rate
@@ -75,3 +82,4 @@ from ._types import State as State
 from ._types import StaticFloat as StaticFloat
 from ._types import Update as Update
 from ._types import Updates as Updates
+from ._types import trained as trained

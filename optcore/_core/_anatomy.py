@@ -134,25 +134,22 @@ def parts_of(tx: Declared) -> list[tuple[str, Any]]:
         if role.kind == "transformation":
             value = tx.declaration.arguments[name]
             if role.names_members:
-                # Their states are a dict, which is sorted once it was part of a tree.
                 value = tuple(sorted(value, key=lambda pair: pair[0]))
             found += _parts(name, value, role.holds_pairs)
     return found
 
 
-def _parts(name: str, value: Any, pairs: bool) -> Iterator[tuple[str, Any]]:
+def _parts(name: str, value: Any, pairs: bool = False) -> Iterator[tuple[str, Any]]:
     if is_transformation(value):
         yield name, value
     elif isinstance(value, Mapping):
         # As part of a tree that was made anew it is sorted, as a state that mirrors it is.
         for key, part in value.items():
-            yield from _parts(f"{name}.{key}", part, pairs)
-    elif isinstance(value, tuple) and pairs:
-        for i, (first, part) in enumerate(value):
-            yield from _parts(first if isinstance(first, str) else f"{name}.{i}", part, False)
+            yield from _parts(f"{name}.{key}", part)
     elif isinstance(value, tuple):
-        for i, part in enumerate(value):
-            yield from _parts(f"{name}.{i}", part, pairs)
+        for i, member in enumerate(value):
+            first, part = member if pairs else (None, member)
+            yield from _parts(first if isinstance(first, str) else f"{name}.{i}", part)
 
 
 def joined(path: str, name: str) -> str:

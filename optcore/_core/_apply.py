@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from jax import lax
 
 from . import _checks
-from ._paths import is_none
+from ._one_leaf import OneLeaf
+from ._paths import is_leaf
 from ._types import Params, Updates
 
 
@@ -16,7 +17,8 @@ def apply_updates(params: Params, updates: Updates) -> Params:
 
     Args:
       params: a tree of arrays.
-      updates: a tree of the same structure and shapes; where it is `None`, the parameter stays.
+      updates: a tree of the same structure and shapes; where it is `None`, the parameter stays,
+        and a `RowSparse` is added to its rows alone.
 
     Raises:
       ValueError: the trees, a shape or a kind of number differ; the message names the path.
@@ -27,12 +29,14 @@ def apply_updates(params: Params, updates: Updates) -> Params:
     {'frozen': Array([1.], dtype=float32), 'w': Array([1.5, 0], dtype=bfloat16)}
     """
     updates = _checks.check_updates("apply_updates", updates, params)
-    leaves, treedef = jax.tree.flatten(updates, is_leaf=is_none)
+    leaves, treedef = jax.tree.flatten(updates, is_leaf=is_leaf)
     pairs = zip(treedef.flatten_up_to(params), leaves, strict=True)
     return treedef.unflatten([p if u is None else _added(p, u) for p, u in pairs])
 
 
-def _added(p: Any, u: jax.Array) -> jax.Array:
+def _added(p: Any, u: Any) -> jax.Array:
     """`p + u` in the wider dtype of the update."""
+    if isinstance(u, OneLeaf):
+        return u.added_to(p)
     p = jnp.asarray(p)
     return lax.add(p, u) if p.dtype == u.dtype else lax.add(p.astype(u.dtype), u).astype(p.dtype)

@@ -11,8 +11,10 @@ import jax
 import numpy as np
 
 from . import _checks
+from ._one_leaf import OneLeafError
+from ._paths import refuse_one_leaf
 from ._tape import record, recording, settle
-from ._types import GradientTransformation
+from ._types import GradientTransformation, trained
 
 _local = threading.local()
 
@@ -24,6 +26,8 @@ class Declaration(Protocol):
     def name(self) -> str: ...
     @property
     def needs(self) -> tuple[str, ...]: ...
+    @property
+    def outermost(self) -> bool: ...
     @property
     def leafwise(self) -> bool: ...
     @property
@@ -56,6 +60,7 @@ def _within(inner: Mode) -> Iterator[None]:
 def init(declaration: Declaration, params: Any) -> Any:
     """`init`, with the parameters checked if this is the outermost call."""
     if mode() != "outermost":
+        _refuse_wrapped(declaration)
         return declaration.pair().init(params)
     _checks.check_params(declaration.name, params)
     with _within("traced"):
@@ -71,6 +76,8 @@ def update(
     would keep what a plain function once said.
     """
     caller = mode()
+    if caller != "outermost":
+        _refuse_wrapped(declaration)
     if caller != "traced":
         leaves, treedef = declaration.flatten()
         concrete = all(map(_is_concrete, jax.tree.leaves((leaves, updates, state, params, extra))))
@@ -87,11 +94,25 @@ def update(
     return _inner_update(declaration, updates, state, params, extra)
 
 
+def _refuse_wrapped(declaration: Declaration) -> None:
+    """Raise where what must be outermost is called by another transformation."""
+    if declaration.outermost:
+        name = declaration.name
+        raise ValueError(
+            f"{name} was called by another transformation, but must be outermost: it relies on its "
+            f"updates being added to the parameters as they are; wrap the whole optimizer, "
+            f"{name}(chain(...))"
+        )
+
+
 def _inner_update(
     declaration: Declaration, updates: Any, state: Any, params: Any, extra: Mapping[str, Any]
 ) -> tuple[Any, Any]:
     pair, leafwise = declaration.pair(), declaration.leafwise
-    result = call(pair, leafwise, updates, state, params, extra)
+    try:
+        result = call(pair, leafwise, updates, state, params, extra)
+    except OneLeafError as error:
+        raise TypeError(f"{declaration.name}: {error}") from None
     return result if recording() else settle(result)
 
 
@@ -105,11 +126,15 @@ def call(
 ) -> tuple[Any, Any]:
     """A pair's `update`, which sees updates that wait, and lets its own wait, only if leafwise.
 
-    A body that returns a declared transformation leaves that question to it.
+    A body that returns a declared transformation leaves that question to it. What is not leafwise
+    gets arrays alone.
     """
     leafwise = leafwise or hasattr(pair, "declaration")
+    if not leafwise:
+        updates = settle(updates)
+        refuse_one_leaf(updates)
     with record(recording() and leafwise):
-        return pair.update(updates if leafwise else settle(updates), state, params, **extra)
+        return pair.update(updates, state, params, **extra)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,7 +184,9 @@ def _checked_update(
     if extra:
         _checks.check_names(name, declaration.takes(), extra)
     _checks.check_needs(name, declaration.needs, params, extra)
-    updates = _checks.check_updates(f"{name}.update", updates, params, declaration.per_example)
+    updates = _checks.check_updates(
+        f"{name}.update", updates, trained(params), declaration.per_example
+    )
     try:
         with _within(inner), record(False):
             new_updates, new_state = _inner_update(declaration, updates, state, params, extra)
@@ -168,7 +195,7 @@ def _checked_update(
     except (TypeError, ValueError, AttributeError) as error:
         _checks.explain_failure(name, expected, exactly, state, error)
         raise
-    _checks.check_result(name, updates, new_updates, declaration.per_example)
+    _checks.check_result(name, updates, trained(new_updates), declaration.per_example)
     _checks.check_state_kept(name, state, new_state)
     return new_updates, new_state
 

@@ -14,7 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from ._numerics import is_inexact, wide
-from ._paths import describe, differences, is_none, listed, named_leaves
+from ._one_leaf import OneLeaf
+from ._paths import describe, differences, is_leaf, listed, named_leaves
 from ._tape import is_absent
 
 CALL = "the call is tx.update(updates, state, params=params)"
@@ -65,6 +66,17 @@ def check_names(name: str, takes: set[str], extra: Mapping[str, Any]) -> None:
                 f"{name}.update: nothing takes {given!r}; did you mean {near[0]!r}? "
                 f"It takes {', '.join(map(repr, sorted(takes)))}"
             )
+
+
+def real_scalar(name: str, value: Any) -> jax.Array:
+    """The `value` that `update` was given, as an array."""
+    found = jnp.asarray(value)
+    if found.ndim or jnp.iscomplexobj(found):
+        raise ValueError(
+            f"{name}: value must be a real scalar, such as the mean loss, got {describe(found)}; "
+            "did you forget the mean over the batch?"
+        )
+    return found
 
 
 def check_state(
@@ -128,7 +140,7 @@ def _is_state_like(expected: Any) -> bool:
 
 
 def _same_structure(a: Any, b: Any) -> bool:
-    return jax.tree.structure(a, is_leaf=is_none) == jax.tree.structure(b, is_leaf=is_none)
+    return jax.tree.structure(a, is_leaf=is_leaf) == jax.tree.structure(b, is_leaf=is_leaf)
 
 
 def state_problem(
@@ -186,7 +198,7 @@ def _kind(state: Any) -> str:
 
 def check_updates(name: str, updates: Any, params: Any, per_example: bool = False) -> Any:
     """The updates, in at least float32 and with `None` for float0, after checking every leaf."""
-    leaves, treedef = jax.tree.flatten(updates, is_leaf=is_none)
+    leaves, treedef = jax.tree.flatten(updates, is_leaf=is_leaf)
     partners: list[Any] = [None] * len(leaves)
     if params is not None:
         try:
@@ -223,6 +235,8 @@ def _leaf_problem(g: Any, p: Any, paired: bool, per_example: bool) -> str | None
         )
     if per_example and not np.ndim(g):
         return f"is {describe(g)}, expected one gradient per example along a first axis"
+    if isinstance(g, OneLeaf) and (problem := g.problem()):
+        return problem
     if not paired:
         return None
     if per_example and np.shape(g)[1:] != np.shape(p):
@@ -256,7 +270,9 @@ def _widened(g: Any, p: Any) -> Any:
     target = wide(p.dtype if hasattr(p, "dtype") else dtype)
     if not hasattr(g, "dtype"):
         return jnp.asarray(g, np.result_type(target, np.float32))
-    return g if g.dtype == target else jnp.asarray(g).astype(target)
+    if g.dtype == target:
+        return g
+    return (g if isinstance(g, OneLeaf) else jnp.asarray(g)).astype(target)
 
 
 def _refuse_structure(name: str, updates: Any, params: Any) -> None:
@@ -276,7 +292,7 @@ def _refuse_structure(name: str, updates: Any, params: Any) -> None:
 
 def check_result(name: str, updates: Any, new_updates: Any, per_example: bool) -> None:
     """What comes out must have the shapes of what went in."""
-    leaves, treedef = jax.tree.flatten(updates, is_leaf=is_none)
+    leaves, treedef = jax.tree.flatten(updates, is_leaf=is_leaf)
     for i, (g, u) in enumerate(zip(leaves, treedef.flatten_up_to(new_updates), strict=True)):
         if u is not None and g is not None and np.shape(u) != np.shape(g)[per_example:]:
             path = named_leaves(updates)[i][0]

@@ -4,7 +4,7 @@ import copy
 import functools
 import importlib
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,23 +16,9 @@ from ._factory import REGISTRY, Factory
 from ._numerics import increment, is_inexact, weak, wide
 from ._paths import path_name
 from ._roles import Role, is_transformation
+from ._scheduled import ScheduledState, evaluate
 from ._static import Frozen, Static, is_plain, printed, same
 from ._types import GradientTransformation, Params, State, Updates
-
-
-class ScheduledState(NamedTuple):
-    """The state of a transformation with scheduled hyper-parameters.
-
-    Attributes:
-      count: int32, updates made so far.
-      hyperparams: float32 scalars by name: the values used at the last step (before the first
-        step, those that it will use).
-      inner: the state of the transformation itself.
-    """
-
-    count: jax.Array  # type: ignore[assignment]
-    hyperparams: dict[str, jax.Array]
-    inner: State
 
 
 class Declaration:
@@ -54,6 +40,11 @@ class Declaration:
     def needs(self) -> tuple[str, ...]:
         """What `update` must be given."""
         return self.factory.needs
+
+    @property
+    def outermost(self) -> bool:
+        """Whether nothing may wrap it."""
+        return self.factory.outermost
 
     @property
     def leafwise(self) -> bool:
@@ -193,21 +184,6 @@ class Declaration:
 
 def _nothing(_: Any) -> None:
     """What `eval_shape` may return when only the checks on the way matter."""
-
-
-def evaluate(where: str, schedule: Callable[[ArrayLike], Any], count: jax.Array) -> jax.Array:
-    """The value of a schedule at `count`, as a float32 scalar."""
-    try:
-        value = jnp.asarray(schedule(count))
-    except Exception as error:
-        error.add_note(f"while evaluating the schedule {where}")
-        raise
-    if value.ndim:
-        raise ValueError(f"{where} is a schedule that gives shape {value.shape}, expected a scalar")
-    if jnp.iscomplexobj(value):
-        raise TypeError(f"{where} is a schedule that gives {value.dtype}, expected a real number")
-    # A copy, or a schedule that returns a stored array would share its buffer with the state.
-    return jnp.array(value, jnp.float32, copy=not isinstance(value, jax.core.Tracer))
 
 
 def _is_pure(value: Any) -> bool:

@@ -31,11 +31,12 @@ class Factory:
       leafwise: whether its `update` hands updates and state only to `map_leaves`,
         `global_norm` and other leafwise transformations.
       per_example: whether its `update` takes one gradient per example along a first axis.
-      stage: what a transform does to the order of a chain, if anything.
       uses: given the arguments, what `update` takes besides, if it is there.
       holds: given the arguments, the names under which its state holds hyper-parameters of what
         it wraps, each with its path; `None` if it holds none.
       strict: whether its `update` refuses extra arguments that nothing in it takes.
+      stage: what a transform does to the order of a chain, if anything.
+      outermost: whether nothing may wrap it, since it relies on what is done with its updates.
     """
 
     name: str
@@ -49,10 +50,11 @@ class Factory:
     real_only: bool
     leafwise: bool
     per_example: bool
-    stage: Stage | None
     uses: Callable[[Mapping[str, Any]], tuple[str, ...]]
     holds: Callable[[Mapping[str, Any]], dict[str, str]] | None
     strict: bool
+    stage: Stage | None
+    outermost: bool
 
     def bind(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """The arguments by name, checked and normalised, defaults included."""

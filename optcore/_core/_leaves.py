@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ._numerics import is_inexact, wide
+from ._paths import refuse_one_leaf
 from ._tape import Tape, Waiting, complex_dtype, real_dtype, recording, settle
 
 Leaf = Callable[..., Any]
@@ -42,10 +43,11 @@ def slots(params: Any, dtype: Any = None, *, fill: Any = 0.0, real: bool = False
     return jax.tree.map(slot, params)
 
 
-def copies(params: Any) -> Any:
+def copies(params: Any, *, widened: bool = False) -> Any:
     """A tree like `params` with a copy of each, in its own dtype: no buffer is shared.
 
-    `None` where there is no floating-point parameter, and zeros where only a shape is known.
+    With `widened` it is at least float32. `None` where there is no floating-point parameter, and
+    zeros where only a shape is known.
 
     >>> import jax.numpy as jnp
     >>> copies({"w": jnp.ones(2), "step": jnp.int32(3)})
@@ -55,8 +57,9 @@ def copies(params: Any) -> Any:
     def copied(p: Any) -> Any:
         if not is_inexact(p):
             return None
+        dtype = slot_dtype(p, None if widened else jnp.result_type(p))
         abstract = isinstance(p, jax.ShapeDtypeStruct)
-        return jnp.zeros_like(p) if abstract else jnp.array(p, jnp.result_type(p))
+        return jnp.zeros_like(p, dtype) if abstract else jnp.array(p, dtype)
 
     return jax.tree.map(copied, params)
 
@@ -77,6 +80,8 @@ def map_leaves(
     slots: Sequence[Any] = (),
     reads: Sequence[Any] = (),
     scalars: Iterable[jax.Array] = (),
+    *,
+    rows: bool = False,
 ) -> Any:
     """Lift an algorithm written for one array to trees.
 
@@ -96,6 +101,11 @@ def map_leaves(
       slots: trees of state; each has an array, a subtree or `None` per update.
       reads: trees that are only read, like the parameters.
       scalars: traced scalars of the step, such as bias corrections.
+      rows: whether `leaf` gives the same for rows that have a gradient, whatever rows have none;
+        then it is applied to the rows of a `RowSparse`, and no others.
+
+    Raises:
+      TypeError: an update is a `RowSparse`, and there are slots or not `rows`.
 
     >>> import jax.numpy as jnp
     >>> def momentum(g, m):
@@ -108,6 +118,8 @@ def map_leaves(
     slots, reads = settle(tuple(slots)), settle(tuple(reads))
     follows = isinstance(updates, Waiting) and updates.tape.is_open_at(updates.step)
     tape = updates.tape if follows else Tape(settle(updates))
+    if tape.whole and (slots or not rows):
+        refuse_one_leaf(tape.treedef.unflatten(tape.leaves))
     results = tape.append(leaf, slots, reads, scalars)
     if not (recording() and tape.traced):
         results = tuple(waiting.settle() for waiting in results)

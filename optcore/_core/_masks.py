@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from ._paths import describe, named_leaves
+from ._paths import describe, is_leaf, named_leaves
 
 Mask = Any | Callable[[Any], Any]
 """A tree of booleans that is a prefix of the parameters, or a function from them to one."""
@@ -24,7 +24,7 @@ def select(name: str, mask: Mask | None, tree: Any, params: Any) -> Any:
     chosen = mask(params) if callable(mask) and not _is_tree(mask) else mask
 
     def selected(keep: bool, subtree: Any) -> Any:
-        return subtree if keep else jax.tree.map(lambda _: None, subtree)
+        return subtree if keep else jax.tree.map(lambda _: None, subtree, is_leaf=is_leaf)
 
     for path, keep in named_leaves(chosen):
         if keep is not None and not isinstance(keep, (bool, np.bool_)):

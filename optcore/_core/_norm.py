@@ -8,6 +8,8 @@ import numpy as np
 from jax import lax
 
 from ._numerics import abs_sq, is_inexact, safe_sqrt, wide
+from ._one_leaf import OneLeaf
+from ._paths import is_leaf
 from ._tape import any_tracer, real_dtype, settle
 
 LARGE = 1 << 16
@@ -138,7 +140,8 @@ def global_norm(tree: Any) -> jax.Array:
     """The Euclidean norm over all floating-point leaves of a tree.
 
     It is computed in at least float32, does not overflow or vanish where the result is
-    representable, and has derivative 0 at 0. A tree without leaves has norm 0.
+    representable, and has derivative 0 at 0. A tree without leaves has norm 0. What stands
+    several times for one row of a `RowSparse` is summed first.
 
     >>> import jax.numpy as jnp
     >>> float(global_norm({"a": jnp.array([3.0]), "b": jnp.array([4.0]), "c": None}))
@@ -146,8 +149,9 @@ def global_norm(tree: Any) -> jax.Array:
     >>> float(global_norm(jnp.array([1e30, 0.0])))
     1.0000000150474662e+30
     """
-    found = [jnp.asarray(x) for x in jax.tree.leaves(settle(tree)) if is_inexact(x)]
-    leaves = [x for x in found if x.size]
+    found = [x for x in jax.tree.leaves(settle(tree), is_leaf=is_leaf) if is_inexact(x)]
+    arrays = [x.norm_part() if isinstance(x, OneLeaf) else jnp.asarray(x) for x in found]
+    leaves = [x for x in arrays if x.size]
     return _norm(leaves) if leaves else jnp.zeros((), jnp.float32)
 
 

@@ -106,7 +106,9 @@ def over_root(g: jax.Array, nu: jax.Array, eps: ArrayLike, eps_root: ArrayLike) 
     [1.5, 0.0]
     """
     root = safe_sqrt(nu + eps_root) + eps
-    if any(isinstance(x, float) and x > 0 for x in (eps, eps_root)):
+    # A smaller number than the smallest normal one counts as 0.
+    tiny = float(jnp.finfo(root.dtype).tiny)
+    if any(isinstance(x, float) and x >= tiny for x in (eps, eps_root)):
         return g / root
     positive = root > 0
     return jnp.where(positive, g / jnp.where(positive, root, 1), 0)

@@ -6,10 +6,17 @@ from typing import Any
 import jax
 import numpy as np
 
+from ._one_leaf import OneLeaf, OneLeafError
+
 
 def is_none(x: Any) -> bool:
     """`None` as a leaf: where a tree has nothing."""
     return x is None
+
+
+def is_leaf(x: Any) -> bool:
+    """What is a leaf of updates besides arrays: `None`, and a node that counts as one leaf."""
+    return is_none(x) or isinstance(x, OneLeaf)
 
 
 def path_name(path: tuple[Any, ...]) -> str:
@@ -44,7 +51,7 @@ def named_parameters(tree: Any) -> list[tuple[str, Any]]:
 
 def named_leaves(tree: Any) -> list[tuple[str, Any]]:
     """Every leaf with its name, in the order of `jax.tree.leaves`; `None` counts as one."""
-    paths, _ = jax.tree_util.tree_flatten_with_path(tree, is_leaf=is_none)
+    paths, _ = jax.tree_util.tree_flatten_with_path(tree, is_leaf=is_leaf)
     return [(path_name(path), leaf) for path, leaf in paths]
 
 
@@ -57,6 +64,16 @@ def describe(leaf: Any) -> str:
     if isinstance(leaf, (bool, int, float, complex, np.number)):
         return f"the Python {type(leaf).__name__} {leaf!r}"
     return f"an object of type {type(leaf).__name__}"
+
+
+def refuse_one_leaf(updates: Any) -> None:
+    """Raise if anything but arrays and `None` is among the updates."""
+    if any(isinstance(x, OneLeaf) for x in jax.tree.leaves(updates, is_leaf=is_leaf)):
+        path, leaf = next((p, x) for p, x in named_leaves(updates) if isinstance(x, OneLeaf))
+        raise OneLeafError(
+            f"the update of {path!r} is a {type(leaf).__name__} in place of {describe(leaf)}, "
+            f"and here only arrays are taken; {leaf.advice}"
+        )
 
 
 def differences(expected: Any, got: Any) -> Iterator[str]:

@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 
 from ._anatomy import anatomy
-from ._declared import Declared, ScheduledState
+from ._declared import Declared
 from ._roles import Role, is_transformation
+from ._scheduled import ScheduledState
 
 HOLDERS: set[type] = {ScheduledState}
 """The types of states whose field `hyperparams` holds values in use, by name."""

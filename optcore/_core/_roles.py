@@ -162,6 +162,7 @@ class Role:
 
     def _transformation(self, value: Any) -> Any:
         if is_transformation(value):
+            self._refuse_outermost(value)
             return value
         cause = ""
         if callable(value):
@@ -172,6 +173,15 @@ class Role:
             f"{self.where} must hold gradient transformations, which have `init` and `update`, "
             f"got {value!r} of type {type(value).__name__}{cause}"
         )
+
+    def _refuse_outermost(self, value: Any) -> None:
+        declaration = getattr(value, "declaration", None)
+        if declaration is not None and declaration.factory.outermost:
+            name = declaration.name
+            raise ValueError(
+                f"{self.where} holds {name}, which must be outermost: it relies on its updates "
+                f"being added to the parameters as they are; write {name}({self.owner}(...))"
+            )
 
     def _schedule(self, value: Any) -> Any:
         if callable(value):

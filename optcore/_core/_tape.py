@@ -7,6 +7,7 @@ had written the fused step by hand.
 
 import contextlib
 import dataclasses
+import functools
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -17,7 +18,8 @@ import numpy as np
 from jax import lax
 
 from ._numerics import is_inexact, wide
-from ._paths import is_none
+from ._one_leaf import OneLeaf
+from ._paths import is_leaf
 
 _local = threading.local()
 
@@ -49,10 +51,14 @@ class Stage:
 
 
 class Tape:
-    """Stages over the leaves of one tree of updates, and whether anything they read is traced."""
+    """Stages over the leaves of one tree of updates, and whether anything they read is traced.
+
+    `whole` says whether among the leaves are nodes that count as one.
+    """
 
     def __init__(self, updates: Any):
-        self.leaves, self.treedef = jax.tree.flatten(updates, is_leaf=is_none)
+        self.leaves, self.treedef = jax.tree.flatten(updates, is_leaf=is_leaf)
+        self.whole = any(isinstance(x, OneLeaf) for x in self.leaves)
         self.stages: list[Stage] = []
         self.traced = any_tracer(self.leaves)
         self._played: tuple[Any, list[tuple[Any, ...]]] | None = None
@@ -105,7 +111,11 @@ class Tape:
                 slots.append(old)
                 continue
             reads = tuple(tuple(column[i] for column in stage.reads) for stage in stages)
-            update, new = play(g, old, reads, scalars)
+            if isinstance(g, OneLeaf):
+                kernel = functools.partial(_without_slots, play, old, scalars)
+                update, new = g.mapped(kernel, reads), old
+            else:
+                update, new = play(g, old, reads, scalars)
             updates.append(update)
             slots.append(new)
         return self.treedef.unflatten(updates), [
@@ -146,6 +156,12 @@ class Waiting:
 def settle(tree: Any) -> Any:
     """A tree in which nothing waits any more."""
     return jax.tree.map(lambda x: x.settle() if isinstance(x, Waiting) else x, tree)
+
+
+def _without_slots(play: Any, nothing: Any, scalars: Any, g: jax.Array, reads: Any) -> jax.Array:
+    """The update alone of stages that have no slots, as the kept elements of a node need it."""
+    update: jax.Array = play(g, nothing, reads, scalars)[0]
+    return update
 
 
 def is_absent(g: Any) -> bool:

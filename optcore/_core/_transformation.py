@@ -24,6 +24,7 @@ def transformation(
     uses: tuple[str, ...] | Callable[[Mapping[str, Any]], tuple[str, ...]] = (),
     holds: Callable[[Mapping[str, Any]], dict[str, str]] | None = None,
     strict: bool = False,
+    outermost: bool = False,
 ) -> Callable[[F], F]:
     """Declare a factory of gradient transformations.
 
@@ -51,6 +52,7 @@ def transformation(
       holds: for a wrapper whose state has a field `hyperparams`: a function of the factory's
         arguments by name that says which hyper-parameters are in it, as a dict from key to path.
       strict: `update` refuses extra arguments that nothing in it takes.
+      outermost: nothing may wrap it, since it relies on its updates being added as they are.
 
     Raises:
       TypeError: an argument is a bare `float` (it would be static), or the signature has `**`.
@@ -77,10 +79,11 @@ def transformation(
             real_only=real_only,
             leafwise=leafwise,
             per_example=per_example,
+            stage=stage,
             uses=uses if callable(uses) else lambda arguments: uses,
             holds=holds,
             strict=strict,
-            stage=stage,
+            outermost=outermost,
         )
 
     return decorate
@@ -116,10 +119,11 @@ def _register(
     real_only: bool = False,
     leafwise: bool = False,
     per_example: bool = False,
+    stage: Stage | None = None,
     uses: Callable[[Mapping[str, Any]], tuple[str, ...]] = lambda arguments: (),
     holds: Callable[[Mapping[str, Any]], dict[str, str]] | None = None,
     strict: bool = False,
-    stage: Stage | None = None,
+    outermost: bool = False,
 ) -> F:
     library = __name__.partition(".")[0]
     own = function.__module__.partition(".")[0] == library
@@ -147,6 +151,7 @@ def _register(
         uses=uses,
         holds=holds,
         strict=strict,
+        outermost=outermost,
     )
     declaring.declared_by = factory  # type: ignore[attr-defined]
     if own and key in REGISTRY:

@@ -61,6 +61,30 @@ class EmptyState(NamedTuple):
     """
 
 
+class LookaheadParams(NamedTuple):
+    """Fast and slow parameters, which `lookahead` moves together.
+
+    Gradients are those of the fast parameters. optax's name and fields.
+
+    Attributes:
+      fast: what gradients are taken at.
+      slow: what to evaluate; `eval_params` reads it.
+    """
+
+    fast: Params
+    slow: Params
+
+    @classmethod
+    def init_synced(cls, params: Params) -> "LookaheadParams":
+        """Both the same, as at the start."""
+        return cls(fast=params, slow=params)
+
+
+def trained(params: Params) -> Params:
+    """The parameters that gradients are taken at."""
+    return params.fast if isinstance(params, LookaheadParams) else params
+
+
 class _Mark:
     """Metadata of an `Annotated` argument; found by type."""
 

@@ -29,9 +29,13 @@ from ._inject import InjectStatefulHyperparamsState as InjectStatefulHyperparams
 from ._inject import inject as inject
 from ._inject_hyperparams import inject_foreign as inject_foreign
 from ._inject_hyperparams import inject_hyperparams as inject_hyperparams
+from ._lookahead import LookaheadState as LookaheadState
+from ._lookahead import lookahead as lookahead
 from ._masked import MaskedState as MaskedState
 from ._masked import masked as masked
 from ._microbatch import microbatch as microbatch
+from ._monitor import MonitorState as MonitorState
+from ._monitor import monitor as monitor
 from ._multi_steps import MultiSteps as MultiSteps
 from ._multi_steps import MultiStepsState as MultiStepsState
 from ._multi_steps import has_updated as has_updated

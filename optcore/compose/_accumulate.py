@@ -13,6 +13,7 @@ from .._core import (
     Schedule,
     State,
     Updates,
+    adapt,
     increment,
     is_absent,
     map_leaves,
@@ -22,7 +23,7 @@ from .._core import (
 from ..schedules import linear_schedule
 from ..transforms import scale_by_learning_rate, trace
 from ._branch import run_if
-from ._chain import adapt, chain
+from ._chain import chain
 from ._skip import all_finite, refuse_loss_scale, tally
 
 

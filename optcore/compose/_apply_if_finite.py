@@ -11,12 +11,13 @@ from .._core import (
     Params,
     State,
     Updates,
+    adapt,
     map_leaves,
     transformation,
 )
 from ..schedules import linear_schedule
 from ..transforms import scale_by_learning_rate, trace
-from ._chain import adapt, chain
+from ._chain import chain
 from ._skip import all_finite, choose, refuse_loss_scale, stays_finite, tally, zero_unless
 
 

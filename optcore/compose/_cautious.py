@@ -11,13 +11,14 @@ from .._core import (
     Params,
     State,
     Updates,
+    adapt,
     map_leaves,
     record,
     transformation,
 )
 from ..schedules import linear_schedule
 from ..transforms import scale_by_learning_rate, trace
-from ._chain import adapt, chain
+from ._chain import chain
 
 
 class CautiousState(NamedTuple):

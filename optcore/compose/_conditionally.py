@@ -12,13 +12,14 @@ from .._core import (
     Params,
     State,
     Updates,
+    adapt,
     increment,
     transformation,
 )
 from ..schedules import linear_schedule
 from ..transforms import scale_by_learning_rate, trace
 from ._branch import like, run_if
-from ._chain import adapt, chain
+from ._chain import chain
 from ._stages import gives_steps
 
 

@@ -15,13 +15,14 @@ from .._core import (
     State,
     StaticFloat,
     Updates,
+    adapt,
     increment,
     map_leaves,
     transformation,
 )
 from ..schedules import linear_schedule
 from ..transforms import scale_by_learning_rate, trace
-from ._chain import adapt, chain
+from ._chain import chain
 from ._skip import all_finite, choose, refuse_loss_scale, skips_by_itself, tally, zero_unless
 
 Power = Annotated[StaticFloat, Range(2.0**-100, 2.0**100, closed=True)]

@@ -12,6 +12,7 @@ from .._core import (
     Params,
     State,
     Updates,
+    adapt,
     is_inexact,
     is_none,
     transformation,
@@ -19,7 +20,7 @@ from .._core import (
 )
 from ..schedules import linear_schedule
 from ..transforms import clip_by_block_rms, scale_by_learning_rate, trace
-from ._chain import adapt, chain
+from ._chain import chain
 
 
 def _clipped_momentum() -> GradientTransformation:

@@ -10,15 +10,17 @@ from .._core import (
     Params,
     State,
     Updates,
+    adapt,
     global_norm,
     map_leaves,
     norm_along,
+    own_axes,
     record,
     transformation,
 )
 from ..schedules import linear_schedule
 from ..transforms import scale_by_learning_rate, trace
-from ._chain import adapt, chain
+from ._chain import chain
 
 
 class GraftState(NamedTuple):
@@ -59,6 +61,9 @@ def graft(
       axis: the axes that make up one block with a norm of its own, as for `norm`; by default
         all. A scalar is one block.
 
+    Raises:
+      ValueError: an update has no such axis.
+
     The learning rate is that of `sgd`, the direction Adam's:
 
     >>> import jax.numpy as jnp, optcore
@@ -70,7 +75,9 @@ def graft(
     both = adapt(magnitude), adapt(direction)
 
     def norm(x: jax.Array) -> jax.Array:
-        return norm_along(x, axis) if axis is not None and x.ndim else global_norm(x)
+        if axis is None or not x.ndim:
+            return global_norm(x)
+        return norm_along(x, own_axes("graft: axis", axis, x))
 
     def leaf(d: jax.Array, m: jax.Array) -> jax.Array:
         length = norm(d)

@@ -7,8 +7,15 @@ from typing import Any
 
 import jax
 
-from .._core import GradientTransformation, Init, State, Update, Updates, is_none
-from ._chain import adapt
+from .._core import (
+    GradientTransformation,
+    Init,
+    State,
+    Update,
+    Updates,
+    adapt,
+    is_none,
+)
 
 Assign = Callable[[Any], list[int | None]]
 """The number of the group of each leaf of a tree, of which `None` is one; `None` for no group."""

@@ -15,6 +15,7 @@ from .._core import (
     GradientTransformation,
     Hyperparameter,
     Schedule,
+    adapt,
     evaluate,
     is_transformation,
     suggestion,
@@ -22,7 +23,7 @@ from .._core import (
 )
 from ..schedules import linear_schedule
 from ..transforms import scale_by_learning_rate, trace
-from ._chain import adapt, chain
+from ._chain import chain
 from ._inject import check_wide, held, inject
 
 

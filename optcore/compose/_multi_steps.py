@@ -15,6 +15,7 @@ from .._core import (
     Schedule,
     State,
     Updates,
+    adapt,
     global_norm,
     increment,
     is_inexact,
@@ -25,7 +26,7 @@ from ..schedules import linear_schedule
 from ..transforms import scale_by_learning_rate, trace
 from ._accumulate import AccumulateState, gather, shares, window
 from ._branch import run_if
-from ._chain import adapt, chain
+from ._chain import chain
 from ._skip import all_finite, refuse_loss_scale
 
 

@@ -12,6 +12,7 @@ from .._core import (
     Rate,
     State,
     Updates,
+    adapt,
     apply_updates,
     check_updates,
     global_norm,
@@ -21,7 +22,7 @@ from .._core import (
 )
 from ..schedules import linear_schedule
 from ..transforms import scale_by_learning_rate, trace
-from ._chain import adapt, chain
+from ._chain import chain
 
 
 class SamState(NamedTuple):

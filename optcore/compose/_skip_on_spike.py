@@ -14,14 +14,16 @@ from .._core import (
     Range,
     State,
     Updates,
+    adapt,
     global_norm,
     increment,
     norm_along,
+    real_scalar,
     transformation,
 )
 from ..schedules import linear_schedule
 from ..transforms import scale_by_learning_rate, trace
-from ._chain import adapt, chain
+from ._chain import chain
 from ._skip import choose, refuse_loss_scale, zero_unless
 
 
@@ -91,7 +93,7 @@ def skip_on_spike(
         never.
 
     Raises:
-      ValueError: `value` is watched, and was not given to `update` or is no scalar; `inner`
+      ValueError: `value` is watched, and was not given to `update` or is no real scalar; `inner`
         contains `dynamic_loss_scale`, which must stand outside.
 
     The gradient that is a hundred times too long moves nothing:
@@ -122,13 +124,7 @@ def skip_on_spike(
                     f"skip_on_spike with watch={watch!r} needs 'value', which was not given: call "
                     "tx.update(updates, state, params=params, value=loss)"
                 )
-            value = jnp.asarray(value)
-            if value.ndim:
-                raise ValueError(
-                    f"skip_on_spike: value must be a scalar, got an array of shape {value.shape}; "
-                    "did you forget the mean over the batch?"
-                )
-            numbers.append(value.astype(jnp.float32))
+            numbers.append(real_scalar("skip_on_spike", value).astype(jnp.float32))
         return jnp.stack(numbers)
 
     def is_spike(x: jax.Array, count: jax.Array, window: jax.Array) -> jax.Array:

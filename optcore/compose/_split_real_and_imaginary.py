@@ -5,9 +5,16 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from .._core import GradientTransformation, Params, State, Updates, transformation
+from .._core import (
+    GradientTransformation,
+    Params,
+    State,
+    Updates,
+    adapt,
+    transformation,
+)
 from ..transforms import clip_by_norm, scale_by_learning_rate, trace
-from ._chain import adapt, chain
+from ._chain import chain
 
 
 class SplitRealAndImaginaryArrays(NamedTuple):

@@ -7,13 +7,14 @@ from .._core import (
     Params,
     State,
     Updates,
+    adapt,
     anatomy,
     suggestion,
     transformation,
 )
 from ..schedules import linear_schedule
 from ..transforms import scale_by_learning_rate, trace
-from ._chain import adapt, chain
+from ._chain import chain
 
 
 def _momentum() -> GradientTransformation:

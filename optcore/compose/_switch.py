@@ -12,6 +12,7 @@ from .._core import (
     Params,
     State,
     Updates,
+    adapt,
     check_boundaries,
     increment,
     is_absent,
@@ -20,7 +21,7 @@ from .._core import (
 )
 from ..schedules import linear_schedule
 from ..transforms import scale_by_learning_rate, trace
-from ._chain import adapt, chain
+from ._chain import chain
 
 
 class SwitchState(NamedTuple):

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ._matplotlib import axes_of
+
 Schedules = Callable[[Any], Any] | Mapping[str, Callable[[Any], Any]]
 
 
@@ -24,8 +26,8 @@ def plot_schedule(schedules: Schedules, steps: int, *, axes: Any = None, log: bo
 
     Raises:
       ImportError: matplotlib is not installed (the extra `plot`).
-      TypeError: something is not a function of the step count.
-      ValueError: `steps` is not positive, or there are no such counts.
+      TypeError: something is not a function of the step count, or `steps` is no int.
+      ValueError: `steps` is not positive, there are no such counts, or a schedule gives no scalar.
 
     >>> from optcore import cosine_decay_schedule
     >>> import matplotlib
@@ -36,14 +38,7 @@ def plot_schedule(schedules: Schedules, steps: int, *, axes: Any = None, log: bo
     """
     curves = _curves(schedules)
     counts = _counts("plot_schedule", steps, 2000)
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise ImportError(
-            "plot_schedule needs matplotlib: pip install 'optcore[plot]', or use schedule_table"
-        ) from error
-    if axes is None:
-        _, axes = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
+    axes = axes_of("plot_schedule", axes, (6.4, 3.6), ", or use schedule_table")
     for label, schedule in curves.items():
         # A step's value holds until the next step.
         axes.plot(counts, _values(schedule, counts), label=label, drawstyle="steps-post")
@@ -70,8 +65,8 @@ def schedule_table(schedules: Schedules, steps: int, *, rows: int = 11) -> str:
       Lines of text; values with four significant digits.
 
     Raises:
-      TypeError: something is not a function of the step count.
-      ValueError: `steps` or `rows` is not positive.
+      TypeError: something is not a function of the step count, or `steps` is no int.
+      ValueError: `steps` or `rows` is not positive, or a schedule gives no scalar.
 
     >>> from optcore import linear_schedule
     >>> print(schedule_table(linear_schedule(0.0, 1.0, 4), steps=5))
@@ -118,6 +113,8 @@ def _curves(schedules: Schedules) -> Mapping[str, Callable[[Any], Any]]:
 
 def _counts(owner: str, steps: int, most: int) -> np.ndarray[Any, Any]:
     for name, number in (("steps", steps), ("rows", most)):
+        if isinstance(number, bool) or not isinstance(number, (int, np.integer)):
+            raise TypeError(f"{owner}: {name} must be an int, got {number!r}")
         if not 1 <= number <= 2**31:
             raise ValueError(f"{owner}: {name} must lie in [1, 2**31], got {number}")
     return np.unique(np.linspace(0, steps - 1, min(steps, most)).round().astype(np.int64))
@@ -125,4 +122,9 @@ def _counts(owner: str, steps: int, most: int) -> np.ndarray[Any, Any]:
 
 def _values(schedule: Callable[[Any], Any], counts: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     values = jax.vmap(lambda t: jnp.asarray(schedule(t), jnp.float32))(jnp.asarray(counts))
+    if values.ndim > 1:
+        raise ValueError(
+            f"a schedule must give one number for each step, got the shape {values.shape[1:]} "
+            f"from {schedule!r}"
+        )
     return np.asarray(values)

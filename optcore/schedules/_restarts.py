@@ -139,6 +139,7 @@ def sgdr_schedule(cosine_kwargs: Iterable[Mapping[str, Any]]) -> DeclaredSchedul
       Joined schedules, a pytree of all their numbers.
 
     Raises:
+      TypeError: it is no list of mappings.
       ValueError: there is no cycle.
 
     >>> cycle = {"init_value": 0.0, "peak_value": 1.0, "warmup_steps": 1, "decay_steps": 3}
@@ -146,7 +147,13 @@ def sgdr_schedule(cosine_kwargs: Iterable[Mapping[str, Any]]) -> DeclaredSchedul
     >>> [round(sgdr(t).item(), 4) for t in range(7)]
     [0.0, 1.0, 0.5, 0.0, 0.5, 0.25, 0.0]
     """
-    cycles: Any = [warmup_cosine_decay_schedule(**arguments) for arguments in cosine_kwargs]
+    listed = [] if isinstance(cosine_kwargs, Mapping) else list(cosine_kwargs)
+    if isinstance(cosine_kwargs, Mapping) or not all(isinstance(x, Mapping) for x in listed):
+        raise TypeError(
+            "sgdr_schedule: cosine_kwargs must be a list of dicts, the arguments of each cycle, "
+            f"got {cosine_kwargs!r}"
+        )
+    cycles: Any = [warmup_cosine_decay_schedule(**arguments) for arguments in listed]
     if not cycles:
         raise ValueError("sgdr_schedule: cosine_kwargs must hold at least one cycle, got none")
     ends = itertools.accumulate(cycle.arguments["decay_steps"] for cycle in cycles[:-1])

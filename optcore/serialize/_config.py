@@ -1,5 +1,6 @@
 """Config: a declared transformation as plain data, and back."""
 
+import functools
 import math
 import re
 import sys
@@ -9,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from .._core import REGISTRY, Declared, is_key, key_words, make
+from .._core import REGISTRY, Declared, declare, is_key, key_words, make
 from ..compose import Predicate
 
 FORMAT = 1
@@ -19,8 +20,9 @@ def to_config(tx: Any) -> dict[str, Any]:
     """A declared transformation or schedule as plain data that JSON can hold.
 
     Args:
-      tx: declared; everything inside it too. Functions must stand in an importable module
-        under their own name.
+      tx: declared; everything inside it too; also stacked. Functions must stand in an
+        importable module under their own name: they are written as `module:qualname`, and found
+        again once that module is imported.
 
     Returns:
       A dict with the format version, the factory's key and its arguments, defaults included.
@@ -93,7 +95,7 @@ def _encode(value: Any, where: str) -> Any:
     if is_key(value):
         return {"key": key_words(value), "impl": str(jax.random.key_impl(value))}
     if isinstance(value, (np.ndarray, jax.Array)):
-        return {"array": np.asarray(value).tolist(), "dtype": np.asarray(value).dtype.name}
+        return {"array": _numbers(np.asarray(value).tolist()), "dtype": value.dtype.name}
     if isinstance(value, Mapping):
         return {"map": [[_encode(k, where), _encode(v, where)] for k, v in value.items()]}
     if type(value) in (tuple, list):
@@ -110,9 +112,16 @@ def _encode(value: Any, where: str) -> Any:
     )
 
 
+def _numbers(value: Any) -> Any:
+    """Nested lists of numbers, those that JSON does not know as text."""
+    if isinstance(value, list):
+        return list(map(_numbers, value))
+    return value if math.isfinite(value) else repr(value)
+
+
 def _importable(function: Any, where: str) -> str:
     module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", "")
-    if getattr(sys.modules.get(module or ""), name, None) is not function:
+    if _attribute(module or "", name) is not function:
         raise TypeError(
             f"to_config: {where} is the function {name or function!r}, which cannot be found by "
             "name; define it at the top level of a module, or use a declared schedule"
@@ -130,14 +139,20 @@ def _decode(data: Any) -> Any:
                 f"from_config: no factory {data['factory']!r} is registered; import the module "
                 "that defines it first"
             )
-        arguments = {name: _decode(value) for name, value in data["arguments"].items()}
+        arguments = {name: _decode(value) for name, value in data.get("arguments", {}).items()}
+        if any(map(np.ndim, jax.tree.leaves(arguments))):
+            # Stacked: its body waits for `vmap`, which takes the numbers apart.
+            return declare(factory, factory.bind_named(arguments))
         return make(factory, arguments)
     if "float" in data:
         return float(data["float"])
     if "key" in data:
         return jax.random.wrap_key_data(jax.numpy.uint32(data["key"]), impl=data["impl"])
     if "array" in data:
-        return np.asarray(data["array"], np.dtype(data["dtype"]))
+        numbers = np.asarray(data["array"])
+        return numbers.astype(float if numbers.dtype.kind == "U" else numbers.dtype).astype(
+            data["dtype"]
+        )
     if "dtype" in data:
         return np.dtype(data["dtype"])
     if "map" in data:
@@ -150,12 +165,20 @@ def _decode(data: Any) -> Any:
         return re.compile(data["regex"], data["flags"])
     if "predicate" in data:
         return Predicate(data["predicate"], tuple(map(_decode, data["of"])))
-    return _find(data["function"])
+    if "function" in data:
+        return _find(data["function"])
+    raise ValueError(f"from_config: expected what to_config writes, got {data!r}")
+
+
+def _attribute(module: str, name: str) -> Any:
+    """What stands under a qualified name in a module that was imported, or `None`."""
+    steps = name.split(".")
+    return functools.reduce(lambda x, s: getattr(x, s, None), steps, sys.modules.get(module))
 
 
 def _find(key: str) -> Any:
     module, _, name = key.partition(":")
-    found = getattr(sys.modules.get(module), name, None)
+    found = _attribute(module, name)
     if found is None:
         raise KeyError(f"from_config: no function {key!r} is known; import its module first")
     return found

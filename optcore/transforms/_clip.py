@@ -10,6 +10,7 @@ from .._core import (
     global_norm,
     map_leaves,
     norm_along,
+    own_axes,
     shrink,
     transformation,
 )
@@ -34,7 +35,7 @@ def clip(max_delta: Bound) -> GradientTransformation:
             return jax.lax.complex(bounded(g.real), bounded(g.imag))
         return bounded(g)
 
-    return plain(lambda updates, params: map_leaves(leaf, updates))
+    return plain(lambda updates, params: map_leaves(leaf, updates, rows=True))
 
 
 @transformation("transform", example={"max_norm": 0.5}, leafwise=True)
@@ -55,7 +56,7 @@ def clip_by_global_norm(max_norm: Bound) -> GradientTransformation:
 
     def clipped(updates: object, params: object) -> object:
         factors = shrink(global_norm(updates), max_norm)
-        return map_leaves(lambda g, a, b: b * (a * g), updates, scalars=factors)
+        return map_leaves(lambda g, a, b: b * (a * g), updates, scalars=factors, rows=True)
 
     return plain(clipped)
 
@@ -79,7 +80,7 @@ def clip_by_norm(max_norm: Bound) -> GradientTransformation:
         a, b = shrink(global_norm(g), max_norm)
         return b * (a * g)
 
-    return plain(lambda updates, params: map_leaves(leaf, updates))
+    return plain(lambda updates, params: map_leaves(leaf, updates, rows=True))
 
 
 @transformation("transform", example={"threshold": 0.5}, leafwise=True)
@@ -162,7 +163,7 @@ def adaptive_grad_clip(
         matrix or rank-3 array, and all but the last of arrays of higher rank.
 
     Raises:
-      ValueError: `update` was not given `params`.
+      ValueError: `update` was not given `params`, or the axes do not fit them.
 
     >>> import jax.numpy as jnp
     >>> tx = adaptive_grad_clip(0.1)
@@ -170,9 +171,10 @@ def adaptive_grad_clip(
     >>> tx.update(grads, tx.init(params), params=params)[0].round(4).tolist()
     [[0.30000001192092896], [0.4000000059604645]]
     """
+    where = "adaptive_grad_clip: axis"
 
     def leaf(g: jax.Array, p: jax.Array) -> jax.Array:
-        axes = unit_axes(g.shape) if axis is None else axis
+        axes = unit_axes(g.shape) if axis is None else own_axes(where, axis, g)
         limit = clipping * jnp.maximum(norm_along(p, axes), eps)
         return unitwise_clip(norm_along(g, axes), limit, g)
 

@@ -14,6 +14,7 @@ from .._core import (
     is_inexact,
     map_leaves,
     norm_along,
+    own_axes,
     shrink,
     transformation,
 )
@@ -98,7 +99,7 @@ def keep_params_in_ball(
         into each unit of a dense layer (the max-norm constraint of Srivastava et al., 2014).
 
     Raises:
-      ValueError: `update` was not given `params`.
+      ValueError: `update` was not given `params`, or the axes do not fit them.
 
     >>> import jax.numpy as jnp
     >>> tx = keep_params_in_ball(5.0)
@@ -110,7 +111,7 @@ def keep_params_in_ball(
 
     def leaf(u: jax.Array, p: jax.Array) -> jax.Array:
         q = p + u
-        size = norm_along(q, tuple(range(q.ndim)) if axes is None else axes)
+        size = norm_along(q, own_axes("keep_params_in_ball: axes", axes, q))
         a, b = shrink(size, radius)
         return jnp.where(size > radius, b * (a * q) - p, u)
 

@@ -11,6 +11,7 @@ from .._core import (
     global_norm,
     map_leaves,
     norm_along,
+    own_axes,
     select,
     transformation,
 )
@@ -29,6 +30,9 @@ def centralize(*, output_axis: int = -1) -> GradientTransformation:
     Args:
       output_axis: the axis that is not averaged over.
 
+    Raises:
+      ValueError: an update has two axes or more, but not this one.
+
     >>> import jax.numpy as jnp
     >>> tx = centralize()
     >>> grads = jnp.array([[1.0, 0.0], [3.0, 8.0]])
@@ -39,8 +43,9 @@ def centralize(*, output_axis: int = -1) -> GradientTransformation:
     def leaf(g: jax.Array) -> jax.Array:
         if g.ndim < 2:
             return g
-        axes = tuple(i for i in range(g.ndim) if i != output_axis % g.ndim)
-        inputs = max(g.size // max(g.shape[output_axis], 1), 1)
+        (outputs,) = own_axes("centralize: output_axis", output_axis, g)
+        axes = tuple(i for i in range(g.ndim) if i != outputs)
+        inputs = max(g.size // max(g.shape[outputs], 1), 1)
         return g - jnp.sum(g, axes, keepdims=True) * (1 / inputs)
 
     return plain(lambda updates, params: map_leaves(leaf, updates))
@@ -71,7 +76,7 @@ def normalize_by_update_norm(
         # Two factors: the reciprocal of a huge norm would vanish.
         a = jnp.where(size > 2.0**64, 2.0**-64, 1.0).astype(size.dtype)
         b = jnp.where(positive, scale_factor / jnp.where(positive, size * a, 1), 0)
-        return map_leaves(lambda g, a, b: b * (a * g), updates, scalars=(a, b))
+        return map_leaves(lambda g, a, b: b * (a * g), updates, scalars=(a, b), rows=True)
 
     return plain(normalized)
 
@@ -140,7 +145,7 @@ def scale_to_param_norm(
         the first axis, `(-2, -1)` gives each matrix norms of its own.
 
     Raises:
-      ValueError: `update` was not given `params`, or the mask does not fit them.
+      ValueError: `update` was not given `params`, or the mask or the axes do not fit them.
 
     >>> import jax.numpy as jnp
     >>> tx = scale_to_param_norm()
@@ -152,7 +157,7 @@ def scale_to_param_norm(
     def leaf(u: jax.Array, p: jax.Array | None) -> jax.Array:
         if p is None:
             return u
-        over = tuple(range(u.ndim)) if axes is None else axes
+        over = own_axes("scale_to_param_norm: axes", axes, u)
         size = norm_along(u, over)
         positive = size > 0
         return u / jnp.where(positive, size, 1) * norm_along(p, over)

@@ -33,6 +33,11 @@ def _floating(name: str, grads: Updates) -> Any:
     )
 
 
+def _check_limit(where: str, limit: ArrayLike) -> None:
+    if isinstance(limit, (int, float)) and not limit >= 0:
+        raise ValueError(f"{where} must be at least 0, got {limit}")
+
+
 def _clipped_sum(grads: Updates, limit: ArrayLike) -> tuple[Updates, jax.Array]:
     if not jax.tree.leaves(grads):
         return grads, jnp.zeros((), jnp.int32)
@@ -63,7 +68,7 @@ def per_example_global_norm_clip(
       The sum, without that axis and in at least float32, and how many examples were clipped.
 
     Raises:
-      ValueError: a leaf has no first axis, or another number of examples.
+      ValueError: a leaf has no first axis, or another number of examples; a negative limit.
 
     >>> import jax.numpy as jnp
     >>> grads = {"w": jnp.array([[3.0, 4.0], [0.0, 0.5], [-8.0, 6.0]])}
@@ -71,6 +76,7 @@ def per_example_global_norm_clip(
     >>> [round(x, 4) for x in total["w"].tolist()], int(clipped)
     ([-0.2, 1.9], 2)
     """
+    _check_limit("per_example_global_norm_clip: l2_norm_clip", l2_norm_clip)
     return _clipped_sum(_floating("per_example_global_norm_clip", grads), l2_norm_clip)
 
 
@@ -94,7 +100,7 @@ def per_example_layer_norm_clip(
       were clipped.
 
     Raises:
-      ValueError: a leaf has no first axis, or another number of examples.
+      ValueError: a leaf has no first axis, or another number of examples; a negative limit.
 
     >>> import jax.numpy as jnp
     >>> grads = {"a": jnp.array([[8.0, 0.0, 0.0]]), "b": jnp.array([[8.0]])}
@@ -102,6 +108,7 @@ def per_example_layer_norm_clip(
     >>> {name: [round(x, 4) for x in g.tolist()] for name, g in total.items()}
     {'a': [1.7321, 0.0, 0.0], 'b': [1.0]}
     """
+    _check_limit("per_example_layer_norm_clip: global_l2_norm_clip", global_l2_norm_clip)
     grads = _floating("per_example_layer_norm_clip", grads)
     leaves, treedef = jax.tree.flatten(grads)
     sizes = [g[0].size if g.shape[0] else 0 for g in leaves]

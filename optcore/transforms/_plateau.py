@@ -16,6 +16,7 @@ from .._core import (
     Rate,
     Updates,
     map_leaves,
+    real_scalar,
     transformation,
 )
 
@@ -122,19 +123,14 @@ def reduce_on_plateau(
         **extra: object,
     ) -> tuple[Updates, ReduceLROnPlateauState]:
         count = state.count + 1
-        seen = jnp.asarray(value)
-        if seen.ndim or jnp.iscomplexobj(seen):
-            raise ValueError(
-                f"reduce_on_plateau: value must be a real scalar, such as the mean loss, got "
-                f"{seen.dtype}{list(seen.shape)}"
-            )
-        seen = seen.astype(jnp.float32)
+        seen = real_scalar("reduce_on_plateau", value).astype(jnp.float32)
         average = state.avg_value + (seen - state.avg_value) / count.astype(jnp.float32)
         state = state._replace(count=count, avg_value=average)
         judged = judge(state)
         full = count >= accumulation_size
         state = jax.tree.map(lambda new, old: jnp.where(full, new, old), judged, state)
-        updates = map_leaves(lambda g, scale: scale * g, updates, scalars=(state.scale,))
+        scalars = (state.scale,)
+        updates = map_leaves(lambda g, scale: scale * g, updates, scalars=scalars, rows=True)
         return updates, state
 
     return GradientTransformation(init, update)

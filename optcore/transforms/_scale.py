@@ -20,7 +20,7 @@ def scale(step_size: Hyperparameter) -> GradientTransformation:
     >>> tx.update(jnp.float32(3.0), tx.init(jnp.float32(0.0)))[0].item()
     -1.5
     """
-    return plain(lambda updates, params: map_leaves(lambda g: step_size * g, updates))
+    return plain(lambda updates, params: map_leaves(lambda g: step_size * g, updates, rows=True))
 
 
 @transformation("transform", example={"learning_rate": 0.1}, leafwise=True, stage="rate")

@@ -15,4 +15,4 @@ def scale_by_sign() -> GradientTransformation:
     >>> tx.update(jnp.array([300.0, -0.2, 0.0]), tx.init(jnp.zeros(3)))[0].tolist()
     [1.0, -1.0, 0.0]
     """
-    return plain(lambda updates, params: map_leaves(jnp.sign, updates))
+    return plain(lambda updates, params: map_leaves(jnp.sign, updates, rows=True))

@@ -14,6 +14,7 @@ from .._core import (
     map_leaves,
     named_leaves,
     norm_along,
+    own_axes,
     select,
     transformation,
     wide,
@@ -65,8 +66,8 @@ def keep_params_norm(
 
     Raises:
       ValueError: `init` was given a parameter that is zero and could never move (under `jit`,
-        where no value is known, it stays zero), `update` was not given `params`, or the mask
-        does not fit them.
+        where no value is known, it stays zero), `update` was not given `params`, or the mask or
+        the axes do not fit them.
 
     >>> import jax.numpy as jnp
     >>> tx = keep_params_norm()
@@ -77,7 +78,7 @@ def keep_params_norm(
     """
 
     def norm(p: jax.Array) -> jax.Array:
-        return norm_along(p, tuple(range(p.ndim)) if axes is None else axes)
+        return norm_along(p, own_axes("keep_params_norm: axes", axes, p))
 
     def init(params: Params) -> KeepParamsNormState:
         chosen = select("keep_params_norm", mask, params, params)

@@ -98,4 +98,4 @@ def set_to_zero() -> GradientTransformation:
     >>> set_to_zero().update(jnp.float32(jnp.nan), EmptyState())[0].item()
     0.0
     """
-    return plain(lambda updates, params: map_leaves(jnp.zeros_like, updates))
+    return plain(lambda updates, params: map_leaves(jnp.zeros_like, updates, rows=True))

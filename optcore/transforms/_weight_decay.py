@@ -35,7 +35,7 @@ def _decay(
 
     def decayed(updates: Updates, params: Params) -> Updates:
         chosen = select(name, mask, params, params)
-        return map_leaves(chosen_leaf, updates, reads=(chosen,))
+        return map_leaves(chosen_leaf, updates, reads=(chosen,), rows=True)
 
     return plain(decayed)
 
@@ -58,7 +58,8 @@ def add_decayed_weights(
     Args:
       weight_decay: ≥ 0.
       mask: a tree of booleans (or a function from the parameters to one) that says which
-        parameters decay; by default all. It may stop at a subtree.
+        parameters decay; by default all. It may stop at a subtree. Of a parameter with a
+        `RowSparse` gradient only the rows that are touched decay.
 
     Raises:
       ValueError: `update` was not given `params`, or the mask does not fit them.

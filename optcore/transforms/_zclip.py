@@ -106,6 +106,6 @@ def zclip(
             jnp.where(finite, new_nu, nu),
         )
         a, b = shrink(size, clipped)
-        return map_leaves(lambda g, a, b: b * (a * g), updates, scalars=(a, b)), state
+        return map_leaves(lambda g, a, b: b * (a * g), updates, scalars=(a, b), rows=True), state
 
     return GradientTransformation(init, update)

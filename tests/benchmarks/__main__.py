@@ -8,7 +8,7 @@ import platform
 
 import jax
 
-from . import accumulate, eager, large, many, memory, passes, sweep
+from . import accumulate, eager, large, many, memory, passes, sparse, storage, sweep
 from .rows import optax, torch
 from .timing import HEADER
 
@@ -20,6 +20,8 @@ GROUPS = {
     "memory": memory,
     "eager": eager,
     "accumulate": accumulate,
+    "storage": storage,
+    "sparse": sparse,
 }
 
 
@@ -42,7 +44,7 @@ def main() -> None:
     parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"of {', '.join(GROUPS)}")
     parser.add_argument("--rows", action="append", default=[], help="rows that contain this text")
     parser.add_argument("--repeats", type=int, default=20, help="of each candidate, at least 4")
-    parser.add_argument("--size", type=int, help="elements of a large leaf")
+    parser.add_argument("--size", type=int, help="elements of a large leaf, or of a table")
     parser.add_argument("--json", help="file to write the rows to")
     arguments = parser.parse_args()
     unknown = [group for group in arguments.groups if group not in GROUPS]

@@ -27,7 +27,7 @@ def _one(optimizer: Optimizer, count: int, clipped: bool, name: str, options: An
     moved = 0
     for library, lib in optimizer.libraries().items():
         tx = composed(lib, optimizer) if clipped else optimizer.make(lib, 1e-3)
-        runs[library], state_bytes = _step(lib, tx, size, count)
+        runs[library], state_bytes = donated_step(lib, tx, size, count)
         if library == "optcore":
             # Parameters and state are read and written, gradients read, twice if clipped.
             moved = 4 * size * count * (4 if clipped else 3) + 2 * state_bytes
@@ -46,9 +46,12 @@ def _leaves(size: int, count: int, seed: int) -> list[Any]:
     return [rng.standard_normal(matrix(size), np.float32) for _ in range(count)]
 
 
-def _step(lib: Any, tx: Any, size: int, count: int) -> tuple[Callable[[], float], int]:
-    grads = [jnp.asarray(x) for x in _leaves(size, count, 0)]
-    params = [jnp.asarray(x) for x in _leaves(size, count, 1)]
+def donated_step(
+    lib: Any, tx: Any, size: int, count: int, dtype: Any = "float32"
+) -> tuple[Callable[[], float], int]:
+    """What runs one step on leaves of a dtype, and the bytes of its state."""
+    grads = [jnp.asarray(x, dtype) for x in _leaves(size, count, 0)]
+    params = [jnp.asarray(x, dtype) for x in _leaves(size, count, 1)]
 
     def step(params: Any, state: Any, grads: Any) -> Any:
         updates, state = tx.update(grads, state, params)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 import optcore
 
@@ -148,7 +149,30 @@ OPTIMIZERS = [
     Optimizer("optimistic_adam_v2", lambda lib, rate: lib.optimistic_adam_v2(rate)),
     Optimizer("adamc", lambda lib, rate: lib.adamc(rate, 1e-3), optax=False),
     Optimizer("hyperball_adamw", lambda lib, rate: lib.hyperball_adamw(rate), optax=False),
+    Optimizer("polyak_sgd", lambda lib, rate: _given(lib, lib.polyak_sgd(1e-3), value=1.0)),
+    Optimizer(
+        "sophia, of given estimates",
+        lambda lib, rate: _contrib(lib).sophia(
+            rate, hessian_diagonal_fn=lib.stateless(lambda g, params: jax.tree.map(jnp.square, g))
+        ),
+    ),
 ]
+
+STORED: dict[str, tuple[Any, Callable[[Any], Any]]] = {
+    "store, int8": ("float32", lambda tx: optcore.store(tx, "int8")),
+    "store, int8_softsign": ("float32", lambda tx: optcore.store(tx, "int8_softsign")),
+    "store, fp8": ("float32", lambda tx: optcore.store(tx, "fp8")),
+    "store, int4": ("float32", lambda tx: optcore.store(tx, "int4")),
+    "store, bf16": ("float32", lambda tx: optcore.store(tx, "bf16", key=jax.random.key(0))),
+    "master_weights": ("bfloat16", lambda tx: optcore.master_weights(tx)),
+    "split_weights": ("bfloat16", lambda tx: optcore.split_weights(tx)),
+    "kahan": ("bfloat16", lambda tx: optcore.kahan(tx)),
+    "stochastic_rounding": (
+        "bfloat16",
+        lambda tx: optcore.stochastic_rounding(tx, key=jax.random.key(0)),
+    ),
+}
+"""Adam with fewer bits: the dtype of the parameters, and what is put around it."""
 
 LEAVES = (30, 300, 1000)
 SHAPES = ((64, 64), (64,), (64, 128), (128,), (32, 64), (3, 3, 8, 16))
@@ -173,6 +197,13 @@ def _products(updates: Any, params: Any) -> Any:
     return jax.tree.map(one, updates)
 
 
+SPARSE = ("adam", "adagrad")
+"""Optimizers of a table with row-sparse gradients."""
+TABLE = 64_000_000
+"""Elements of the table, in rows of `COLUMNS`."""
+COLUMNS, BATCH = 64, 1024
+"""Elements of a row, and rows that a step sees."""
+
 RATES = tuple(1e-4 * 1.5**i for i in range(16))
 
 
@@ -185,6 +216,15 @@ def matrix(size: int) -> tuple[int, ...]:
 def _contrib(lib: Any) -> Any:
     """Where optax keeps what is not in its top level."""
     return getattr(lib, "contrib", lib)
+
+
+def _given(lib: Any, tx: Any, **extra: Any) -> Any:
+    """`tx`, whose `update` is given the same further arguments at every step."""
+
+    def update(updates: Any, state: Any, params: Any = None) -> Any:
+        return tx.update(updates, state, params, **extra)
+
+    return lib.GradientTransformation(tx.init, update)
 
 
 def libraries() -> dict[str, Any]:

@@ -80,17 +80,13 @@ def test_narrow_parameters_do_not_round_them(dtype):
 
 
 def test_names_are_short_where_they_are_unique():
-    tx = optcore.inject(
-        optcore.chain(optcore.clip(1.0), optcore.graft(optcore.sgd(1.0), optcore.adam(0.1)))
-    )
+    scaled = optcore.chain(optcore.scale(1.0), optcore.sgd(0.1), optcore.scale(2.0))
+    tx = optcore.inject(optcore.chain(optcore.clip(1.0), scaled))
     assert sorted(tx.init(PARAMS).hyperparams) == [
-        "b1",
-        "b2",
-        "eps",
-        "eps_root",
+        "learning_rate",
         "max_delta",
-        "transforms.1.direction.learning_rate",
-        "transforms.1.magnitude.learning_rate",
+        "transforms.1.transforms.0.step_size",
+        "transforms.1.transforms.2.step_size",
     ]
 
 

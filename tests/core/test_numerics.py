@@ -89,6 +89,15 @@ def test_over_root():
         assert bool(jnp.isfinite(slope)), small
 
 
+@pytest.mark.parametrize("eps", [1e-39, 1e-46, 1e-300])
+@pytest.mark.parametrize("place", [0, 1])
+def test_an_epsilon_that_float32_takes_for_zero(eps, place):
+    """What has never moved stays, as with an epsilon of 0."""
+    epsilons = (eps, 0.0) if place == 0 else (0.0, eps)
+    g, nu = jnp.array([0.0, 2.0]), jnp.array([0.0, 0.25])
+    np.testing.assert_allclose(over_root(g, nu, *epsilons), [0, 4], rtol=1e-6)
+
+
 @pytest.mark.parametrize("magnitude", [1e30, 1e18, 1.0, 1e-18, 1e-30])
 def test_norm_is_right_wherever_it_is_representable(magnitude):
     x = np.array([3.0, -4.0, 12.0]) * magnitude

@@ -87,3 +87,8 @@ def test_bad_arguments(show):
         show({"a": 0.1}, 10)
     with pytest.raises(ValueError, match=r"steps must lie in \[1, 2\*\*31\], got 0"):
         show(CURVES, 0)
+    for wrong in (10.5, True):
+        with pytest.raises(TypeError, match="steps must be an int, got"):
+            show(CURVES, wrong)
+    with pytest.raises(ValueError, match=r"one number for each step, got the shape \(2,\)"):
+        show(lambda count: jnp.ones(2), 10)

@@ -161,3 +161,6 @@ def test_the_rates_of_a_list_of_cycles_may_be_swept():
     assert doubled[2] == 2.0
     with pytest.raises(ValueError, match="at least one cycle"):
         optcore.sgdr_schedule([])
+    for wrong in (CYCLES[0], [1.0]):
+        with pytest.raises(TypeError, match="cosine_kwargs must be a list of dicts"):
+            optcore.sgdr_schedule(wrong)

@@ -141,3 +141,8 @@ def test_scale_to_param_norm_of_each_slice():
 )
 def test_defaults(name):
     oracles.same_defaults(getattr(optcore, name), getattr(optax, name))
+
+
+def test_one_number_is_its_own_root_mean_square():
+    u, p = np.float32([2.0]), np.float32([-3.0])
+    np.testing.assert_allclose(once(optcore.scale_by_param_block_rms(), u, p), [6.0], rtol=1e-6)

@@ -121,3 +121,12 @@ def test_every_leaf_needs_the_axis_of_the_examples(clip):
         clip({"a": jnp.zeros((2, 3)), "b": jnp.float32(1.0)}, 1.0)
     with pytest.raises(ValueError, match=r"'a' holds 2 examples.*'b' 3"):
         clip({"a": jnp.zeros((2, 3)), "b": jnp.zeros(3)}, 1.0)
+
+
+@pytest.mark.parametrize(
+    "clip", [optcore.per_example_global_norm_clip, optcore.per_example_layer_norm_clip]
+)
+@pytest.mark.parametrize("limit", [-1.0, float("nan")])
+def test_limits_are_not_negative(clip, limit):
+    with pytest.raises(ValueError, match="norm_clip must be at least 0, got"):
+        clip({"a": jnp.zeros((2, 3))}, limit)

@@ -10,22 +10,22 @@ from optcore import tree
 
 PARAMS = {"w": jnp.ones(2), "count": jnp.ones(3)}
 RATE = optcore.linear_schedule(0.1, 0.0, 4)
-TX = optcore.chain(optcore.inject(optcore.adam(RATE)), optcore.zero_nans())
+TX = optcore.chain(optcore.trace(0.9), optcore.inject(optcore.adam(RATE)))
 STATE = TX.init(PARAMS)
 
 
 @pytest.mark.parametrize(
     ("key", "paths"),
     [
-        ("b1", ["[0]InjectStatefulHyperparamsState.hyperparams['b1']"]),
+        ("b1", ["[1]InjectStatefulHyperparamsState.hyperparams['b1']"]),
         (
             "learning_rate",
             [
-                "[0]InjectStatefulHyperparamsState.hyperparams['learning_rate']",
-                "[0]InjectStatefulHyperparamsState.hyperparams_states['learning_rate']",
+                "[1]InjectStatefulHyperparamsState.hyperparams['learning_rate']",
+                "[1]InjectStatefulHyperparamsState.hyperparams_states['learning_rate']",
             ],
         ),
-        ("ScaleByAdamState", ["[0]InjectStatefulHyperparamsState.inner_state[0]"]),
+        ("ScaleByAdamState", ["[1]InjectStatefulHyperparamsState.inner_state[0]"]),
         ("hyperparams.learning_rate", None),
         ("momentum", []),
     ],
@@ -52,7 +52,7 @@ def test_a_name_may_stand_inside_what_goes_by_it():
 def test_the_one_value():
     assert tree.get(STATE, "b1") == jnp.float32(0.9)
     assert tree.get(STATE, "hyperparams.learning_rate") == jnp.float32(0.1)
-    assert tree.get(STATE, "ScaleByAdamState") is STATE[0].inner_state[0]
+    assert tree.get(STATE, "ScaleByAdamState") is STATE[1].inner_state[0]
     assert tree.get(STATE, "momentum", default=None) is None
     assert tree.get(STATE, "momentum", 0.5) == 0.5
 
@@ -61,10 +61,10 @@ def test_the_one_value():
 
     assert tree.get(STATE, "learning_rate", filtering=is_array) == jnp.float32(0.1)
 
-    def in_flags(path, _):
-        return any(getattr(step, "tuple_name", "") == "ZeroNansState" for step in path)
+    def in_trace(path, _):
+        return any(getattr(step, "tuple_name", "") == "TraceState" for step in path)
 
-    assert not tree.get(STATE, "w", filtering=in_flags)
+    assert tree.get(STATE, "w", filtering=in_trace).tolist() == [0.0, 0.0]
 
 
 def test_what_is_missing_is_an_error_that_suggests():
@@ -80,7 +80,7 @@ def test_what_is_missing_is_an_error_that_suggests():
 
 
 def test_several_values_are_an_error_that_lists():
-    with pytest.raises(KeyError, match=r"several places: 0\.hyperparams\.learning_rate, 0\.hyp"):
+    with pytest.raises(KeyError, match=r"several places: 1\.hyperparams\.learning_rate, 1\.hyp"):
         tree.get(STATE, "learning_rate")
 
 

@@ -20,6 +20,7 @@ from ..._core import (
     is_inexact,
     map_leaves,
     over_root,
+    own_axes,
     slots,
     transformation,
 )
@@ -64,13 +65,10 @@ def _resolved(axes: Axes | None, params: Params) -> Any:
             raise TypeError(
                 f"scale_by_adam_mini: the axes of {name!r} must be a tuple of ints, got {chosen!r}"
             )
-        chosen = _outputs(ndim) if chosen is None else tuple(chosen)
-        if not all(-ndim <= i < ndim for i in chosen):
-            raise ValueError(
-                f"scale_by_adam_mini: the axes of {name!r} must lie in [{-ndim}, {ndim}), "
-                f"got {chosen}"
-            )
-        return tuple(i % ndim for i in chosen)
+        if chosen is None:
+            return _outputs(ndim)
+        where = f"scale_by_adam_mini: the axes of {name!r}"
+        return own_axes(where, tuple(chosen), jax.eval_shape(jnp.asarray, p))
 
     if callable(axes):
         return jax.tree_util.tree_map_with_path(
@@ -132,7 +130,8 @@ def scale_by_adam_mini(
 
     Raises:
       TypeError: axes are no tuple of ints.
-      ValueError: a parameter has no such axis, or the tree does not fit the parameters.
+      ValueError: a parameter has no such axis, an axis is named twice, or the tree does not
+        fit the parameters.
 
     One number per output neuron is remembered, and their relative gradients stay:
 

@@ -21,16 +21,18 @@ from ..._core import (
     Updates,
     increment,
     is_inexact,
+    is_key,
     map_leaves,
     slots,
     transformation,
     wide,
 )
+from ..._core._paths import describe
 from ...compose import chain
 from ...transforms import add_decayed_weights, scale_by_learning_rate, stateless
 
-Floor = Annotated[Hyperparameter, Range(0, open_low=True)]
-"""A positive lower bound."""
+Floor = Annotated[Hyperparameter, Range(2.0**-126)]
+"""A positive lower bound, which float32 does not take for 0."""
 
 
 class HutchinsonState(NamedTuple):
@@ -72,6 +74,7 @@ def hutchinson_estimator_diag_hessian() -> GradientTransformation:
     the key, the number of the estimate and the name of the parameter.
 
     Raises:
+      TypeError: `key` is no typed key.
       ValueError: `update` was not given `params`, `obj_fn` or `key`.
 
     Of a diagonal Hessian the estimate is exact:
@@ -94,7 +97,13 @@ def hutchinson_estimator_diag_hessian() -> GradientTransformation:
         params: Params | None = None,
         **extra: Any,
     ) -> tuple[Updates, HutchinsonState]:
-        key = jax.random.fold_in(extra["key"], state.count)
+        key = extra["key"]
+        if not is_key(key) or key.ndim:
+            raise TypeError(
+                "hutchinson_estimator_diag_hessian: key must be one typed random key, such as "
+                f"jax.random.key(0), got {describe(key)}"
+            )
+        key = jax.random.fold_in(key, state.count)
         estimate = _hutchinson(extra["obj_fn"], params, key)
         present = jax.tree.map(
             lambda g, h: None if g is None else h, updates, estimate, is_leaf=lambda x: x is None
@@ -165,7 +174,7 @@ def scale_by_sophia(
     Args:
       b1: decay of the first moment, in [0, 1).
       b2: decay of the average of estimates, in [0, 1).
-      eps: lower bound of what is divided by, > 0.
+      eps: lower bound of what is divided by, ≥ 2⁻¹²⁶.
       gamma: how much the curvature counts, ≥ 0; at best 10 to 50 % of the coordinates are not
         clipped.
       clip_threshold: ≥ 0, or `None` for none.

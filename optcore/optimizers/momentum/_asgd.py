@@ -12,6 +12,7 @@ from ..._core import (
     Rate,
     Updates,
     increment,
+    is_inexact,
     map_leaves,
     slots,
     transformation,
@@ -28,6 +29,15 @@ class AsgdState(NamedTuple):
 
     count: jax.Array  # type: ignore[assignment]
     average: Params
+
+    def evaluated(self, params: Params) -> Params:
+        """The average, once there was an update: what `eval_params` reads."""
+
+        def leaf(p: jax.Array, average: jax.Array, some: jax.Array) -> jax.Array:
+            return jnp.where(some, average, p)
+
+        trainable = jax.tree.map(lambda p: p if is_inexact(p) else None, params)
+        return map_leaves(leaf, trainable, reads=(self.average,), scalars=(self.count > 0,))
 
 
 @transformation("optimizer", example={"learning_rate": 0.1}, needs=("params",), leafwise=True)
@@ -46,8 +56,8 @@ def asgd(
         \bar w_t = \bar w_{t-1} + (w_t - \bar w_{t-1}) / \max(1, t - 1 - t_0)
 
     after Polyak and Juditsky (1992), with the rate and the start of Xu (arXiv 1107.2490). The
-    average `state.average` is what to evaluate; descent itself makes no use of it. It is that
-    of the parameters as they are in float32, before they are rounded to their own dtype.
+    average, which `eval_params` reads, is what to evaluate; descent itself makes no use of it. It
+    is that of the parameters as they are in float32, before they are rounded to their own dtype.
 
     Args:
       learning_rate: `η`, ≥ 0, the rate of the first step.

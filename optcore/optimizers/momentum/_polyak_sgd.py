@@ -16,6 +16,7 @@ from ..._core import (
     Updates,
     global_norm,
     map_leaves,
+    real_scalar,
     transformation,
 )
 from ...compose import chain
@@ -48,7 +49,7 @@ def scale_by_polyak(
         2307.14528): without it a value below `f_min` makes the step negative.
 
     Raises:
-      ValueError: `update` was not given `value`.
+      ValueError: `update` was not given `value`, or it is no real scalar.
 
     On a function of one parameter that is linear up to its minimum, one step leads there:
 
@@ -63,7 +64,7 @@ def scale_by_polyak(
         return EmptyState()
 
     def factors(norm: jax.Array, value: Any) -> tuple[jax.Array, jax.Array]:
-        gap = jnp.asarray(value, norm.dtype) - f_min
+        gap = real_scalar("scale_by_polyak", value).astype(norm.dtype) - f_min
         gap = jnp.maximum(gap, 0) if variant == "sps+" else gap
         still = norm < 2.0**-60
         norm = jnp.where(still, 1, norm)
@@ -101,7 +102,7 @@ def polyak_sgd(
       variant: what a value below `f_min` does.
 
     Raises:
-      ValueError: `update` was not given `value`.
+      ValueError: `update` was not given `value`, or it is no real scalar.
 
     On `‖w‖²` every step halves the parameters:
 

@@ -65,7 +65,10 @@ def scale_by_rprop(
       eta_minus: how much a step shrinks where the gradient turned, in (0, 1).
       eta_plus: how much a step grows where it did not, ≥ 1.
       min_step_size: lower bound of the steps, ≥ 0.
-      max_step_size: upper bound of the steps, ≥ 0.
+      max_step_size: upper bound of the steps, ≥ `min_step_size`.
+
+    Raises:
+      ValueError: `min_step_size` exceeds `max_step_size`.
 
     >>> import jax.numpy as jnp
     >>> tx = scale_by_rprop(1.0)
@@ -78,6 +81,11 @@ def scale_by_rprop(
     0.0
     -0.6
     """
+    low, high = min_step_size, max_step_size
+    if isinstance(low, float) and isinstance(high, float) and low > high:
+        raise ValueError(
+            f"scale_by_rprop: min_step_size must not exceed max_step_size={high}, got {low}"
+        )
 
     def init(params: Params) -> ScaleByRpropState:
         sizes = jax.tree.map(_both_parts, slots(params, fill=learning_rate))

@@ -77,6 +77,7 @@ def test_adamw_decays_what_the_mask_says():
     [
         ("torch.optim/Adam(lr=.01)", optcore.adam(0.01)),
         ("torch.optim/AdamW(lr=.01,wd=.1)", optcore.adamw(0.01, weight_decay=0.1)),
+        ("heavyball-3.2.1/AdamW{'lr': 0.01}", optcore.adam(0.01, b2=0.99)),
     ],
 )
 def test_golden(key, tx):

@@ -91,6 +91,7 @@ def test_memory():
     ("axes", "error", "message"),
     [
         ({"w": (2,)}, ValueError, "'w'.*\\[-2, 2\\).*\\(2,\\)"),
+        ({"w": (0, -2)}, ValueError, "'w' must name each axis.*once"),
         ({"w": "rows"}, TypeError, "'w'.*tuple of ints.*'rows'"),
         ({"v": (0,)}, ValueError, "tree of tuples with the structure"),
         (lambda name, p: 0, TypeError, "'w'.*tuple of ints.*0"),
@@ -116,3 +117,10 @@ def test_the_mask():
     u, _ = tx.update(jax.tree.map(jnp.zeros_like, params), tx.init(params), params)
     np.testing.assert_allclose(u["a"], -0.05, rtol=1e-6)
     np.testing.assert_array_equal(u["b"], 0.0)
+
+
+def test_defaults():
+    """Adam's, and no decay; the axes are the outputs of kernels."""
+    adam = {"b1": 0.9, "b2": 0.999, "eps": 1e-8, "eps_root": 0.0, "mu_dtype": None, "axes": None}
+    assert oracles.defaults(optcore.scale_by_adam_mini) == adam
+    assert oracles.defaults(optcore.adam_mini) == {**adam, "weight_decay": 0.0, "mask": None}

@@ -97,3 +97,21 @@ def test_the_mask():
     u, _ = tx.update(jax.tree.map(jnp.zeros_like, params), tx.init(params), params)
     np.testing.assert_allclose(u["a"], -0.05, rtol=1e-6)
     np.testing.assert_array_equal(u["b"], 0.0)
+
+
+def test_defaults():
+    """The authors', without decay."""
+    authors = {
+        "b1": 0.9, "b2": 0.999, "b3": 0.9999, "eps": 1e-30, "eps_residual": 1e-16,
+        "clipping_threshold": 1.0,
+    }  # fmt: skip
+    assert oracles.defaults(optcore.scale_by_came) == authors
+    assert oracles.defaults(optcore.came) == {**authors, "weight_decay": 0.0, "mask": None}
+
+
+def test_one_number_is_its_own_mean():
+    params = {"scalar": np.float32(0.5), "one": np.float32([2.0])}
+    grads = [{"scalar": np.float32(t), "one": np.float32([1.0 - t])} for t in (3.0, 9.0, 0.5)]
+    oracle = functools.partial(came_2307_02047, lr=0.03, b1=0.5, b2=0.6, d=0.3)
+    tx = optcore.came(0.03, 0.5, 0.6, clipping_threshold=0.3)
+    oracles.agrees(tx, oracle, params=params, grads=grads)

@@ -114,3 +114,11 @@ def test_a_rate_of_zero_moves_no_weight():
     w = jnp.array([2.0, -1.0])
     u, _ = tx.update(jnp.array([3.0, 1.0]), tx.init(w), w)
     np.testing.assert_array_equal(u, 0.0)
+
+
+def test_defaults():
+    """Keras'."""
+    assert oracles.defaults(optcore.ftrl) == {
+        "learning_rate_power": -0.5, "initial_accumulator_value": 0.1,
+        "l1": 0.0, "l2": 0.0, "l2_shrinkage": 0.0, "beta": 0.0,
+    }  # fmt: skip

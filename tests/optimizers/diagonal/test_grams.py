@@ -65,3 +65,20 @@ def test_mu_dtype():
     params = jnp.zeros(2)
     assert optcore.scale_by_grams(mu_dtype=jnp.bfloat16).init(params).mu.dtype == jnp.bfloat16
     assert optcore.grams(0.1, mu_dtype=jnp.bfloat16).init(params)[0].mu.dtype == jnp.bfloat16
+
+
+def test_defaults():
+    """The authors', without decay."""
+    authors = {"b1": 0.9, "b2": 0.999, "eps": 1e-6, "eps_root": 0.0, "mu_dtype": None}
+    assert oracles.defaults(optcore.scale_by_grams) == authors
+    assert oracles.defaults(optcore.grams) == {**authors, "weight_decay": 0.0, "mask": None}
+
+
+def test_state():
+    """The signs of the moments do not show in the magnitude."""
+    tx = optcore.scale_by_grams(0.75, 0.5)
+    g = jnp.array([2.0, -4.0])
+    _, state = tx.update(g, tx.init(g))
+    np.testing.assert_array_equal(state.mu, [0.5, -1.0])
+    np.testing.assert_array_equal(state.nu, [2.0, 8.0])
+    assert tx.init(jnp.zeros(2, jnp.complex64)).nu.dtype == jnp.float32

@@ -92,3 +92,10 @@ def test_the_norms_stay_over_a_thousand_steps():
 def test_zero_matrices_are_refused():
     with pytest.raises(ValueError, match="keep_params_norm: the parameter at 'w'"):
         optcore.hyperball_adamw(0.1).init({"w": jnp.zeros((2, 2)), "b": jnp.zeros(2)})
+
+
+def test_defaults():
+    assert oracles.defaults(optcore.hyperball_adamw) == {
+        "b1": 0.9, "b2": 0.95, "eps": 1e-8, "eps_root": 0.0, "mu_dtype": None,
+        "weight_decay": 0.0, "mask": None, "axes": None,
+    }  # fmt: skip

@@ -56,7 +56,8 @@ def test_golden(key, tx):
 
 
 def test_the_defaults_are_the_authors():
-    assert oracles.defaults(optcore.laprop) == {"b1": 0.9, "b2": 0.999, "eps": 1e-15}
+    for factory in (optcore.laprop, optcore.scale_by_laprop):
+        assert oracles.defaults(factory) == {"b1": 0.9, "b2": 0.999, "eps": 1e-15}
 
 
 def test_the_update_is_bounded():

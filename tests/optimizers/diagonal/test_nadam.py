@@ -62,6 +62,7 @@ def test_the_direction_has_neither_rate_nor_sign():
     ("key", "tx"),
     [
         ("torch.optim/NAdam(lr=.01)", optcore.nadam(0.01, momentum_decay=4e-3)),
+        ("heavyball-3.2.1/NAdam{'lr': 0.01}", optcore.nadam(0.01, momentum_decay=4e-3)),
         (
             "torch.optim/NAdam(lr=.01,wd=.1,decoupled)",
             optcore.nadamw(0.01, weight_decay=0.1, momentum_decay=4e-3),

@@ -95,6 +95,11 @@ def test_golden():
     oracles.matches_golden(tx, "torch.optim/RMSprop(lr=.01,momentum=.9,centered)")
 
 
+def test_golden_with_a_corrected_average():
+    tx = optcore.rmsprop(0.01, 0.99, eps_in_sqrt=False, bias_correction=True)
+    oracles.matches_golden(tx, "heavyball-3.2.1/RMSprop{'lr': 0.01}")
+
+
 @pytest.mark.parametrize("inside", [True, False])
 @pytest.mark.parametrize("direction", [optcore.scale_by_rms, optcore.scale_by_stddev])
 def test_what_has_never_had_a_gradient_stays(direction, inside):

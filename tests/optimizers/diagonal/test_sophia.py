@@ -151,12 +151,13 @@ def test_it_decays_what_the_mask_says():
 @pytest.mark.parametrize("name", ["sophia", "scale_by_sophia"])
 def test_defaults(name):
     mine = oracles.defaults(getattr(optcore, name))
-    theirs = oracles.defaults(optax.contrib.sophia) if name == "sophia" else None
-    if theirs is not None:
-        ignored = {"hessian_diagonal_fn", "verbose", "print_win_rate_every_n_steps"}
-        assert {k: mine[k] for k in theirs if k not in ignored} == {
-            k: v for k, v in theirs.items() if k not in ignored
-        }
+    theirs = oracles.defaults(optax.contrib.sophia)
+    ignored = {"hessian_diagonal_fn", "verbose", "print_win_rate_every_n_steps"}
+    if name == "scale_by_sophia":
+        ignored |= {"weight_decay", "weight_decay_mask"}
+    assert {k: mine[k] for k in theirs if k not in ignored} == {
+        k: v for k, v in theirs.items() if k not in ignored
+    }
     assert mine["hessian_diagonal_fn"] == optcore.hutchinson_estimator_diag_hessian()
     assert (mine["b1"], mine["b2"], mine["update_interval"]) == (0.965, 0.99, 10)
 
@@ -164,3 +165,18 @@ def test_defaults(name):
 def test_mu_dtype():
     state = optcore.sophia(0.1, mu_dtype=jnp.bfloat16).init(jnp.ones(2))[0]
     assert (state.mu.dtype, state.hessian.dtype) == (jnp.bfloat16, jnp.float32)
+
+
+@pytest.mark.parametrize("key", [0, jax.random.PRNGKey(0), jax.random.split(jax.random.key(0))])
+def test_the_key_is_typed_and_one(key):
+    tx = optcore.hutchinson_estimator_diag_hessian()
+    w = jnp.ones(2)
+    with pytest.raises(TypeError, match="hutchinson_estimator_diag_hessian: key must be one typed"):
+        tx.update(w, tx.init(w), w, obj_fn=lambda w: jnp.sum(w**2), key=key)
+
+
+@pytest.mark.parametrize("eps", [0.0, 1e-46])
+def test_an_epsilon_that_float32_takes_for_zero_is_refused(eps):
+    for factory in (optcore.scale_by_sophia, lambda **options: optcore.sophia(0.1, **options)):
+        with pytest.raises(ValueError, match="eps must lie in"):
+            factory(eps=eps)

@@ -97,3 +97,33 @@ def test_steady_gradients_make_it_adamw():
 def test_mu_dtype():
     state = optcore.stable_adamw(0.1, mu_dtype=jnp.bfloat16).init(jnp.ones(2))[0]
     assert (state.mu.dtype, state.nu.dtype) == (jnp.bfloat16, jnp.float32)
+
+
+def test_defaults():
+    """pytorch_optimizer's; the paper finds a smaller `b2` than Adam's to be safer."""
+    expected = {
+        "b1": 0.9, "b2": 0.99, "eps": 1e-8, "mu_dtype": None, "weight_decay": 1e-2, "mask": None,
+    }  # fmt: skip
+    assert oracles.defaults(optcore.scale_by_stable_adamw) == expected
+    assert oracles.defaults(optcore.stable_adamw) == expected
+
+
+def test_what_never_moved_counts_as_small():
+    """Without an epsilon a gradient that was always zero adds 0/0 = 0 to the mean square."""
+    tx = optcore.scale_by_stable_adamw(0.0, 0.5, 0.0, weight_decay=0.0)
+    state = tx.init(jnp.zeros(4))
+    for size in (1.0, 9.0):
+        g = jnp.array([size, 0.0, 0.0, 0.0])
+        u, state = tx.update(g, state, jnp.zeros(4))
+    # v = (1/4 + 81/2) / (3/4); one of four coordinates counts, and the step is not shortened.
+    adam = 9 / np.sqrt((0.25 + 40.5) / 0.75)
+    assert adam**2 / 4 < 1 < (adam**2 + 3) / 4
+    np.testing.assert_allclose(u, [adam, 0, 0, 0], rtol=1e-6)
+
+
+def test_one_number_is_its_own_mean():
+    params = {"scalar": np.float32(0.5), "one": np.float32([2.0])}
+    grads = [{"scalar": np.float32(t), "one": np.float32([1.0 - t])} for t in (3.0, 9.0, 0.5)]
+    oracle = functools.partial(stable_adamw_2304_13013, lr=0.03, decay=0.7, **UNUSUAL["fast"])
+    tx = optcore.stable_adamw(0.03, weight_decay=0.7, **UNUSUAL["fast"])
+    oracles.agrees(tx, oracle, params=params, grads=grads)

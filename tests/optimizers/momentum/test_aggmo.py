@@ -53,3 +53,10 @@ def test_decays():
     with pytest.raises(ValueError, match="betas must lie in"):
         optcore.aggmo(0.1, (0.5, 1.0))
     assert oracles.defaults(optcore.aggmo)["betas"] == (0.0, 0.9, 0.99)
+
+
+def test_defaults():
+    """The paper's `1 - 0.1^i`, three of them."""
+    expected = {"betas": (0.0, 0.9, 0.99), "accumulator_dtype": None}
+    assert oracles.defaults(optcore.scale_by_aggmo) == expected
+    assert oracles.defaults(optcore.aggmo) == expected

@@ -8,6 +8,7 @@ import optax.contrib
 import pytest
 
 import optcore
+from tests import oracles
 
 KEY = jax.random.key(3)
 PARAMS = {"w": jnp.zeros((2, 3)), "b": jnp.zeros(3)}
@@ -27,6 +28,30 @@ def steps(tx):
     for grads in batches():
         updates, state = tx.update(grads, state, PARAMS)
         yield updates
+
+
+def dpsgd_1607_00133(params, batches, lr, clip, momentum=0.0):
+    """Algorithm 1 without noise, over whole trees; with heavy-ball momentum."""
+    w, v = dict(params), dict.fromkeys(params, 0.0)
+    for grads in batches:
+        squares = {k: (np.abs(g) ** 2).reshape(len(g), -1).sum(1) for k, g in grads.items()}
+        factors = 1 / np.maximum(1, np.sqrt(sum(squares.values())) / clip)
+        for name, g in grads.items():
+            v[name] = momentum * v[name] + np.tensordot(factors, g, 1) / len(g)
+            w[name] = w[name] - lr * v[name]
+        yield dict(w)
+
+
+@pytest.mark.parametrize("momentum", [None, 0.8])
+def test_dpsgd(momentum):
+    tx = optcore.dpsgd(0.3, 2.5, 0.0, KEY, momentum=momentum)
+    sizes = [np.sqrt(sum((g[0] ** 2).sum() for g in batch.values())) for batch in batches()]
+    assert min(sizes) < 2.5 < max(sizes)
+    expected = dpsgd_1607_00133(
+        oracles.double(PARAMS), map(oracles.double, batches()), 0.3, 2.5, momentum or 0.0
+    )
+    for got, want in zip(oracles.run(tx, PARAMS, batches()), expected, strict=True):
+        oracles.close(got, want, PARAMS)
 
 
 @pytest.mark.parametrize("options", [{}, {"momentum": 0.8}, {"momentum": 0.8, "nesterov": True}])

@@ -112,3 +112,4 @@ def test_a_mask_of_another_tree_is_refused():
 
 def test_defaults():
     oracles.same_defaults(optcore.lars, optax.lars)
+    oracles.same_defaults(optcore.lars, optcore.scale_by_lars)

@@ -77,6 +77,10 @@ def test_gradients_at_the_ends_of_the_range():
     # The square overflows; the step and the update do not.
     np.testing.assert_allclose(once(tx, jnp.array([3e24, 4e24]), 5e24), [0.6, 0.8], rtol=1e-6)
     np.testing.assert_array_equal(once(tx, jnp.zeros(2), 1.0), jnp.zeros(2))
+    # A norm below 2⁻⁶⁰ counts as 0, and not one above.
+    for norm, update in ((1.5 * 2.0**-61, 0.0), (1.5 * 2.0**-60, 2.0**60 / 1.5)):
+        u = once(tx, jnp.array([norm, 0.0]), 1.0)
+        np.testing.assert_allclose(u, [update, 0.0], rtol=1e-6)
     small = once(tx, jnp.array([3e-10, 4e-10]), 1e-12)
     np.testing.assert_allclose(small, [1.2e-3, 1.6e-3], rtol=1e-5)
 
@@ -85,6 +89,9 @@ def test_it_needs_the_value():
     tx = optcore.polyak_sgd()
     with pytest.raises(ValueError, match="polyak_sgd needs 'value'"):
         tx.update(jnp.ones(2), tx.init(jnp.ones(2)))
+    for wrong in (jnp.ones(1), jnp.complex64(1j)):
+        with pytest.raises(ValueError, match="scale_by_polyak: value must be a real scalar"):
+            once(tx, jnp.ones(2), wrong)
 
 
 @pytest.mark.parametrize("name", ["polyak_sgd", "scale_by_polyak"])

@@ -81,3 +81,9 @@ def test_factors_out_of_range_are_refused(minus, plus):
 @pytest.mark.parametrize("name", ["rprop", "scale_by_rprop"])
 def test_defaults(name):
     oracles.same_defaults(getattr(optcore, name), getattr(optax, name))
+
+
+def test_swapped_bounds_are_refused():
+    with pytest.raises(ValueError, match="min_step_size must not exceed max_step_size"):
+        optcore.rprop(0.1, min_step_size=2.0, max_step_size=1.0)
+    optcore.rprop(0.1, min_step_size=1.0, max_step_size=1.0)

@@ -1,0 +1,43 @@
+"""Transformations of other libraries, made to keep the contract."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from ._anatomy import accepted
+from ._declared import DeclaredTransformation
+from ._paths import refuse_one_leaf
+from ._tape import record, settle
+from ._types import GradientTransformation, Params, State, Updates
+
+
+def adapt(tx: Any) -> GradientTransformation:
+    """The transformation itself if it is ours, otherwise one that keeps our contract.
+
+    A foreign `update` gets the extra arguments that its signature has room for, and its state
+    keeps the dtypes that its `init` gave it.
+    """
+    if isinstance(tx, DeclaredTransformation):
+        return tx
+    takes = accepted(tx.update)
+
+    def update(
+        updates: Updates, state: State, params: Params | None = None, **extra: Any
+    ) -> tuple[Updates, State]:
+        extra = extra if takes is None else {k: v for k, v in extra.items() if k in takes}
+        updates = settle(updates)
+        refuse_one_leaf(updates)
+        with record(False):
+            updates, new_state = tx.update(updates, state, params, **extra)
+        return updates, jax.tree.map(_like, state, new_state)
+
+    # Its signature says what it takes.
+    update.__wrapped__ = tx.update  # type: ignore[attr-defined]
+    return GradientTransformation(tx.init, update)
+
+
+def _like(old: Any, new: Any) -> Any:
+    if hasattr(old, "dtype") and hasattr(new, "dtype") and old.dtype != new.dtype:
+        return jnp.asarray(new).astype(old.dtype)
+    return new

@@ -1,0 +1,40 @@
+"""Hyper-parameters that follow a schedule: the state that keeps them, and their values."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from ._types import State
+
+
+class ScheduledState(NamedTuple):
+    """The state of a transformation with scheduled hyper-parameters.
+
+    Attributes:
+      count: int32, updates made so far.
+      hyperparams: float32 scalars by name: the values used at the last step (before the first
+        step, those that it will use).
+      inner: the state of the transformation itself.
+    """
+
+    count: jax.Array  # type: ignore[assignment]
+    hyperparams: dict[str, jax.Array]
+    inner: State
+
+
+def evaluate(where: str, schedule: Callable[[ArrayLike], Any], count: jax.Array) -> jax.Array:
+    """The value of a schedule at `count`, as a float32 scalar."""
+    try:
+        value = jnp.asarray(schedule(count))
+    except Exception as error:
+        error.add_note(f"while evaluating the schedule {where}")
+        raise
+    if value.ndim:
+        raise ValueError(f"{where} is a schedule that gives shape {value.shape}, expected a scalar")
+    if jnp.iscomplexobj(value):
+        raise TypeError(f"{where} is a schedule that gives {value.dtype}, expected a real number")
+    # A copy, or a schedule that returns a stored array would share its buffer with the state.
+    return jnp.array(value, jnp.float32, copy=not isinstance(value, jax.core.Tracer))

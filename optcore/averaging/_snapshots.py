@@ -1,0 +1,142 @@
+"""Snapshots of the parameters: a store for the last few, and the ensemble that they make."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from .._core import Params, increment
+
+
+class Snapshots(NamedTuple):
+    """The last parameters that were kept; a carry of `lax.scan` like any state.
+
+    Attributes:
+      count: int32, snapshots taken so far.
+      params: like the parameters, with a first axis for the places. The snapshot number `n`
+        (from 0) stands in place `n % size`; what was not yet taken is zero.
+    """
+
+    count: jax.Array  # type: ignore[assignment]
+    params: Params
+
+
+def init_snapshots(params: Params, size: int) -> Snapshots:
+    """An empty store for `size` snapshots.
+
+    Args:
+      params: a tree of arrays or `jax.ShapeDtypeStruct`s.
+      size: ≥ 1; one more takes the place of the oldest.
+
+    Raises:
+      ValueError: `size` is not positive.
+
+    >>> init_snapshots({"w": jnp.ones(2)}, 3).params["w"].shape
+    (3, 2)
+    """
+    if size < 1:
+        raise ValueError(f"init_snapshots: size must be at least 1, got {size}")
+
+    def places(p: Any) -> jax.Array:
+        # Of zeros like the parameter, which bring its sharding along.
+        return jnp.stack([jnp.zeros_like(p)] * size)
+
+    return Snapshots(jnp.zeros((), jnp.int32), jax.tree.map(places, params))
+
+
+def take_snapshot(snapshots: Snapshots, params: Params, when: ArrayLike = True) -> Snapshots:
+    """Keep a copy of the parameters, in place of the oldest if the store is full.
+
+    Under `jit` the store is updated in place, and only one place of it is written. For a copy
+    at the end of each cycle call it after the `n`-th update with
+    `when=jnp.isin(n, jnp.array(cycle_ends(schedule, total_steps)))`.
+
+    Args:
+      snapshots: the store.
+      params: what to keep.
+      when: a boolean, also traced; nothing is kept where it is False.
+
+    >>> store = init_snapshots(jnp.float32(0.0), 2)
+    >>> for step in range(1, 10):
+    ...     store = take_snapshot(store, jnp.float32(step), when=step % 3 == 0)
+    >>> [w.item() for w in snapshot_members(store)]
+    [6.0, 9.0]
+    """
+    when = jnp.asarray(when)
+
+    def put(places: jax.Array, p: Any) -> jax.Array:
+        i = snapshots.count % places.shape[0]
+        kept = jnp.where(when, jnp.asarray(p, places.dtype), places[i])
+        return places.at[i].set(kept)
+
+    count = jnp.where(when, increment(snapshots.count), snapshots.count)
+    return Snapshots(count, jax.tree.map(put, snapshots.params, params))
+
+
+def snapshot_members(snapshots: Snapshots) -> list[Params]:
+    """The parameters in the store, the oldest first; the count must be known, so not under jit.
+
+    >>> store = take_snapshot(init_snapshots({"w": jnp.zeros(2)}, 3), {"w": jnp.ones(2)})
+    >>> [w["w"].tolist() for w in snapshot_members(store)]
+    [[1.0, 1.0]]
+    """
+    count, size = int(snapshots.count), _size(snapshots)
+    places = [n % size for n in range(max(count - size, 0), count)]
+    return [jax.tree.map(lambda x, i=i: x[i], snapshots.params) for i in places]
+
+
+def ensemble_probabilities(
+    predict_fn: Callable[..., jax.Array],
+    snapshots: Snapshots,
+    *inputs: Any,
+    last: int | None = None,
+) -> jax.Array:
+    """The mean of the members' softmax outputs (Huang et al., arXiv 1704.00109, section 3.2).
+
+    By Jensen's inequality its cross-entropy is at most the mean cross-entropy of the members.
+
+    Args:
+      predict_fn: `(params, *inputs)` to logits, the classes along the last axis.
+      snapshots: a store with at least one snapshot.
+      inputs: handed to `predict_fn`.
+      last: how many members, the newest ones; by default all. While there are fewer, those.
+
+    Returns:
+      Probabilities, shaped like the logits.
+
+    Raises:
+      ValueError: there is no snapshot (a traced count is not checked: then NaN), or `last` does
+        not lie within the store.
+
+    >>> store = init_snapshots(jnp.zeros(2), 2)
+    >>> for logits in ([100.0, 0.0], [0.0, 100.0]):
+    ...     store = take_snapshot(store, jnp.array(logits))
+    >>> ensemble_probabilities(lambda params: params, store).tolist()
+    [0.5, 0.5]
+    """
+    size = _size(snapshots)
+    last = size if last is None else last
+    if not 1 <= last <= size:
+        raise ValueError(f"ensemble_probabilities: last must lie in [1, {size}], got {last}")
+    if not isinstance(snapshots.count, jax.core.Tracer) and int(snapshots.count) == 0:
+        raise ValueError(
+            "ensemble_probabilities: no snapshot was taken yet; does `when` ever hold?"
+        )
+    logits = jax.vmap(lambda p: predict_fn(p, *inputs))(snapshots.params)
+    chosen = chosen_places(snapshots, last)
+    chosen = chosen.reshape(size, *[1] * (logits.ndim - 1))
+    probabilities = jnp.where(chosen, jax.nn.softmax(logits, axis=-1), 0)
+    return jnp.sum(probabilities, axis=0) / jnp.sum(chosen).astype(probabilities.dtype)
+
+
+def chosen_places(snapshots: Snapshots, last: int) -> jax.Array:
+    """Which places hold one of the last snapshots, booleans of shape `(size,)`."""
+    size = _size(snapshots)
+    age = (snapshots.count - 1 - jnp.arange(size, dtype=jnp.int32)) % size
+    return age < jnp.minimum(snapshots.count, last)
+
+
+def _size(snapshots: Snapshots) -> int:
+    return jax.tree.leaves(snapshots.params)[0].shape[0]

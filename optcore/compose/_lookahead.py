@@ -1,0 +1,147 @@
+"""Lookahead: slow parameters that follow fast ones, and call them back."""
+
+from typing import Annotated, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from .._core import (
+    GradientTransformation,
+    Hyperparameter,
+    Length,
+    LookaheadParams,
+    Params,
+    Range,
+    State,
+    Updates,
+    adapt,
+    apply_updates,
+    copies,
+    map_leaves,
+    record,
+    transformation,
+)
+from ..schedules import linear_schedule
+from ..transforms import scale_by_learning_rate, trace
+from ._chain import chain
+
+Part = Annotated[Hyperparameter, Range(0, 1, closed=True)]
+
+
+class LookaheadState(NamedTuple):
+    """The state of the fast optimizer, and where it is in the period.
+
+    Attributes:
+      fast_state: of the fast optimizer.
+      steps_since_sync: int32, fast steps since both were brought together.
+      anchor: the slow parameters, at least float32, like the parameters; `None` if they stand
+        in `LookaheadParams`.
+    """
+
+    fast_state: State
+    steps_since_sync: jax.Array
+    anchor: Params | None
+
+    def evaluated(self, params: Params) -> Params | None:
+        """The slow parameters, if they are here: what `eval_params` reads."""
+        return self.anchor
+
+
+def _momentum() -> GradientTransformation:
+    rate = linear_schedule(0.1, 0.05, 8)
+    return lookahead(chain(trace(0.5), scale_by_learning_rate(rate)), 2, 0.5)
+
+
+@transformation("wrapper", example=_momentum, needs=("params",))
+def lookahead(
+    fast_optimizer: GradientTransformation,
+    sync_period: Length,
+    slow_step_size: Part,
+    reset_state: bool = False,
+) -> GradientTransformation:
+    r"""`k` steps forward, one step back (Zhang et al., arXiv 1907.08610, algorithm 1).
+
+    After every `k` steps of the fast optimizer, which have brought it to `θ`, the slow
+    parameters go part of the way, and the fast ones start again from there:
+
+    .. math::
+        \phi \leftarrow \phi + \alpha (\theta - \phi), \quad \theta \leftarrow \phi
+
+    Evaluate `eval_params(state, params)`, the slow parameters. They stand in the state, unless
+    `init` and `update` are given `LookaheadParams(fast, slow)`, as optax needs them; then they
+    stand there, gradients are those at `params.fast`, and the updates are a `LookaheadParams`
+    too. In that form what comes before it in a chain sees pairs; put it inside.
+
+    Args:
+      fast_optimizer: a whole optimizer.
+      sync_period: `k`, ≥ 1.
+      slow_step_size: `α` in [0, 1].
+      reset_state: start the fast optimizer anew, with its counts, after every period.
+
+    Raises:
+      ValueError: `update` was not given `params`.
+
+    Two steps of length 1 forward, one back:
+
+    >>> import jax.numpy as jnp, optcore
+    >>> tx = lookahead(optcore.sgd(1.0), sync_period=2, slow_step_size=0.5)
+    >>> w = jnp.float32(0.0)
+    >>> state = tx.init(w)
+    >>> for _ in range(4):
+    ...     step, state = tx.update(jnp.float32(-1.0), state, params=w)
+    ...     w = optcore.apply_updates(w, step)
+    ...     print(w.item(), optcore.eval_params(state, w).item())
+    1.0 0.0
+    1.0 1.0
+    2.0 1.0
+    2.0 2.0
+    """
+    inner = adapt(fast_optimizer)
+
+    def init(params: Params) -> LookaheadState:
+        pair = isinstance(params, LookaheadParams)
+        return LookaheadState(
+            fast_state=inner.init(params.fast if pair else params),
+            steps_since_sync=jnp.zeros((), jnp.int32),
+            anchor=None if pair else copies(params, widened=True),
+        )
+
+    def target(u: jax.Array, phi: jax.Array, theta: jax.Array) -> jax.Array:
+        return phi + slow_step_size * (theta + u - phi)
+
+    def fast_and_anchor(
+        u: jax.Array, phi: jax.Array, theta: jax.Array, sync: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        new = target(u, phi, theta)
+        return jnp.where(sync, new - theta, u), jnp.where(sync, new, phi)
+
+    def fast_leaf(u: jax.Array, phi: jax.Array, theta: jax.Array, sync: jax.Array) -> jax.Array:
+        return jnp.where(sync, target(u, phi, theta) - theta, u)
+
+    def slow_leaf(u: jax.Array, phi: jax.Array, theta: jax.Array, sync: jax.Array) -> jax.Array:
+        return jnp.where(sync, slow_step_size * (theta + u - phi), 0)
+
+    def update(
+        updates: Updates, state: LookaheadState, params: Params | None = None, **extra: Any
+    ) -> tuple[Updates, LookaheadState]:
+        fast = params.fast if isinstance(params, LookaheadParams) else params
+        sync = state.steps_since_sync == sync_period - 1
+        # What is started anew is chosen from, so nothing in it may wait.
+        with record(not reset_state):
+            steps, fast_state = inner.update(updates, state.fast_state, fast, **extra)
+            if isinstance(params, LookaheadParams):
+                reads, anchor = (params.slow, fast), None
+                slow = map_leaves(slow_leaf, steps, reads=reads, scalars=(sync,))
+                steps = map_leaves(fast_leaf, steps, reads=reads, scalars=(sync,))
+                new = LookaheadParams(fast=steps, slow=slow)
+            else:
+                new, anchor = map_leaves(
+                    fast_and_anchor, steps, (state.anchor,), (fast,), scalars=(sync,)
+                )
+        if reset_state:
+            start = inner.init(apply_updates(fast, steps if anchor is None else new))
+            fast_state = jax.tree.map(lambda s, f: jnp.where(sync, s, f), start, fast_state)
+        since = (state.steps_since_sync + 1) % sync_period
+        return new, LookaheadState(fast_state, since, anchor)
+
+    return GradientTransformation(init, update)

@@ -1,0 +1,229 @@
+"""Watching a run: norms, ratios and angles of what goes into an optimizer and comes out."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from .._core import (
+    Bound,
+    GradientTransformation,
+    Params,
+    State,
+    Updates,
+    adapt,
+    global_norm,
+    increment,
+    is_absent,
+    map_leaves,
+    named_leaves,
+    slots,
+    transformation,
+)
+from ..schedules import linear_schedule
+from ..transforms import clip_by_global_norm, scale_by_learning_rate, trace
+from ._chain import chain
+
+Groups = Any | Callable[[Any], Any]
+"""A tree of strings that is a prefix of the parameters, or a function from them to one."""
+
+Parts = Mapping[str, list[Any]]
+"""The leaves of a tree by group; those of the whole tree under the empty name."""
+
+
+class MonitorState(NamedTuple):
+    """What was measured at the last step, and the state of what is watched.
+
+    Attributes:
+      count: int32, steps seen.
+      measurements: float32 scalars by name; zeros before the first step.
+      previous_gradient: the gradients of the step before, for the cosine; otherwise `None`.
+      inner: its state.
+    """
+
+    count: jax.Array  # type: ignore[assignment]
+    measurements: dict[str, jax.Array]
+    previous_gradient: Updates
+    inner: State
+
+
+def _clipped_momentum() -> GradientTransformation:
+    rate = linear_schedule(0.1, 0.05, 8)
+    inner = chain(clip_by_global_norm(1.0), trace(0.5), scale_by_learning_rate(rate))
+    return monitor(inner, cosine=True, max_norm=1.0)
+
+
+@transformation("wrapper", example=_clipped_momentum, needs=("params",))
+def monitor(
+    inner: GradientTransformation,
+    *,
+    cosine: bool = False,
+    max_norm: Bound | None = None,
+    groups: Groups | None = None,
+) -> GradientTransformation:
+    r"""Measure what goes into a transformation and what comes out, and change nothing.
+
+    The state holds, as float32 scalars by name, for the step that was last made:
+
+    * `gradient_norm`, `update_norm`, `parameter_norm`: Euclidean norms of the updates that come
+      in, of those that go out, and of the parameters that they are about to be added to;
+    * `update_to_weight`: the second over the third, about 1e-3 in a run that goes well, infinite
+      where the parameters are zero and the update is not, 0 where both are;
+    * `gradient_cosine`, if `cosine`: of the angle between the gradients of this step and of the
+      one before, in [-1, 1]; 0 at the first step and where either is zero. Near 1 the path is
+      straight, near 0 the gradients are mostly noise, near -1 it bounces between two walls
+      (`optcore.diagnostics.diagnose` draws the conclusions);
+    * `clip_fraction`, if `max_norm`: the share of all steps so far whose gradient norm was
+      above it.
+
+    With groups there is the same of each of them, but for the last, under `gradient_norm/group`.
+
+    Outermost it sees raw gradients and final steps; inside a chain, what goes through there.
+    Every measurement is one reduction of arrays that exist anyway, in the pass that makes them;
+    the cosine also keeps a copy of the gradients.
+
+    Args:
+      inner: what is watched.
+      cosine: measure the angle between successive gradients.
+      max_norm: the threshold of the clip inside, in the unit of the gradient norm.
+      groups: a tree of strings that is a prefix of the parameters, or a function from them to
+        one. By default there are none.
+
+    Raises:
+      TypeError: a group is no string.
+      ValueError: the groups are no prefix of the parameters, or a group's name is empty.
+
+    The first step of Adam is as long as the rate in each of four coordinates:
+
+    >>> import jax.numpy as jnp, optcore
+    >>> tx = monitor(optcore.adam(0.1))
+    >>> params = jnp.array([1.0, 1.0, 1.0, 1.0])
+    >>> _, state = tx.update(jnp.array([3.0, -3.0, 3.0, -3.0]), tx.init(params), params)
+    >>> {name: round(float(x), 4) for name, x in sorted(state.measurements.items())}
+    {'gradient_norm': 6.0, 'parameter_norm': 2.0, 'update_norm': 0.2, 'update_to_weight': 0.1}
+    """
+    inner = adapt(inner)
+
+    def init(params: Params) -> MonitorState:
+        names = ["gradient_norm", "update_norm", "parameter_norm", "update_to_weight"]
+        names += ["gradient_cosine"] if cosine else []
+        parts = _Parting(groups, params)(params)
+        keys = [_key(name, part) for name in names for part in {"": None, **parts}]
+        keys += ["clip_fraction"] if max_norm is not None else []
+        return MonitorState(
+            count=jnp.zeros((), jnp.int32),
+            measurements={key: jnp.zeros((), jnp.float32) for key in keys},
+            previous_gradient=slots(params) if cosine else None,
+            inner=inner.init(params),
+        )
+
+    def update(
+        updates: Updates, state: MonitorState, params: Params | None = None, **extra: Any
+    ) -> tuple[Updates, MonitorState]:
+        steps, new = inner.update(updates, state.inner, params, **extra)
+        count, previous = increment(state.count), state.previous_gradient
+        part = _Parting(groups, params)
+        gradients = part(updates)
+        gradient, step, parameter = map(_norms, (gradients, part(steps), part(params)))
+        measured: dict[str, Mapping[str, jax.Array]] = {
+            "gradient_norm": gradient,
+            "update_norm": step,
+            "parameter_norm": parameter,
+            "update_to_weight": {p: _ratio(step[p], parameter[p]) for p in parameter},
+        }
+        if cosine:
+            measured["gradient_cosine"] = _cosines(gradients, part(previous))
+            _, previous = map_leaves(lambda g, old: (g, g), updates, (previous,))
+        found = {_key(name, p): x for name, by_part in measured.items() for p, x in by_part.items()}
+        if max_norm is not None:
+            before = state.measurements["clip_fraction"]
+            clipped = (gradient[""] > max_norm).astype(jnp.float32)
+            found["clip_fraction"] = before + (clipped - before) / count.astype(jnp.float32)
+        return steps, MonitorState(count, found, previous, new)
+
+    return GradientTransformation(init, update)
+
+
+def _key(name: str, part: str) -> str:
+    return f"{name}/{part}" if part else name
+
+
+class _Parting:
+    """Takes trees like the parameters apart into groups."""
+
+    def __init__(self, groups: Groups | None, params: Params):
+        leaves, self.treedef = jax.tree.flatten(params)
+        self.labels = [""] * len(leaves) if groups is None else _labels(groups, params)
+
+    def __call__(self, tree: Any) -> Parts:
+        parts: dict[str, list[Any]] = {label: [] for label in self.labels}
+        for label, leaf in zip(self.labels, self.treedef.flatten_up_to(tree), strict=True):
+            parts[label].append(None if is_absent(leaf) else leaf)
+        return parts
+
+
+def _labels(groups: Groups, params: Params) -> list[str]:
+    """The group of every parameter, in the order of the leaves."""
+    chosen = groups(params) if callable(groups) else groups
+    for path, label in named_leaves(chosen):
+        if not isinstance(label, str):
+            raise TypeError(
+                f"monitor: groups must say the name of a group for each parameter, got {label!r} "
+                f"at {path!r}"
+            )
+        if not label:
+            raise ValueError(f"monitor: a group must have a name, got '' at {path!r}")
+    try:
+        spread = jax.tree.map(lambda x, part: jax.tree.map(lambda _: x, part), chosen, params)
+    except ValueError as error:
+        raise ValueError(
+            "monitor: groups must be a tree of strings with the structure of the parameters, or "
+            f"of a part of it from the root; expected {jax.tree.structure(params)}, got "
+            f"{jax.tree.structure(chosen)}"
+        ) from error
+    return jax.tree.leaves(spread)
+
+
+def _norms(parts: Parts) -> dict[str, jax.Array]:
+    """The norm of each group, and that of all from them."""
+    norms = {part: global_norm(leaves).astype(jnp.float32) for part, leaves in parts.items()}
+    return norms if "" in norms else {"": global_norm(list(norms.values())), **norms}
+
+
+def _ratio(x: jax.Array, y: jax.Array) -> jax.Array:
+    return jnp.where(x == 0, 0, x / jnp.where((x == 0) & (y == 0), 1, y))
+
+
+def _cosines(gradients: Parts, previous: Parts) -> dict[str, jax.Array]:
+    """The cosine in each group, and the one of all from them."""
+    previous = {
+        part: [p if g is not None else None for g, p in zip(leaves, previous[part], strict=True)]
+        for part, leaves in gradients.items()
+    }
+    new, old = _norms(gradients), _norms(previous)
+
+    def leaf(g: jax.Array, p: jax.Array, g_norm: jax.Array, p_norm: jax.Array) -> jax.Array:
+        return jnp.sum((_unit(g, g_norm) * _unit(p, p_norm).conj()).real).astype(jnp.float32)
+
+    cosines = {}
+    for part, leaves in gradients.items():
+        scalars = (new[part], old[part])
+        dots = map_leaves(leaf, leaves, reads=(previous[part],), scalars=scalars)
+        cosines[part] = sum(jax.tree.leaves(dots), jnp.zeros((), jnp.float32))
+    if "" not in cosines:
+        shares = [
+            c * _unit(new[part], new[""]) * _unit(old[part], old[""]) for part, c in cosines.items()
+        ]
+        cosines[""] = sum(shares, jnp.zeros((), jnp.float32))
+    # Rounding must not carry a cosine out of its range.
+    return {part: jnp.clip(c, -1, 1) for part, c in cosines.items()}
+
+
+def _unit(x: jax.Array, norm: jax.Array) -> jax.Array:
+    """`x / norm`, and 0 where the norm vanishes."""
+    # The reciprocal of a huge norm vanishes; that of zero, or nearly, overflows.
+    power = jnp.where(norm > 2.0**64, 2.0**-64, 1.0).astype(norm.dtype)
+    vanishes = norm < jnp.finfo(norm.dtype).tiny
+    reciprocal = jnp.where(vanishes, 0, 1 / jnp.where(vanishes, 1, power * norm))
+    return (power * x) * reciprocal

@@ -1,0 +1,124 @@
+"""Evaluation of a traced function in which some arrays are only gathered from, row by row."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax.extend import core
+from jax.lax import GatherScatterMode
+
+CALLS = ("jit", "pjit")
+"""Primitives that do nothing but call a function."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Table:
+    """An array that rows are gathered from, and its name."""
+
+    name: str
+    array: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Gather:
+    """Rows that were gathered from a table.
+
+    Attributes:
+      table: the table.
+      indices: of the rows, integers of any shape.
+      rows: what was gathered.
+      axes: the axes of `rows` that are those of the indices, and then those of a row.
+    """
+
+    table: Table
+    indices: Any
+    rows: Any
+    axes: tuple[int, ...]
+
+
+def evaluate(
+    jaxpr: Any, consts: Sequence[Any], inputs: Sequence[Any], gathered: Callable[[Gather], Any]
+) -> list[Any]:
+    """The outputs of a traced function, some of whose inputs are tables.
+
+    Args:
+      jaxpr: the function.
+      consts: its constants.
+      inputs: arrays, and `Table`s.
+      gathered: gives the value to go on with for each gather from a table.
+
+    Raises:
+      ValueError: a table is used for something else.
+    """
+    known = dict(zip((*jaxpr.constvars, *jaxpr.invars), (*consts, *inputs), strict=True))
+
+    def value(atom: Any) -> Any:
+        return atom.val if isinstance(atom, core.Literal) else known[atom]
+
+    for equation in jaxpr.eqns:
+        values = [value(atom) for atom in equation.invars]
+        tables = [x for x in values if isinstance(x, Table)]
+        if not tables:
+            outputs = _alone(jaxpr, equation, values)
+        elif equation.primitive.name in CALLS:
+            called = equation.params["jaxpr"]
+            outputs = evaluate(called.jaxpr, called.consts, values, gathered)
+        else:
+            outputs = [gathered(_gather(jaxpr, equation, values, tables[0]))]
+        known.update(zip(equation.outvars, outputs, strict=True))
+    return [value(atom) for atom in jaxpr.outvars]
+
+
+def _alone(jaxpr: Any, equation: Any, values: list[Any]) -> list[Any]:
+    """The outputs of one equation."""
+    variables = {
+        atom: value
+        for atom, value in zip(equation.invars, values, strict=True)
+        if not isinstance(atom, core.Literal)
+    }
+    single = jaxpr.replace(
+        constvars=[], invars=list(variables), outvars=equation.outvars, eqns=[equation]
+    )
+    return core.jaxpr_as_fun(core.ClosedJaxpr(single, []))(*variables.values())
+
+
+def _gather(jaxpr: Any, equation: Any, values: list[Any], table: Table) -> Gather:
+    """What an equation gathers from a table, or an error."""
+    found = _places(equation, values, np.shape(table.array)) if values[0] is table else None
+    if found is None:
+        raise ValueError(
+            f"sparse_value_and_grad: {table.name!r} is used by {equation.primitive.name}, and a "
+            "table must only be gathered from, by rows: table[indices]; cast and scale the rows, "
+            "take them in front of a loop or a checkpoint, and leave a table that is multiplied "
+            "whole to jax.grad"
+        )
+    indices, row_axes = found
+    rows = _alone(jaxpr, equation, [table.array, *values[1:]])[0]
+    others = tuple(axis for axis in range(np.ndim(rows)) if axis not in row_axes)
+    return Gather(table, indices, rows, others + tuple(row_axes))
+
+
+def _places(equation: Any, values: list[Any], shape: tuple[int, ...]) -> Any:
+    """The indices that an equation takes rows at, and the axes of a row in what it gives.
+
+    `None` if it does something else.
+    """
+    name, params, one_row = equation.primitive.name, equation.params, (1, *shape[1:])
+    if name == "gather" and params["slice_sizes"] == one_row:
+        numbers, clips = params["dimension_numbers"], params["mode"] == GatherScatterMode.CLIP
+        starts = numbers.start_index_map
+        # Behind the first axis all of it is taken, wherever a clipped index points to.
+        if starts == (0,) or (clips and 0 in starts):
+            indices = values[1][..., starts.index(0)]
+            indices = jnp.clip(indices, 0, shape[0] - 1) if clips else indices
+            return indices, numbers.offset_dims
+    if name == "dynamic_slice" and params["slice_sizes"] == one_row:
+        return jnp.clip(values[1], 0, shape[0] - 1), range(len(shape))
+    if name == "slice":
+        starts, limits = params["start_indices"], params["limit_indices"]
+        steps = params["strides"] or (1,) * len(shape)
+        if limits[1:] == shape[1:] and not any(starts[1:]) and set(steps[1:]) <= {1}:
+            return jnp.arange(starts[0], limits[0], steps[0]), range(1, len(shape))
+    return None

@@ -1,0 +1,247 @@
+"""Gradients of tables of which a batch sees few rows."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._core import OneLeaf, wide
+
+
+@jax.tree_util.register_pytree_with_keys_class
+class RowSparse(OneLeaf):
+    """A gradient, or an update, that is zero but for some rows: it stands for their dense sum.
+
+    Among updates it counts as one leaf of its shape. It may stand wherever a dense gradient may,
+    if the transformation takes it: clips by value and by norm, scales and weight decays do, and
+    what has a state per element does inside `lazy_rows`. `apply_updates` adds it to its rows.
+
+    Rows that stand several times are summed, in at least float32, before anything else is done
+    with them: a norm is that of the dense gradient.
+
+    `jax.tree.map` and `jax.lax.psum` reach `indices` too. To scale gradients by hand, map over
+    leaves, `is_leaf=lambda g: isinstance(g, RowSparse)`, and use `with_values`; across devices
+    gather indices and values, and make another.
+
+    Args:
+      indices: which rows, integers of any shape.
+      values: what stands there, an array of shape `indices.shape + shape[1:]`.
+      shape: of the dense array, whose first axis is that of the rows.
+
+    Attributes:
+      indices: int32, of one axis. `shape[0]` and above mark places that are not used.
+      values: one row per index.
+      shape: of the dense array.
+      unique: whether the indices are known to be sorted and each to stand once.
+
+    Raises:
+      TypeError: the indices are no integers, or the values no floating-point numbers.
+      ValueError: the shapes do not fit; or an index that is known lies outside `[0, shape[0])`.
+        Under tracing, where no index is known, such a row is dropped.
+
+    >>> import jax.numpy as jnp
+    >>> g = RowSparse(jnp.array([3, 0, 3]), jnp.array([[1.0], [2.0], [5.0]]), shape=(4, 1))
+    >>> g
+    RowSparse(indices=int32[3], values=float32[3,1], shape=(4, 1))
+    >>> g.todense().ravel().tolist()
+    [2.0, 0.0, 0.0, 6.0]
+    """
+
+    __array_ufunc__ = None
+
+    advice = "inside lazy_rows(...) it gets the rows as arrays"
+
+    indices: Any
+    values: Any
+    unique: bool
+
+    def __init__(self, indices: Any, values: Any, shape: tuple[int, ...]):
+        self.shape = shape = tuple(int(n) for n in shape)
+        indices = indices if hasattr(indices, "dtype") else np.asarray(indices)
+        values = jnp.asarray(values)
+        if not jnp.issubdtype(indices.dtype, jnp.integer):
+            raise TypeError(f"RowSparse: indices must be integers, got {indices.dtype}")
+        if not jnp.issubdtype(values.dtype, jnp.inexact):
+            raise TypeError(f"RowSparse: values must be floating-point, got {values.dtype}")
+        if not shape or values.shape != indices.shape + shape[1:]:
+            raise ValueError(
+                f"RowSparse: for indices of shape {indices.shape} and a table of shape {shape} "
+                f"expected values of shape {indices.shape + shape[1:]}, got {values.shape}"
+            )
+        if shape[0] + indices.size >= 2**31:
+            raise ValueError(f"RowSparse: {shape[0]} rows and as many places exceed int32")
+        self.indices = _in_range(indices, shape[0]).reshape(-1)
+        self.values = values.reshape(-1, *shape[1:])
+        self.unique = False
+
+    def tree_flatten_with_keys(self) -> Any:
+        """Indices and values by name."""
+        key = jax.tree_util.GetAttrKey
+        named = ((key("indices"), self.indices), (key("values"), self.values))
+        return named, (self.shape, self.unique)
+
+    def tree_flatten(self) -> Any:
+        """Indices and values."""
+        return (self.indices, self.values), (self.shape, self.unique)
+
+    @classmethod
+    def tree_unflatten(cls, static: Any, children: Any) -> "RowSparse":
+        """Without checks: a transformation of JAX may hold anything in the place of arrays."""
+        self = object.__new__(cls)
+        self.indices, self.values = children
+        self.shape, self.unique = static
+        return self
+
+    def _with(self, indices: Any, values: Any, unique: bool) -> "RowSparse":
+        return self.tree_unflatten((self.shape, unique), (indices, values))
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """That of the values."""
+        return np.dtype(self.values.dtype)
+
+    def __repr__(self) -> str:
+        parts = ", ".join(
+            f"{name}={x.dtype}[{','.join(map(str, x.shape))}]" if hasattr(x, "dtype") else repr(x)
+            for name, x in (("indices", self.indices), ("values", self.values))
+        )
+        return f"RowSparse({parts}, shape={self.shape})"
+
+    def __radd__(self, other: Any) -> Any:
+        raise TypeError(
+            f"{self!r} cannot be added to an array as if it were dense, as optax.apply_updates "
+            "does: use optcore.apply_updates, which adds it to its rows"
+        )
+
+    def problem(self) -> str | None:
+        """What a map over its leaves has done to it, if anything."""
+        if jnp.issubdtype(getattr(self.indices, "dtype", object), jnp.integer):
+            return None
+        return (
+            f"is {self!r}, whose indices are no integers: was it mapped as if they were numbers? "
+            "jax.tree.map(..., is_leaf=lambda g: isinstance(g, RowSparse)) stops in front of them"
+        )
+
+    def with_values(self, values: Any) -> "RowSparse":
+        """Other values, of the same shape, for the same rows; zeros where no row is meant.
+
+        >>> import jax.numpy as jnp
+        >>> g = RowSparse(jnp.array([1]), jnp.array([[3.0]]), shape=(2, 1))
+        >>> g.with_values(-g.values).todense().tolist()
+        [[0.0], [-3.0]]
+        """
+        if np.shape(values) != np.shape(self.values):
+            raise ValueError(
+                f"RowSparse: expected values of shape {np.shape(self.values)}, "
+                f"got {np.shape(values)}"
+            )
+        return self._with(self.indices, self._used(values), self.unique)
+
+    def _used(self, values: Any) -> jax.Array:
+        """The values, and zeros in places that are not used; no product: they may be NaN."""
+        used = self.indices < self.shape[0]
+        return jnp.where(used.reshape(-1, *[1] * (self.ndim - 1)), values, 0)
+
+    def astype(self, dtype: Any) -> "RowSparse":
+        """The same with values of another dtype."""
+        return self._with(self.indices, self.values.astype(dtype), self.unique)
+
+    def summed(self) -> "RowSparse":
+        """The same with sorted indices of which each stands once, in at least float32.
+
+        The number of places stays, so that it is known under tracing; those that are left over
+        hold zeros and point behind the last row, each to another place.
+
+        >>> import jax.numpy as jnp
+        >>> g = RowSparse(jnp.array([3, 0, 3]), jnp.array([[1.0], [2.0], [5.0]]), shape=(4, 1))
+        >>> g.summed().indices.tolist(), g.summed().values.ravel().tolist()
+        ([0, 3, 6], [2.0, 6.0, 0.0])
+        """
+        if self.unique:
+            return self
+        values = self.values.astype(wide(self.values.dtype))
+        rows, places = self.shape[0], self.indices.shape[0]
+        if not places:
+            return self._with(self.indices, values, True)
+        order = jnp.argsort(self.indices, stable=True)
+        sorted_ = self.indices[order]
+        used = sorted_ < rows
+        first = jnp.concatenate([jnp.ones(1, bool), sorted_[1:] != sorted_[:-1]])
+        place = jnp.cumsum(first, dtype=jnp.int32) - 1
+        kept = self._used(values)[order]
+        sums = jax.ops.segment_sum(kept, place, places, indices_are_sorted=True)
+        left_over = rows + jnp.arange(places, dtype=jnp.int32)
+        indices = left_over.at[jnp.where(used, place, places)].set(sorted_, mode="drop")
+        return self._with(indices, sums, True)
+
+    def todense(self) -> jax.Array:
+        """The array that it stands for.
+
+        >>> import jax.numpy as jnp
+        >>> RowSparse(jnp.array([1, 1]), jnp.array([3.0, 4.0]), shape=(3,)).todense().tolist()
+        [0.0, 7.0, 0.0]
+        """
+        return jnp.zeros(self.shape, self.dtype).at[self.indices].add(self.values, mode="drop")
+
+    def rows_of(self, array: Any) -> jax.Array:
+        """The rows of an array that it points to, and zeros for places that are not used."""
+        return (
+            jnp.asarray(array)
+            .at[self.indices]
+            .get(
+                mode="fill",
+                fill_value=0,
+                unique_indices=self.unique,
+                indices_are_sorted=self.unique,
+            )
+        )
+
+    def placed_in(self, array: jax.Array, rows: jax.Array) -> jax.Array:
+        """An array with other rows where it points to; the indices must be unique."""
+        return array.at[self.indices].set(
+            rows, mode="drop", unique_indices=True, indices_are_sorted=True
+        )
+
+    def norm_part(self) -> jax.Array:
+        """The values of `summed`, whose norm is that of the dense array."""
+        return self.summed().values
+
+    def added_to(self, p: Any) -> jax.Array:
+        """`p` with its rows added in the wider dtype, and rounded once."""
+        p, u = jnp.asarray(p), self.summed()
+        if p.dtype == u.dtype:
+            return p.at[u.indices].add(
+                u.values, mode="drop", unique_indices=True, indices_are_sorted=True
+            )
+        rows = u.rows_of(p).astype(u.dtype) + u.values
+        return u.placed_in(p, rows.astype(p.dtype))
+
+    def mapped(self, leaf: Callable[[jax.Array, Any], jax.Array], reads: Any) -> "RowSparse":
+        """`leaf(values, reads)` for the summed rows, with the same rows of what it reads."""
+        u = self.summed()
+        cut = jax.tree.map(lambda x: u.rows_of(x) if np.shape(x) == u.shape else x, reads)
+        return u.with_values(leaf(u.values, cut))
+
+
+def _in_range(indices: Any, rows: int) -> jax.Array:
+    """The indices as int32; those outside are an error if known, and otherwise become `rows`."""
+    if isinstance(indices, jax.core.Tracer):
+        return or_none(indices, rows)
+    known = np.asarray(indices)
+    outside = np.flatnonzero((known < 0) | (known >= rows))
+    if outside.size:
+        raise ValueError(
+            f"RowSparse: {outside.size} of {known.size} indices lie outside [0, {rows}), the "
+            f"first is {known.flat[outside[0]]} at place {outside[0]}; under jit their rows "
+            "would be dropped"
+        )
+    return jnp.asarray(known.astype(np.int32))
+
+
+def or_none(indices: jax.Array, rows: int) -> jax.Array:
+    """The indices as int32, and `rows`, which is none, in the place of those outside."""
+    if indices.dtype.itemsize < 4:  # too narrow for a number of rows
+        indices = indices.astype(jnp.int32)
+    return jnp.where((indices >= 0) & (indices < rows), indices, rows).astype(jnp.int32)

@@ -1,0 +1,71 @@
+"""Which arrays of a state are moments, and which of them cannot be negative."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
+
+from jax.tree_util import GetAttrKey
+
+from .._core import path_name
+
+Kind = Literal["signed", "nonnegative", "float32"]
+
+SLOTS: Mapping[str, Kind] = {
+    "mu": "signed",
+    "mu_diff": "signed",
+    "mu_slow": "signed",
+    "trace": "signed",
+    "previous_gradient": "signed",
+    "hessian": "signed",
+    "nu": "nonnegative",
+    "nu_max": "nonnegative",
+    "nu_residual": "nonnegative",
+    "e_x": "nonnegative",
+    "grad_acc": "float32",
+    "anchor": "float32",
+    "average": "float32",
+    "master": "float32",
+    "residual": "float32",
+    "step_sizes": "float32",
+    "radius": "float32",
+    "window": "float32",
+}
+"""The state fields with arrays like the parameters, and what they hold; `float32` stays so."""
+
+
+def field_of(path: Any) -> str | None:
+    """The first field on the way to an array that `SLOTS` lists: parameters have fields too."""
+    names = (entry.name for entry in path if isinstance(entry, GetAttrKey))
+    return next((name for name in names if name in SLOTS), None)
+
+
+def kind_of(path: Any, rules: Mapping[str, Kind]) -> Kind | None:
+    """What an array of a state is, by rule or else by field; `None` if nothing says it."""
+    name = path_name(path)
+    found = {pattern: kind for pattern, kind in rules.items() if re.search(pattern, name)}
+    if len(set(found.values())) > 1:
+        raise ValueError(f"store: rules disagree about {name!r}: {found}")
+    if found:
+        return next(iter(found.values()))
+    field = field_of(path)
+    return None if field is None else SLOTS[field]
+
+
+def check_rules(rules: Any) -> None:
+    """Raise if these are no rules."""
+    if rules is None:
+        return
+    if not isinstance(rules, Mapping):
+        raise TypeError(
+            f"store: rules must be a dict from a pattern to a kind, got {type(rules).__name__}"
+        )
+    for pattern, kind in rules.items():
+        if kind not in get_args(Kind):
+            options = ", ".join(map(repr, get_args(Kind)))
+            raise ValueError(f"store: a rule is one of {options}, got {kind!r} for {pattern!r}")
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(
+                f"store: the rule {pattern!r} is no regular expression: {error}"
+            ) from None

@@ -1,0 +1,87 @@
+"""A float32 parameter as a bfloat16 one and the bits that it leaves over."""
+
+import functools
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from .._core import GradientTransformation, Params, State, transformation
+from ..schedules import linear_schedule
+from ..transforms import scale_by_learning_rate
+from ._carry import Remainder, carry
+from ._rounding import join_bits, nearest, split_bits
+
+
+class SplitWeightsState(NamedTuple):
+    """The lower bits, and the state of what works on the whole.
+
+    Attributes:
+      residual: uint16 or uint8, the lower bits of each bfloat16 parameter; float32 for a float16
+        parameter; `None` for those that are float32 or wider.
+      inner: its state.
+    """
+
+    residual: Params
+    inner: State
+
+
+def _descent() -> GradientTransformation:
+    return split_weights(scale_by_learning_rate(linear_schedule(0.1, 0.05, 8)))
+
+
+@transformation("wrapper", example=_descent, needs=("params",))
+def split_weights(
+    inner: GradientTransformation, bits: Literal[8, 16] = 16
+) -> GradientTransformation:
+    """Let `inner` work on float32 numbers of which the bfloat16 parameters are the upper half.
+
+    The parameter is the float32 number rounded to bfloat16, ties away from zero, and the state
+    holds the other bits. With 16 of them the two together are the exact number: the run is that
+    of `master_weights` but for the ties, in two thirds of the memory. With 8 it is rounded to 24
+    bits (16 binary digits, as in FlashOptim, arXiv 2602.23349), and a step below 2⁻¹⁷ of the
+    number is lost. After `apply_updates` a parameter is the rounded number, as for
+    `master_weights`. If someone replaces it, what is left over shifts it by half a spacing at
+    most.
+
+    float16 has fewer bits of exponent than float32 and is no upper half of it: for such a
+    parameter the difference to the float32 number is stored, in float32.
+
+    Bytes per bfloat16 parameter: 2 and, in the state, 2 or 1.
+
+    Args:
+      inner: an optimizer, the whole of it; it sees the float32 numbers as parameters.
+      bits: how many are stored.
+
+    Raises:
+      ValueError: `bits` is neither 8 nor 16, or `update` was not given `params`.
+
+    A hundred steps of 1e-4 that end where float32 ends:
+
+    >>> import jax.numpy as jnp, optcore
+    >>> def end(tx, dtype):
+    ...     w = jnp.ones((), dtype)
+    ...     state = tx.init(w)
+    ...     for _ in range(100):
+    ...         updates, state = tx.update(jnp.float32(1e-4), state, params=w)
+    ...         w = optcore.apply_updates(w, updates)
+    ...     return w
+    >>> tx = optcore.sgd(1.0)
+    >>> end(tx, jnp.float32).astype(jnp.bfloat16) == end(split_weights(tx), jnp.bfloat16)
+    Array(True, dtype=bool)
+    """
+    remainder = Remainder(functools.partial(_split, bits), _join)
+    return carry(inner, remainder, SplitWeightsState, lambda state: state.residual)
+
+
+def _split(bits: int, x: jax.Array, dtype: Any) -> tuple[jax.Array, jax.Array]:
+    if dtype == jnp.bfloat16:
+        return split_bits(x, bits)
+    rounded = nearest(x, dtype)
+    return rounded, x - rounded
+
+
+def _join(p: jax.Array, residual: jax.Array) -> jax.Array:
+    if p.dtype == jnp.bfloat16:
+        return join_bits(p, residual)
+    return p.astype(jnp.float32) + residual

@@ -1,0 +1,105 @@
+"""The loop, for scripts that just want the loop."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._core import Params, State, is_key
+from ._batches import Batches, source
+from ._progress import progress_bar
+from ._step import Loss, adapted, copied, step
+
+
+class History(NamedTuple):
+    """What was seen at each step, before its update; NumPy arrays of float32.
+
+    Attributes:
+      loss: `(steps,)`.
+      gradient_norm: `(steps,)`, of all gradients together.
+    """
+
+    loss: np.ndarray[Any, Any]
+    gradient_norm: np.ndarray[Any, Any]
+
+
+def minimize(
+    loss_fn: Loss,
+    params: Params,
+    tx: Any,
+    steps: int,
+    *,
+    batches: Batches = None,
+    key: jax.Array | None = None,
+    state: State | None = None,
+    chunk: int = 100,
+    progress: bool = True,
+) -> tuple[Params, State, History]:
+    """Train: `steps` updates of `params`, compiled, in scans of `chunk` steps.
+
+    The optimizer gets the loss as `value`, its function as `value_fn`, and the gradients as
+    `grad`, for those that ask for them. Between two chunks, and only there, the loss comes to the
+    host and the progress bar moves.
+
+    Args:
+      loss_fn: `(params, batch)`, or `(params)` without batches, to a real scalar.
+      params: where to start; neither changed nor donated. With `LookaheadParams` gradients are
+        taken at the fast ones.
+      tx: an optimizer, of optcore or of another library.
+      steps: ≥ 0.
+      batches: a tree of arrays whose first axis counts batches, gone through again and again; a
+        list of batches, likewise; an iterator over batches; or a function of a random key, which
+        is traced.
+      key: shuffles stacked batches anew in every pass; needed by a function.
+      state: to go on from, by default that of `tx.init`; neither changed nor donated.
+      chunk: ≥ 1; the last chunk may be shorter, and is then compiled by itself.
+      progress: a bar on stderr, if tqdm is installed and stderr is a terminal.
+
+    Returns:
+      The parameters, the optimizer's state, and a `History`.
+
+    Raises:
+      ValueError: `loss_fn` gives no real scalar; batches are not alike, or run out.
+
+    >>> import jax.numpy as jnp, optcore
+    >>> params, _, history = minimize(lambda w: (w - 3.0) ** 2, jnp.float32(0.0),
+    ...     optcore.sgd(0.25), steps=20)
+    >>> round(params.item(), 4), history.loss[:3].tolist()
+    (3.0, [9.0, 2.25, 0.5625])
+    """
+    for name, number, low in (("steps", steps, 0), ("chunk", chunk, 1)):
+        if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < low:
+            raise ValueError(f"minimize: {name} must be an int of at least {low}, got {number!r}")
+    adapted_tx = adapted(tx)
+    drawn = source("minimize", batches, key)
+
+    def run(carry: Any, data: Any, xs: Any, length: int) -> Any:
+        def body(carry: Any, x: Any) -> Any:
+            batch = drawn.pick(data, x)
+            carry, seen = step("minimize", loss_fn, adapted_tx, carry, batch)
+            return carry, seen
+
+        return jax.lax.scan(body, carry, xs, length=length)
+
+    compiled = jax.jit(run, donate_argnums=0, static_argnums=3)
+    params = copied(params)
+    carry = params, adapted_tx.init(params) if state is None else _copied_state(state)
+    history = [(np.zeros(0, np.float32),) * 2]
+    with progress_bar(steps, "step", progress) as advance:
+        for start in range(0, steps, chunk):
+            number = min(chunk, steps - start)
+            carry, seen = compiled(carry, drawn.data, drawn.draw(start, number), number)
+            history.append(jax.device_get(seen))
+            advance(number)
+    return *carry, History(*(np.concatenate(parts) for parts in zip(*history, strict=True)))
+
+
+def _copied_state(state: State) -> State:
+    def copy(x: Any) -> Any:
+        if is_key(x):
+            data = jnp.array(jax.random.key_data(x), copy=True)
+            return jax.random.wrap_key_data(data, impl=jax.random.key_impl(x))
+        return copied(x)
+
+    return jax.tree.map(copy, state)

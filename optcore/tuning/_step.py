@@ -1,0 +1,71 @@
+"""One step of training, with any optimizer: what the tools of this chapter repeat."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from .._core import (
+    DeclaredTransformation,
+    GradientTransformation,
+    Params,
+    State,
+    apply_updates,
+    global_norm,
+    is_absent,
+    trained,
+)
+from ..compose import chain
+
+Loss = Callable[..., jax.Array]
+"""`(params, batch)` to a real scalar; `(params)` where there are no batches."""
+
+
+def adapted(tx: Any) -> GradientTransformation:
+    """The transformation itself if it is ours, or one with the same state that takes extras."""
+    if isinstance(tx, DeclaredTransformation):
+        return tx
+    link = chain(tx)
+
+    def init(params: Params) -> State:
+        return link.init(params)[0]
+
+    def update(updates: Any, state: State, params: Params | None = None, **extra: Any) -> Any:
+        updates, (state,) = link.update(updates, (state,), params, **extra)
+        return updates, state
+
+    return GradientTransformation(init, update)
+
+
+def step(
+    owner: str, loss_fn: Loss, tx: GradientTransformation, carry: tuple[Params, State], batch: Any
+) -> tuple[tuple[Params, State], tuple[jax.Array, jax.Array]]:
+    """Parameters and state after one update, and before it the loss and the gradient's norm."""
+    params, state = carry
+
+    def objective(params: Params) -> jax.Array:
+        loss = jnp.asarray(loss_fn(params) if batch is None else loss_fn(params, batch))
+        if loss.ndim or not jnp.issubdtype(loss.dtype, jnp.floating):
+            raise ValueError(
+                f"{owner}: loss_fn must return a real scalar, got {loss.dtype}{list(loss.shape)}; "
+                "did you forget the mean over the batch?"
+            )
+        return loss
+
+    loss, grads = jax.value_and_grad(objective, allow_int=True)(trained(params))
+    grads = jax.tree.map(lambda g: None if is_absent(g) else g, grads)
+    updates, state = tx.update(
+        grads, state, params=params, value=loss, grad=grads, value_fn=objective
+    )
+    norm = global_norm(grads).astype(jnp.float32)
+    return (apply_updates(params, updates), state), (loss.astype(jnp.float32), norm)
+
+
+def copied(tree: Any) -> Any:
+    """The same arrays in buffers of their own, which may be donated."""
+
+    def copy(x: Any) -> Any:
+        return jnp.array(x, jnp.result_type(x))
+
+    return jax.tree.map(copy, tree)

@@ -1,0 +1,39 @@
+"""Every state field that can hold a moment has a kind, and rules go before it."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+import optcore
+from optcore.storage import SLOTS
+from optcore.storage._slots import field_of, kind_of
+from tests.test_public_api import states
+
+
+def test_every_field_with_arrays_has_a_kind():
+    """A new optimizer whose state has a new word cannot pass by unseen."""
+    scalar = {"count", "key", "inner", "inner_state", "inner_states", "hyperparams_states"}
+    scalar |= {"hyperparams", "skipped", "found_nan", "scale"}
+    scalar |= {"best_value", "avg_value", "plateau_count", "cooldown_count", "correction"}
+    assert {f for state in states().values() for f in state._fields} <= scalar | set(SLOTS)
+
+
+def paths(state):
+    found, _ = jax.tree_util.tree_flatten_with_path(state)
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): path for path, _ in found}
+
+
+def test_the_first_field_counts():
+    """Parameters may be called like a moment."""
+    params = optcore.ScheduledState(jnp.zeros(2), {}, {"nu": jnp.zeros(2)})
+    found = paths(optcore.trace(0.9).init({"mu": params}))
+    assert field_of(found["trace/mu/inner/nu"]) == "trace"
+    assert kind_of(found["trace/mu/inner/nu"], {}) == "signed"
+    assert kind_of(found["trace/mu/inner/nu"], {"/nu$": "nonnegative"}) == "nonnegative"
+    assert field_of(paths({"mu": jnp.zeros(2)})["mu"]) is None
+
+
+def test_rules_that_disagree():
+    rules = {"mu": "signed", "w": "float32"}
+    with pytest.raises(ValueError, match="rules disagree about '0/mu/w'"):
+        optcore.store(optcore.adam(1e-3), rules=rules).init({"w": jnp.zeros(2)})
