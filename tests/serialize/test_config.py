@@ -54,7 +54,7 @@ RESTARTS = optcore.cosine_restarts_schedule(0.1, 10, 2.0, warmup_steps=2)
         optcore.cyclic_schedule(0.0, 1.0, 3, scale_fn=halving, scale_mode="iterations"),
         optcore.ema(0.9, accumulator_dtype=jnp.bfloat16),
     ],
-    ids=repr,
+    ids=lambda tx: tx.declaration.name,
 )
 def test_round_trip(tx):
     restored = through_json(tx)

@@ -251,9 +251,9 @@ def test_foreign_optimizers_come_as_a_factory():
         ({"key": 0}, TypeError, "key must be one typed random key"),
         ({"tx": optcore.clip(1.0)}, ValueError, "must have one learning_rate, .* has 0"),
         (
-            {"tx": optcore.chain(optcore.sgd(1.0), optcore.sgd(1.0))},
+            {"tx": optcore.graft(optcore.sgd(1.0), optcore.sgd(1.0))},
             ValueError,
-            "has 2, among transforms.0.learning_rate",
+            "has 2, among magnitude.learning_rate",
         ),
         ({"tx": optcore.GradientTransformation(None, None)}, TypeError, "factory=lambda rate"),
         ({"factory": optcore.sgd}, ValueError, "give tx or factory, not both"),
