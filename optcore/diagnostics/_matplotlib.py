@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 
 def pyplot(owner: str, instead: str = "") -> Any:
     """`matplotlib.pyplot`, or an `ImportError` that says what to install."""
@@ -18,3 +20,25 @@ def axes_of(owner: str, axes: Any, size: tuple[float, float], instead: str = "")
     """The axes that were given, or those of a new figure of this size in inches."""
     plt = pyplot(owner, instead)
     return axes if axes is not None else plt.subplots(figsize=size, layout="constrained")[1]
+
+
+def draw_contours(
+    axes: Any,
+    columns: np.ndarray[Any, Any],
+    rows: np.ndarray[Any, Any],
+    heights: np.ndarray[Any, Any],
+    log: bool,
+    levels: int,
+) -> None:
+    """Contours in equal steps, or in equal ratios of the height above the lowest point."""
+    low, span = heights.min(), heights.max() - heights.min()
+    if not span > 0:
+        return
+    shown, edges = heights, np.linspace(low, low + span, levels)
+    if log:
+        lowest = max(np.quantile(heights - low, 0.002), 1e-5 * span)
+        edges = np.log10(np.geomspace(lowest, span, levels))
+        shown = np.log10(np.maximum(heights - low, 1e-6 * span))
+    # Pale: what is drawn on top stays readable.
+    axes.contourf(columns, rows, shown, edges, cmap="Blues_r", alpha=0.45, extend="min")
+    axes.contour(columns, rows, shown, edges, colors="gray", linewidths=0.4, linestyles="solid")

@@ -50,6 +50,8 @@ def trajectory(
 
     Gradient descent leaves the saddle by the factor `1 + 2 · rate` a step:
 
+    >>> import optcore
+    >>> from optcore.diagnostics import saddle
     >>> path = trajectory(saddle, jnp.array([1.0, -0.001]), optcore.sgd(0.02), steps=180)
     >>> path.points.shape, round(float(path.points[-1, 1] / path.points[-2, 1]), 4)
     ((181, 2), 1.04)

@@ -1,0 +1,212 @@
+"""What keeps a run from going down: told from its losses, gradient norms and their angles."""
+
+import dataclasses
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+Kind = Literal[
+    "divergence",
+    "oscillation",
+    "noise",
+    "small gradient",
+    "saddle",
+    "plateau",
+    "minimum",
+    "undecided",
+]
+Array = np.ndarray[Any, Any]
+
+FEWEST = 12
+"""Records below which nothing is said."""
+
+ADVICE: dict[Kind, str] = {
+    "divergence": "Lower the learning rate below 2 / the largest curvature (`curvature` measures "
+    "it, `lr_range_test` avoids measuring it), warm up, or clip gradients.",
+    "oscillation": "The steps are too long for the steepest direction, not the gradient too "
+    "small: lower or decay the learning rate, or divide by curvature per coordinate (RMSProp, "
+    "Adam); more momentum averages the two walls.",
+    "noise": "The noise of the batches holds the loss up: decay the learning rate, take larger "
+    "batches, or evaluate an average of the parameters; what is left may be noise in the labels.",
+    "small gradient": "Ask `curvature` whether it is a saddle, a plateau or a minimum. If none, "
+    "the learning rate is just too small: raise it.",
+    "saddle": "Momentum or a little noise carries it over, and Adam's steps do not shrink with "
+    "the gradient; if it lasts, look at the initialisation, which may be too symmetric.",
+    "plateau": "Steps must not shrink with the gradient here: Adam or RMSProp, a larger rate, "
+    "another initialisation, or units that do not saturate.",
+    "minimum": "It has converged. If the loss is too high, the model or the data sets the limit; "
+    "another minimum needs a warm restart or another start.",
+    "undecided": "Go on, and record `gradient_cosine` with `optcore.monitor` if there is none.",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Diagnosis:
+    """What ails a run.
+
+    Attributes:
+      kind: `"divergence"`, `"oscillation"`, `"noise"`, `"small gradient"` (with the curvature
+        `"saddle"`, `"plateau"` or `"minimum"`), or `"undecided"`.
+      reason: what was seen, with numbers.
+      advice: what to try.
+
+    >>> print(Diagnosis("noise", "the loss varies", "average"))
+    noise: the loss varies. average
+    """
+
+    kind: Kind
+    reason: str
+    advice: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.reason}. {self.advice}"
+
+
+def diagnose(
+    losses: ArrayLike,
+    gradient_norms: ArrayLike,
+    *,
+    cosines: ArrayLike | None = None,
+    curvature: tuple[ArrayLike, ArrayLike] | Any = None,
+    update_norms: ArrayLike | None = None,
+    last: int | None = None,
+) -> Diagnosis:
+    r"""Say why a loss does not go down, or that nothing is wrong, or that it cannot be told.
+
+    Training that has stopped going down is usually *not* at a critical point: the gradient stays
+    large while steps bounce between two walls, or it is noise. Looked at are the last steps, and
+    the first rule that applies is the answer:
+
+    1. divergence: something is not finite, or loss and gradient norm rise beyond their scatter;
+    2. oscillation: the mean cosine of successive gradients is below -0.5;
+    3. small gradient: its norm is below a thousandth of the largest; or the loss changes by less
+       than a hundredth and scatters by less than a thousandth, while the cosines, if given,
+       average above 0.5 (the path is straight, and leads nowhere);
+    4. undecided, if the loss goes down by more than a twentieth and beyond its scatter;
+    5. noise: the loss scatters by more than a hundredth and by more than it moves, and there are
+       enough steps to see a quarter of it go;
+    6. undecided.
+
+    "The loss" is what a level of it is measured by: the larger of its mean size over the last
+    steps and a thousandth of the largest. With the curvature, a small gradient is a saddle if the
+    smallest eigenvalue is below -1/20 of the largest by size, and otherwise a minimum; with the
+    norms of the updates too, it is a plateau if steps of this length would need more than ten
+    times as many as there were for the strongest curvature to change the gradient by itself.
+
+    Args:
+      losses: one per step, ≥ 12; of mini-batches or of all.
+      gradient_norms: one per step; `optcore.monitor` measures them, and the cosines.
+      cosines: of the angle between each gradient and the one before; without them an
+        oscillation cannot be told from progress.
+      curvature: `(smallest, largest)` eigenvalue of the Hessian at the end, or what
+        `diagnostics.curvature` gives.
+      update_norms: one per step; what tells a plateau from a saddle or a minimum.
+      last: how many steps to look at, ≥ 12; by default the later half, and at least 12.
+
+    Raises:
+      ValueError: the records differ in length or are no lists of numbers, or `last` does not fit.
+
+    Gradient descent at 1.9 / λ jumps from wall to wall:
+
+    >>> import jax.numpy as jnp, optcore
+    >>> from optcore.diagnostics import bowl, trajectory
+    >>> path = trajectory(bowl, jnp.array([1.0, 1.0]), optcore.sgd(1.9 / 20), steps=24)
+    >>> g = path.points * jnp.array([1.0, 20.0])
+    >>> unit = g / jnp.linalg.norm(g, axis=1, keepdims=True)
+    >>> cosines = jnp.sum(unit[1:] * unit[:-1], axis=1)
+    >>> diagnose(path.losses[1:], path.gradient_norms[1:], cosines=cosines).kind
+    'oscillation'
+    """
+    records = {"losses": losses, "gradient_norms": gradient_norms}
+    for name, given in (("cosines", cosines), ("update_norms", update_norms)):
+        if given is not None:
+            records[name] = given
+    arrays = {name: _record(name, values) for name, values in records.items()}
+    lengths = {name: len(values) for name, values in arrays.items()}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"diagnose: the records must have one length, got {lengths}")
+    size = len(arrays["losses"])
+    if last is not None and not FEWEST <= last <= size:
+        raise ValueError(f"diagnose: last must lie in [{FEWEST}, {size}], got {last}")
+    kind, reason = _judge(arrays, max(FEWEST, size // 2) if last is None else last)
+    if kind == "small gradient" and curvature is not None:
+        kind, bend = _critical_point(arrays, curvature)
+        reason = f"{reason}; {bend}"
+    return Diagnosis(kind, reason, ADVICE[kind])
+
+
+def _record(name: str, values: ArrayLike) -> Array:
+    array = np.asarray(values, np.float64)
+    if array.ndim != 1:
+        raise ValueError(
+            f"diagnose: {name} must be one number per step, got an array of shape {array.shape}"
+        )
+    return array
+
+
+def _judge(records: dict[str, Array], last: int) -> tuple[Kind, str]:
+    losses, norms = records["losses"], records["gradient_norms"]
+    if not (np.isfinite(losses).all() and np.isfinite(norms).all()):
+        finite = np.isfinite(losses) & np.isfinite(norms)
+        return "divergence", f"after {int(finite.argmin())} steps something is not finite"
+    if len(losses) < FEWEST:
+        return "undecided", f"{len(losses)} steps say nothing, {FEWEST} are needed"
+    tail = losses[-last:]
+    level = max(np.abs(tail).mean(), 1e-3 * np.abs(losses).max())
+    rise, scatter, error = _trend(tail)
+    growth = _ratio(*_ends(norms[-last:])[::-1])
+    if rise > max(4 * error, 0.1 * level) and growth > 1.2:
+        return "divergence", f"the loss rose by {rise:.2g} and the gradient norm {growth:.2g}-fold"
+    straight = None
+    if "cosines" in records:
+        straight = float(records["cosines"][-last:].mean())
+        if straight < -0.5:
+            return "oscillation", (
+                f"successive gradients point against each other, with a mean cosine of "
+                f"{straight:.2f}, and their norm is {norms[-last:].mean():.2g}"
+            )
+    share = _ratio(norms[-max(last // 4, 1) :].max(), norms.max())
+    if share < 1e-3:
+        return "small gradient", f"the gradient norm has fallen to {share:.2g} of its largest"
+    still = abs(rise) < 1e-2 * level and scatter < 1e-3 * level
+    if still and (straight is None or straight > 0.5):
+        along = "" if straight is None else f", along a straight path (cosine {straight:.2f})"
+        return "small gradient", f"the loss changed by {abs(rise) / level:.2g} of itself{along}"
+    if -rise > max(2.5 * error, 0.05 * level):
+        return "undecided", f"the loss still goes down, by {-rise / level:.0%} of itself"
+    if scatter > max(1e-2 * level, abs(rise)) and 2.5 * error < 0.25 * level:
+        return "noise", f"the loss scatters by {scatter / level:.0%} and moves by {rise / level:.0%}"
+    return "undecided", f"the loss moves by {rise / level:.2g} and scatters by {scatter / level:.2g}"
+
+
+def _trend(tail: Array) -> tuple[float, float, float]:
+    """How far the median moved, how much single values scatter, and the error of the first."""
+    before, after = _ends(tail)
+    # From second differences, so that neither a slope nor a single jump counts as scatter.
+    scatter = float(np.median(np.abs(np.diff(tail, 2)))) / (0.6745 * 6**0.5)
+    third = len(tail) // 3
+    return after - before, scatter, 1.25 * scatter * (2 / third) ** 0.5
+
+
+def _ends(tail: Array) -> tuple[float, float]:
+    """The medians of the first and of the last third."""
+    third = len(tail) // 3
+    return float(np.median(tail[:third])), float(np.median(tail[-third:]))
+
+
+def _ratio(x: float, y: float) -> float:
+    return float(x / y) if y > 0 else (0.0 if x == 0 else np.inf)
+
+
+def _critical_point(
+    records: dict[str, Array], curvature: tuple[ArrayLike, ArrayLike] | Any
+) -> tuple[Kind, str]:
+    smallest, largest = (float(np.asarray(x)) for x in tuple(curvature)[:2])
+    strongest = max(abs(smallest), abs(largest))
+    seen = f"the curvature lies between {smallest:.2g} and {largest:.2g}"
+    if "update_norms" in records:
+        rate = _ratio(records["update_norms"].sum(), records["gradient_norms"].sum())
+        if 10 * len(records["losses"]) * rate * strongest < 1:
+            return "plateau", f"{seen}, which is nothing at this length of steps"
+    return ("saddle" if smallest < -0.05 * strongest else "minimum"), seen
