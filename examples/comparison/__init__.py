@@ -1,0 +1,1 @@
+"""The figures of `compare_optimizers.py`: each module draws some, and says what they show."""

@@ -1,0 +1,100 @@
+"""Averages of noisy numbers: how they lag, and how they scatter while they are young."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import optcore
+
+from . import digits
+from .sheet import Options, Sheet, dress, panels
+
+
+def averaged(tx: optcore.GradientTransformation, series: jax.Array) -> np.ndarray:
+    """What a transformation makes of a series of scalars."""
+
+    def body(state: Any, x: jax.Array) -> tuple[Any, jax.Array]:
+        u, state = tx.update(x, state)
+        return state, u
+
+    return np.asarray(jax.lax.scan(body, tx.init(series[0]), series)[1])
+
+
+def averages(options: Options) -> Sheet:
+    """Exponentially weighted averages for several β."""
+    t = jnp.arange(240)
+    truth = 2 + jnp.where(t < 120, 0.0, 2.0) + jnp.sin(t / 25)
+    series = truth + 0.6 * jax.random.normal(jax.random.key(1), t.shape)
+    figure, ((left, right),) = panels(1, 2, (14, 5))
+    left.plot(t, series, ".", color="silver", ms=4, label="the series")
+    left.plot(t, truth, color="black", lw=1, ls=":", label="without its noise")
+    for beta in (0.5, 0.9, 0.98):
+        lag = beta / (1 - beta)
+        left.plot(t, averaged(optcore.ema(beta), series), label=f"β = {beta}, lag {lag:.0f} steps")
+    left.plot(
+        t, averaged(optcore.ema(0.98, debias=False), series), "C2--", lw=1,
+        label="β = 0.98, start not corrected",
+    )  # fmt: skip
+    dress(left, "step", "value", "a noisy series that jumps at step 120")
+    ramp = jnp.arange(240.0)
+    words = []
+    for number, beta in enumerate((0.5, 0.9, 0.98)):
+        behind = np.asarray(ramp) - averaged(optcore.ema(beta), ramp)
+        right.plot(t, behind, color=f"C{number}", label=f"β = {beta}")
+        right.axhline(beta / (1 - beta), color=f"C{number}", lw=0.8, ls=":")
+        words.append(f"averages: β = {beta} is {behind[-1]:.1f} steps behind a straight line")
+    dress(right, "step", "steps behind", "behind a straight line; dotted: β / (1 - β)", ylim=(0, 55))
+    return Sheet(figure, words)
+
+
+def warmup(options: Options) -> Sheet:
+    """The scatter of Adam's steps while its second moment is young, and three ways to train."""
+    steps, warm = 400, 100
+    grads = jax.random.normal(jax.random.key(0), (steps, 20_000))
+    ramp = optcore.linear_schedule(1 / warm, 1.0, warm - 1)
+    ways = {
+        "Adam": optcore.scale_by_adam(b1=0.0),
+        f"Adam, warm-up of {warm} steps": optcore.chain(
+            optcore.scale_by_adam(b1=0.0), optcore.scale_by_schedule(ramp)
+        ),
+        "RAdam": optcore.scale_by_radam(b1=0.0),
+    }
+    figure, ((left, right),) = panels(1, 2, (14, 5))
+    words = []
+    for number, (name, tx) in enumerate(ways.items()):
+
+        def body(state: Any, g: jax.Array, tx: Any = tx) -> tuple[Any, jax.Array]:
+            u, state = tx.update(g, state)
+            # With b1 = 0 the update is the gradient times a rate of its coordinate's own.
+            return state, jnp.quantile(u / g, jnp.array([0.05, 0.95]))
+
+        _, bands = jax.jit(lambda g, tx=tx, body=body: jax.lax.scan(body, tx.init(g[0]), g))(grads)
+        low, high = np.maximum(np.asarray(bands).T, 1e-4)
+        t = np.arange(1, steps + 1)
+        left.fill_between(t, low, high, alpha=0.3, color=f"C{number}", label=name)
+        left.plot(t, high, color=f"C{number}", lw=1)
+        left.plot(t, low, color=f"C{number}", lw=1)
+        words.append(
+            f"warm-up: {name}: at step 5, nine tenths of the coordinates' rates lie between "
+            f"{low[4]:.2g} and {high[4]:.2g} times the learning rate"
+        )
+    dress(
+        left, "step", "rate of a coordinate / learning rate", "gradients of variance 1: 5 % to 95 %",
+        xscale="log", yscale="log",
+    )  # fmt: skip
+    rate = 0.03
+    rise = optcore.prepend_warmup(optcore.constant_schedule(rate), warm)
+    trained = {
+        "Adam": optcore.adam(rate),
+        f"Adam, warm-up of {warm} steps": optcore.adam(rise),
+        "RAdam": optcore.radam(rate),
+    }
+    for name, tx in trained.items():
+        losses = digits.training_losses(tx, options.steps, 10 * options.seeds)
+        digits.plot_band(right, losses, name)
+        words.append(f"warm-up: {name}: mean loss of the first 50 steps {losses[:, :50].mean():.2f}")
+    title = f"digits, rate {rate}, mean and spread of {10 * options.seeds} seeds"
+    dress(right, "step", "loss of a mini-batch (nats)", title, yscale="log")
+    return Sheet(figure, words)

@@ -1,0 +1,184 @@
+"""Every registered optimizer over the same small budget of rates: curves and a table."""
+
+import importlib
+import math
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import optcore
+
+from . import digits
+from .sheet import Options, Sheet, panels
+
+FACTORS = 10.0 ** np.linspace(-2, 2, 9)
+"""The rates that are tried, relative to that of the registered example."""
+
+EVERY = 10
+"""Steps between two looks at the accuracy."""
+
+GOAL = 0.95
+
+
+class Sweep(NamedTuple):
+    """What a sweep found.
+
+    Attributes:
+      rates: `(rates,)`.
+      losses: `(rates, seeds)`: of all training images after the last step; infinite if diverged.
+      reached: `(rates, seeds)`: steps until the goal on test images; infinite if never.
+    """
+
+    rates: np.ndarray
+    losses: np.ndarray
+    reached: np.ndarray
+
+    @property
+    def best(self) -> int:
+        """The rate with the lowest mean loss."""
+        return int(self.losses.mean(axis=1).argmin())
+
+
+def swept(names: Iterable[str]) -> dict[str, optcore.GradientTransformation]:
+    """The examples of the optimizers that have a rate, by name; all if there are no names."""
+    found = {}
+    for name, factory in optcore.registry("optimizer").items():
+        example = factory.example()
+        rate = example.arguments.get(rate_name(example))
+        if name in vars(optcore) and isinstance(rate, float):
+            found[name] = example
+    unknown = set(names) - set(found)
+    if unknown:
+        raise ValueError(f"unknown optimizers {sorted(unknown)}; known are {sorted(found)}")
+    return {name: tx for name, tx in sorted(found.items()) if not names or name in names}
+
+
+def rate_name(tx: Any) -> str:
+    """The argument that is the learning rate, or the upper bound of one."""
+    name: str = next(iter(tx.arguments))
+    return name
+
+
+def sweep(tx: Any, steps: int, seeds: int) -> Sweep:
+    """Train with all rates and seeds in one program."""
+    images, testing = digits.data()
+    own = rate_name(tx)
+    rates = tx.arguments[own] * FACTORS
+    per_example = tx.declaration.per_example
+
+    def step(tx: Any, carry: Any, row: jax.Array) -> Any:
+        params, state, key = carry
+        key, now = jax.random.split(key)
+        examples = digits.batch(images, row)
+
+        def objective(params: digits.Params) -> jax.Array:
+            return digits.loss(params, examples)
+
+        value, grads = jax.value_and_grad(objective)(params)
+        if per_example:
+            grads = jax.vmap(jax.grad(digits.loss), (None, 0))(params, examples)
+        updates, state = tx.update(
+            grads, state, params=params, value=value, value_fn=objective, obj_fn=objective, key=now
+        )
+        return (optcore.apply_updates(params, updates), state, key), None
+
+    def run(tx: Any, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+        params = digits.init(key)
+        rows = digits.epoch_rows(key, steps, digits.BATCH)
+
+        def some(carry: Any, rows: jax.Array) -> Any:
+            carry, _ = jax.lax.scan(lambda c, row: step(tx, c, row), carry, rows)
+            return carry, digits.accuracy(carry[0], testing)
+
+        start = (params, tx.init(params), key)
+        carry, right = jax.lax.scan(some, start, rows.reshape(-1, EVERY, digits.BATCH))
+        return digits.loss(carry[0], images), right
+
+    several = optcore.stack([tx.replace(**{own: float(rate)}) for rate in rates])
+    keys = jax.random.split(jax.random.key(0), seeds)
+    losses, right = jax.jit(jax.vmap(jax.vmap(run, (None, 0)), (0, None)))(several, keys)
+    good = np.asarray(right) >= GOAL
+    reached = np.where(good.any(-1), EVERY * (good.argmax(-1) + 1), np.inf)
+    losses = np.asarray(losses, np.float64)
+    return Sweep(rates, np.where(np.isfinite(losses), losses, np.inf), reached)
+
+
+def sensitivity(options: Options) -> Sheet:
+    """Final loss against rate for every optimizer, and a table of each at its best."""
+    steps = max(EVERY, options.steps // EVERY * EVERY)
+    optimizers = swept(options.optimizers)
+    found = {name: sweep(tx, steps, options.seeds) for name, tx in watched(optimizers)}
+    figure = draw(found, steps, options.seeds)
+    text = table(found, steps, options.seeds)
+    left_out = sorted(set(optcore.registry("optimizer")) & set(vars(optcore)) - set(swept(())))
+    words = [f"sensitivity: {len(found)} optimizers", text]
+    if left_out and not options.optimizers:
+        words.append(f"without a single rate, and left out: {', '.join(left_out)}")
+    return Sheet(figure, words, files={"sensitivity.md": text + "\n"})
+
+
+def watched(optimizers: dict[str, Any]) -> Iterable[tuple[str, Any]]:
+    """The items, with a progress bar if tqdm is installed and someone is looking."""
+    try:
+        tqdm = importlib.import_module("tqdm").tqdm
+    except ImportError:
+        return optimizers.items()
+    bar: Iterable[tuple[str, Any]] = tqdm(optimizers.items(), unit="optimizer", disable=None)
+    return bar
+
+
+def draw(found: dict[str, Sweep], steps: int, seeds: int) -> Any:
+    """A small panel for each, all with the same loss axis; in gray the best at every factor."""
+    columns = min(8, len(found))
+    rows = math.ceil(len(found) / columns)
+    figure, grid = panels(
+        rows, columns, (max(2.2 * columns, 6), max(1.9 * rows + 0.9, 4)), sharex=True, sharey=True
+    )
+    low, high = 3e-4, 30.0
+    lowest = np.min([s.losses.mean(axis=1) for s in found.values()], axis=0)
+    for axes, (name, s) in zip(grid.flat, found.items(), strict=False):
+        axes.plot(FACTORS, np.clip(lowest, low, high), color="silver", lw=1)
+        axes.fill_between(
+            FACTORS, np.clip(s.losses.min(1), low, high), np.clip(s.losses.max(1), low, high),
+            alpha=0.25, lw=0,
+        )  # fmt: skip
+        axes.plot(FACTORS, np.clip(s.losses.mean(1), low, high), ".-", ms=4, lw=1)
+        axes.plot(FACTORS[s.best], np.clip(s.losses[s.best].mean(), low, high), "C3o", ms=5)
+        axes.set_title(f"{name}\n1 is {s.rates[len(FACTORS) // 2]:.2g}", fontsize=8)
+        axes.set(xscale="log", yscale="log", ylim=(low, high))
+        axes.grid(alpha=0.3)
+        axes.tick_params(labelsize=7)
+    for axes in list(grid.flat)[len(found) :]:
+        axes.set_axis_off()
+    figure.supxlabel("learning rate, relative to that of the example")
+    figure.supylabel(f"loss of all training images after {steps} steps (nats; top: diverged)")
+    figure.suptitle(
+        f"digits, batches of {digits.BATCH}: mean and range of {seeds} seeds, the best rate in "
+        "red, the best of all optimizers at each factor in gray",
+        fontsize=10,
+    )
+    return figure
+
+
+def table(found: dict[str, Sweep], steps: int, seeds: int) -> str:
+    """Each at its own best rate, the lowest loss first."""
+    lines = [
+        f"| optimizer | best of {len(FACTORS)} rates | loss after {steps} steps (nats) | "
+        f"steps to {GOAL:.0%} of test images |",
+        "|---|---|---|---|",
+    ]
+    for name, s in sorted(found.items(), key=lambda item: item[1].losses.mean(1).min()):
+        losses, reached = s.losses[s.best], s.reached[s.best]
+        there = reached[np.isfinite(reached)]
+        shown = f"{there.mean():.0f} ± {there.std():.0f}" if there.size else "-"
+        if 0 < there.size < seeds:
+            shown += f" ({there.size} of {seeds} seeds)"
+        edge = " (at the edge)" if s.best in (0, len(FACTORS) - 1) else ""
+        lines.append(
+            f"| `{name}` | {s.rates[s.best]:.2g}{edge} | {losses.mean():.3g} ± {losses.std():.1g} "
+            f"| {shown} |"
+        )
+    return "\n".join(lines)
