@@ -78,7 +78,7 @@ def saddle(options: Options) -> Sheet:
         words.append(f"  {name}: {below[0] if below.size else f'not in {steps}'}")
 
     def animate(file: Path) -> None:
-        diagnostics.animate_trajectories(diagnostics.saddle, paths, file, frames=61, **window)
+        diagnostics.animate_trajectories(diagnostics.saddle, paths, file, frames=46, **window)
 
     return Sheet(figure, words, animation=animate)
 
@@ -178,20 +178,20 @@ def adagrad(options: Options) -> Sheet:
         middle.plot(
             np.abs(np.asarray(path.points)[:, 1]) + 1e-9, color=f"C{number}", label=name, lw=1
         )
-    dress(middle, "step", "distance from the valley's floor", yscale="log", ylim=(1e-9, 10))
-    middle.legend(fontsize="x-small", loc="lower right")
+    dress(
+        middle, "step", "distance from the valley's floor", "colours as on the left", legend=False,
+        yscale="log", ylim=(1e-9, 10),
+    )  # fmt: skip
     ratios = denominators(1000)
     for name, values in ratios.items():
         right.plot(np.arange(1, len(values) + 1), values, label=name)
-    dress(
-        right, "step", "denominator", "gradients of variance 1", xscale="log", yscale="log"
-    )
+    dress(right, "step", "denominator", "gradients of variance 1", xscale="log", yscale="log")
     floor = np.abs(np.asarray(paths["root of the mean of squares, constant rate"].points)[:, 1])
-    quiet = int(floor[:200].argmin())
-    burst = float(floor[quiet:].max() / max(floor[quiet], 1e-12))
+    quiet = int(np.flatnonzero(floor < 1e-6)[0])
+    burst = quiet + int(floor[quiet:].argmax())
     words = [
-        f"adagrad: divided by the mean of squares, the distance from the floor falls to "
-        f"{floor[quiet]:.1g} at step {quiet}, then bursts {burst:.0g}-fold; a decaying rate, "
+        "adagrad: divided by the root of the mean of squares, it is within 1e-6 of the floor at "
+        f"step {quiet}, and thrown out to {floor[burst]:.1g} at step {burst}: a decaying rate, "
         "which is what AdaGrad's sum amounts to, cures it",
         "adagrad, a folk claim that fails: RMSProp's denominator does not grow for ever: after "
         f"1000 steps it is {ratios['RMSProp: √ of a running mean'][-1]:.2f}, AdaGrad's "

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 import optcore
@@ -69,9 +68,8 @@ def sweep(tx: Any, steps: int, seeds: int) -> Sweep:
     rates = tx.arguments[own] * FACTORS
     per_example = tx.declaration.per_example
 
-    def step(tx: Any, carry: Any, row: jax.Array) -> Any:
-        params, state, key = carry
-        key, now = jax.random.split(key)
+    def step(tx: Any, carry: Any, now: tuple[jax.Array, jax.Array]) -> Any:
+        (params, state), (row, key) = carry, now
         examples = digits.batch(images, row)
 
         def objective(params: digits.Params) -> jax.Array:
@@ -81,25 +79,25 @@ def sweep(tx: Any, steps: int, seeds: int) -> Sweep:
         if per_example:
             grads = jax.vmap(jax.grad(digits.loss), (None, 0))(params, examples)
         updates, state = tx.update(
-            grads, state, params=params, value=value, value_fn=objective, obj_fn=objective, key=now
+            grads, state, params=params, value=value, value_fn=objective, obj_fn=objective, key=key
         )
-        return (optcore.apply_updates(params, updates), state, key), None
+        return (optcore.apply_updates(params, updates), state), None
 
-    def run(tx: Any, key: jax.Array) -> tuple[jax.Array, jax.Array]:
-        params = digits.init(key)
-        rows = digits.epoch_rows(key, steps, digits.BATCH)
-
-        def some(carry: Any, rows: jax.Array) -> Any:
-            carry, _ = jax.lax.scan(lambda c, row: step(tx, c, row), carry, rows)
+    def run(tx: Any, params: digits.Params, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
+        def some(carry: Any, now: Any) -> Any:
+            carry, _ = jax.lax.scan(lambda c, xs: step(tx, c, xs), carry, now)
             return carry, digits.accuracy(carry[0], testing)
 
-        start = (params, tx.init(params), key)
-        carry, right = jax.lax.scan(some, start, rows.reshape(-1, EVERY, digits.BATCH))
-        return digits.loss(carry[0], images), right
+        parts = rows.reshape(-1, EVERY, digits.BATCH), keys
+        (params, _), right = jax.lax.scan(some, (params, tx.init(params)), parts)
+        return digits.loss(params, images), right
 
     several = optcore.stack([tx.replace(**{own: float(rate)}) for rate in rates])
-    keys = jax.random.split(jax.random.key(0), seeds)
-    losses, right = jax.jit(jax.vmap(jax.vmap(run, (None, 0)), (0, None)))(several, keys)
+    # Made outside, where they are compiled once for all optimizers.
+    params, rows = digits.starts(steps, seeds)
+    keys = jax.random.split(jax.random.key(1), (steps // EVERY, EVERY))
+    mapped = jax.vmap(jax.vmap(run, (None, 0, 0)), (0, None, None))
+    losses, right = jax.jit(mapped)(several, params, rows)
     good = np.asarray(right) >= GOAL
     reached = np.where(good.any(-1), EVERY * (good.argmax(-1) + 1), np.inf)
     losses = np.asarray(losses, np.float64)
@@ -131,16 +129,16 @@ def watched(optimizers: dict[str, Any]) -> Iterable[tuple[str, Any]]:
 
 
 def draw(found: dict[str, Sweep], steps: int, seeds: int) -> Any:
-    """A small panel for each, all with the same loss axis; in gray the best at every factor."""
+    """A small panel for each, all with the same loss axis."""
     columns = min(8, len(found))
     rows = math.ceil(len(found) / columns)
     figure, grid = panels(
-        rows, columns, (max(2.2 * columns, 6), max(1.9 * rows + 0.9, 4)), sharex=True, sharey=True
+        rows, columns, (max(2.2 * columns, 7), max(1.9 * rows + 0.9, 4)), sharex=True, sharey=True
     )
     low, high = 3e-4, 30.0
-    lowest = np.min([s.losses.mean(axis=1) for s in found.values()], axis=0)
+    lowest = min(s.losses[s.best].mean() for s in found.values())
     for axes, (name, s) in zip(grid.flat, found.items(), strict=False):
-        axes.plot(FACTORS, np.clip(lowest, low, high), color="silver", lw=1)
+        axes.axhline(lowest, color="silver", lw=1)
         axes.fill_between(
             FACTORS, np.clip(s.losses.min(1), low, high), np.clip(s.losses.max(1), low, high),
             alpha=0.25, lw=0,
@@ -154,10 +152,11 @@ def draw(found: dict[str, Sweep], steps: int, seeds: int) -> Any:
     for axes in list(grid.flat)[len(found) :]:
         axes.set_axis_off()
     figure.supxlabel("learning rate, relative to that of the example")
-    figure.supylabel(f"loss of all training images after {steps} steps (nats; top: diverged)")
+    figure.supylabel("final loss (nats)")
     figure.suptitle(
-        f"digits, batches of {digits.BATCH}: mean and range of {seeds} seeds, the best rate in "
-        "red, the best of all optimizers at each factor in gray",
+        f"digits: loss of all training images after {steps} steps with batches of {digits.BATCH}"
+        f"\nmean and range of {seeds} seeds; red: the best rate; gray: the lowest loss of all; "
+        "at the upper edge: diverged",
         fontsize=10,
     )
     return figure

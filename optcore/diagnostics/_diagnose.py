@@ -118,11 +118,9 @@ def diagnose(
     >>> diagnose(path.losses[1:], path.gradient_norms[1:], cosines=cosines).kind
     'oscillation'
     """
-    records = {"losses": losses, "gradient_norms": gradient_norms}
-    for name, given in (("cosines", cosines), ("update_norms", update_norms)):
-        if given is not None:
-            records[name] = given
-    arrays = {name: _record(name, values) for name, values in records.items()}
+    optional = {"cosines": cosines, "update_norms": update_norms}
+    records = {"losses": losses, "gradient_norms": gradient_norms, **optional}
+    arrays = {name: _record(name, x) for name, x in records.items() if x is not None}
     lengths = {name: len(values) for name, values in arrays.items()}
     if len(set(lengths.values())) > 1:
         raise ValueError(f"diagnose: the records must have one length, got {lengths}")
@@ -176,8 +174,14 @@ def _judge(records: dict[str, Array], last: int) -> tuple[Kind, str]:
     if -rise > max(2.5 * error, 0.05 * level):
         return "undecided", f"the loss still goes down, by {-rise / level:.0%} of itself"
     if scatter > max(1e-2 * level, abs(rise)) and 2.5 * error < 0.25 * level:
-        return "noise", f"the loss scatters by {scatter / level:.0%} and moves by {rise / level:.0%}"
-    return "undecided", f"the loss moves by {rise / level:.2g} and scatters by {scatter / level:.2g}"
+        return (
+            "noise",
+            f"the loss scatters by {scatter / level:.0%} and moves by {rise / level:.0%}",
+        )
+    return (
+        "undecided",
+        f"the loss moves by {rise / level:.2g} and scatters by {scatter / level:.2g}",
+    )
 
 
 def _trend(tail: Array) -> tuple[float, float, float]:

@@ -125,7 +125,7 @@ def animate_trajectories(
     plt = pyplot("animate_trajectories")
     from matplotlib.animation import FuncAnimation, PillowWriter
 
-    figure, axes = plt.subplots(figsize=(6.4, 5.2), layout="constrained")
+    figure, axes = plt.subplots(figsize=(6.0, 5.6), layout="constrained")
     draw_contours(axes, *grid, log, levels)
     lines, heads = [], []
     for label in paths:
@@ -134,7 +134,7 @@ def animate_trajectories(
         lines.append(line)
         heads.append(head)
     _label(axes, x, y)
-    axes.legend(loc="upper right")
+    figure.legend(loc="outside lower center", ncols=min(len(paths), 3))
     steps = max(len(points) - 1 for points in paths.values())
 
     def draw(frame: int) -> list[Any]:

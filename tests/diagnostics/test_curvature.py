@@ -20,7 +20,9 @@ def network():
         "out": rng.normal(size=4),
         "step": np.int32(7),
     }
-    params = jax.tree.map(lambda p: jnp.asarray(p, jnp.float32 if np.ndim(p) else jnp.int32), params)
+    params = jax.tree.map(
+        lambda p: jnp.asarray(p, jnp.float32 if np.ndim(p) else jnp.int32), params
+    )
 
     def loss(p):
         return jnp.mean((jnp.tanh(x @ p["hidden"]["w"] + p["hidden"]["b"]) @ p["out"] - y) ** 2)

@@ -77,9 +77,7 @@ def test_every_filter_has_its_length(axis):
 
 def test_directions_depend_on_the_key():
     w = {"a": kernel(0, (4, 3)), "b": kernel(0, (4, 3)), "zero": jnp.zeros((2, 2))}
-    d, same, other = (
-        diagnostics.filter_directions(w, jax.random.key(seed)) for seed in (0, 0, 1)
-    )
+    d, same, other = (diagnostics.filter_directions(w, jax.random.key(seed)) for seed in (0, 0, 1))
     np.testing.assert_array_equal(d["a"], same["a"])
     assert not np.allclose(d["a"], other["a"])
     assert not np.allclose(d["a"], d["b"])

@@ -172,7 +172,9 @@ def test_a_moving_picture(plt, tmp_path):
 
 
 def test_pictures_refuse(tmp_path):
-    wide = {"sgd": diagnostics.trajectory(lambda w: jnp.sum(w**2), jnp.ones(3), optcore.sgd(1.0), 1)}
+    wide = {
+        "sgd": diagnostics.trajectory(lambda w: jnp.sum(w**2), jnp.ones(3), optcore.sgd(1.0), 1)
+    }
     with pytest.raises(ValueError, match=r"path 'sgd' must be one of two parameters, .* \(2, 3\)"):
         diagnostics.plot_trajectories(diagnostics.bowl, wide, **WINDOW)
     with pytest.raises(ValueError, match="x must be an interval"):
@@ -189,9 +191,7 @@ def test_pictures_refuse(tmp_path):
         lambda: diagnostics.plot_trajectories(diagnostics.bowl, {}, **WINDOW),
         lambda: diagnostics.animate_trajectories(diagnostics.bowl, {}, "a.gif", **WINDOW),
         lambda: diagnostics.plot_loss_line(diagnostics.LossLine(np.ones(2), np.ones(2))),
-        lambda: diagnostics.plot_loss_surface(
-            diagnostics.LossSurface(np.ones(2), np.ones((2, 2)))
-        ),
+        lambda: diagnostics.plot_loss_surface(diagnostics.LossSurface(np.ones(2), np.ones((2, 2)))),
     ],
 )
 def test_pictures_need_matplotlib(monkeypatch, draw):
