@@ -813,6 +813,19 @@ def _unitwise_clip():
     assert not hasattr(optax, "unitwise_clip")
 
 
+@row("`monitor`")
+def _monitor():
+    theirs = optax.monitor({"norm": optax.tree.norm})
+    assert theirs.update(PAIR, theirs.init(PAIR))[1].measurements == {"norm": 5}
+    with pytest.raises(TypeError):
+        optcore.monitor({"norm": optcore.global_norm})
+    ours = optcore.monitor(optcore.sgd(0.1))
+    found = ours.update(PAIR, ours.init(PAIR), PAIR)[1]
+    assert found._fields == ("count", "measurements", "previous_gradient", "inner")
+    assert found.measurements["gradient_norm"] == 5
+    assert found.measurements["update_norm"] == pytest.approx(0.5)
+
+
 @row("`split_real_and_imaginary`")
 def _split_real_and_imaginary():
     params = jnp.array([1 + 2j])
@@ -885,7 +898,7 @@ def _dp():
 DIFFERENT = {
     "rprop", "scale_by_rprop", "amsgrad", "scale_by_amsgrad", "radam", "adan", "scale_by_adan",
     "lars", "adadelta", "centralize", "adopt", "add_noise", "noisy_sgd", "polyak_sgd",
-    "scale_by_polyak",
+    "scale_by_polyak", "monitor",
 }  # fmt: skip
 """What the table says more of: other algorithms, randomness, or more than an update takes."""
 

@@ -115,7 +115,7 @@ def plot_band(axes: Any, losses: np.ndarray, label: str, every: float = 1.0) -> 
 
 def rates(options: Options) -> Sheet:
     """Gradient descent at four kinds of rates."""
-    kinds = {"too small": 0.003, "good": 0.5, "too large": 2.0, "diverging": 60.0}
+    kinds = {"too small": 0.003, "good": 0.5, "too large": 1.2, "diverging": 60.0}
     figure, ((axes,),) = panels(1, 1, (8, 5))
     optimizers = [optcore.sgd(rate) for rate in kinds.values()]
     found = training_losses(optimizers, options.steps, options.seeds)

@@ -151,14 +151,22 @@ def momentum(options: Options) -> Sheet:
     return Sheet(figure, words)
 
 
+START = (-40.0, 1.0)
+
+
+def valley(point: jax.Array) -> jax.Array:
+    """A bowl that is a thousand times steeper across than along."""
+    return diagnostics.bowl(point, (0.01, 10.0))
+
+
 def mean_adagrad(rate: float) -> optcore.GradientTransformation:
     """Divides by the root of the *mean* of all squares: AdaGrad with a rate that grows as √t."""
-    return optcore.adagrad(lambda t: rate * jnp.sqrt(t + 1.0), 0.0)
+    return optcore.adagrad(lambda t: rate * jnp.sqrt(1 + jnp.float32(t)), 0.0)
 
 
 def adagrad(options: Options) -> Sheet:
     """A denominator that forgets nothing but its weight; what it does, and what cures it."""
-    rate, steps, start = 0.3, 400, (-40.0, 1.0)
+    rate, steps = 0.3, 400
     optimizers: Optimizers = {
         "root of the mean of squares, constant rate": mean_adagrad(rate),
         "the same, rate / √t: AdaGrad": optcore.adagrad(rate, 0.0),
@@ -166,12 +174,9 @@ def adagrad(options: Options) -> Sheet:
         "Adam": optcore.adam(rate),
     }
 
-    def loss_fn(point: jax.Array) -> jax.Array:
-        return diagnostics.bowl(point, (0.01, 10.0))
-
-    paths = walks(loss_fn, start, optimizers, steps)
+    paths = walks(valley, START, optimizers, steps)
     figure, ((left, middle, right),) = panels(1, 3, (19, 5.4))
-    diagnostics.plot_trajectories(loss_fn, paths, axes=left, x=(-42, 6), y=(-1.2, 1.2))
+    diagnostics.plot_trajectories(valley, paths, axes=left, x=(-42, 6), y=(-1.2, 1.2))
     left.set_title(f"bowl with curvatures 0.01 and 10, rate {rate}, {steps} steps")
     left.legend(fontsize="small", loc="lower left")
     for number, (name, path) in enumerate(paths.items()):

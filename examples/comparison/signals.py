@@ -79,8 +79,8 @@ def warmup(options: Options) -> Sheet:
         left.plot(t, above, color=f"C{number}", lw=1)
         left.plot(t, below, color=f"C{number}", lw=1)
         words.append(
-            f"warm-up: {name}: at step 5, nine tenths of the coordinates' rates lie between "
-            f"{below[4]:.2g} and {above[4]:.2g} times the learning rate"
+            f"warm-up: {name}: at step 10, nine tenths of the coordinates' rates lie between "
+            f"{below[9]:.2g} and {above[9]:.2g} times the learning rate"
         )
     dress(
         left, "step", "rate of a coordinate / learning rate",
