@@ -167,6 +167,7 @@ def batches(options: Options) -> Sheet:
             f"after {seconds[-1] * 1e3:.0f} ms"
         )
     dress(left, "epoch", "loss of all training images (nats)", "equal epochs", yscale="log")
+    left.legend(fontsize="small", loc="lower left")
     right.set_xlim(0, longest * 1e3)
     dress(
         right, "time on this machine (ms), without compiling", "loss of all training images (nats)",

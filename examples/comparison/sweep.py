@@ -149,8 +149,11 @@ def draw(found: dict[str, Sweep], steps: int, seeds: int) -> Any:
         axes.set(xscale="log", yscale="log", ylim=(low, high))
         axes.grid(alpha=0.3)
         axes.tick_params(labelsize=7)
-    for axes in list(grid.flat)[len(found) :]:
-        axes.set_axis_off()
+    for i, axes in enumerate(grid.flat):
+        if i >= len(found):
+            axes.set_axis_off()
+        elif i + columns >= len(found):
+            axes.tick_params(labelbottom=True)
     figure.supxlabel("learning rate, relative to that of the example")
     figure.supylabel("final loss (nats)")
     figure.suptitle(

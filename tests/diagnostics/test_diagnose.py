@@ -63,6 +63,14 @@ def train(make_loss, start, rate, steps, optimizer=optcore.sgd, curvature=False)
     return jax.tree.map(np.asarray, jax.jit(jax.vmap(one))(keys))
 
 
+def cases(known):
+    """The first two by default; the others take their time."""
+    return [
+        pytest.param(name, marks=[] if i < 2 else [pytest.mark.slow])
+        for i, name in enumerate(known)
+    ]
+
+
 def fixed(rate):
     return lambda loss_fn, w: rate
 
@@ -114,7 +122,7 @@ SADDLES = {
 }
 
 
-@pytest.mark.parametrize("case", SADDLES)
+@pytest.mark.parametrize("case", cases(SADDLES))
 def test_saddle(case):
     loss, start, rate, steps = SADDLES[case]
     run = train(loss, start, fixed(rate), steps, curvature=True)
@@ -158,7 +166,7 @@ PLATEAUS = {
 }
 
 
-@pytest.mark.parametrize("case", PLATEAUS)
+@pytest.mark.parametrize("case", cases(PLATEAUS))
 def test_plateau(case):
     loss, start, rate, steps = PLATEAUS[case]
     run = train(loss, start, fixed(rate), steps, curvature=True)
@@ -214,7 +222,7 @@ BOWLS = {
 }
 
 
-@pytest.mark.parametrize("case", BOWLS)
+@pytest.mark.parametrize("case", cases(BOWLS))
 def test_zig_zag(case):
     loss, start = BOWLS[case]
     run = train(loss, start, at_limit(1.9), 26)
@@ -229,7 +237,7 @@ def test_zig_zag_that_never_ends():
     assert share(run.kinds(), "oscillation") >= 0.9
 
 
-@pytest.mark.parametrize("case", BOWLS)
+@pytest.mark.parametrize("case", cases(BOWLS))
 def test_divergence(case):
     loss, start = BOWLS[case]
     run = train(loss, start, at_limit(2.1), 60)
@@ -283,7 +291,7 @@ NOISES = {
 }
 
 
-@pytest.mark.parametrize("case", NOISES)
+@pytest.mark.parametrize("case", cases(NOISES))
 def test_label_noise(case):
     loss, rate, optimizer = NOISES[case]
     run = train(loss, normal(6 if loss is not flipped_labels else 4), fixed(rate), 3000, optimizer)
@@ -302,7 +310,7 @@ HEALTHY = {
 }
 
 
-@pytest.mark.parametrize("case", HEALTHY)
+@pytest.mark.parametrize("case", cases(HEALTHY))
 def test_a_healthy_run_is_undecided(case):
     run = train(*HEALTHY[case])
     assert run.losses[:, -10:].mean() < 0.8 * run.losses[:, :10].mean()

@@ -117,8 +117,6 @@ def test_sharpness_ignores_a_rescaling_of_layers():
     found, again = (diagnostics.sharpness(loss, p, KEY) for p in (params, other))
     assert again.rise == pytest.approx(float(found.rise), rel=1e-3)
     assert found.error > 0
-    eigen, scaled = (diagnostics.curvature(loss, p, KEY).largest for p in (params, other))
-    assert scaled > 10 * eigen
 
 
 def test_one_direction_has_no_error():

@@ -122,6 +122,7 @@ def test_wrong_arguments(change, error, message):
         diagnostics.trajectory(**{**arguments, **change})
 
 
+STILL = {"still": diagnostics.Trajectory(np.zeros((2, 2)), np.zeros(2), np.zeros(2))}
 WINDOW = {"x": (-2.0, 2.0), "y": (-1.5, 3.0)}
 
 
@@ -179,17 +180,18 @@ def test_pictures_refuse(tmp_path):
         diagnostics.plot_trajectories(diagnostics.bowl, wide, **WINDOW)
     with pytest.raises(ValueError, match="x must be an interval"):
         diagnostics.plot_trajectories(diagnostics.bowl, {}, x=(1.0, 1.0), y=(0.0, 1.0))
-    with pytest.raises(ValueError, match="frames must be at least 2"):
-        diagnostics.animate_trajectories(
-            diagnostics.bowl, {}, tmp_path / "a.gif", frames=1, **WINDOW
-        )
+    for drawn, frames, message in ((STILL, 1, "frames must be at least 2"), ({}, 2, "got none")):
+        with pytest.raises(ValueError, match=message):
+            diagnostics.animate_trajectories(
+                diagnostics.bowl, drawn, tmp_path / "a.gif", frames=frames, **WINDOW
+            )
 
 
 @pytest.mark.parametrize(
     "draw",
     [
         lambda: diagnostics.plot_trajectories(diagnostics.bowl, {}, **WINDOW),
-        lambda: diagnostics.animate_trajectories(diagnostics.bowl, {}, "a.gif", **WINDOW),
+        lambda: diagnostics.animate_trajectories(diagnostics.bowl, STILL, "a.gif", **WINDOW),
         lambda: diagnostics.plot_loss_line(diagnostics.LossLine(np.ones(2), np.ones(2))),
         lambda: diagnostics.plot_loss_surface(diagnostics.LossSurface(np.ones(2), np.ones((2, 2)))),
     ],
