@@ -88,8 +88,8 @@ def diagnose(
        enough steps to see a quarter of it go;
     6. undecided.
 
-    "The loss" is what a level of it is measured by: the larger of its mean size over the last
-    steps and a thousandth of the largest. With the curvature, a small gradient is a saddle if the
+    Shares of the loss are relative to its mean size over the last steps, or to a thousandth of
+    the largest, if that is more. With the curvature, a small gradient is a saddle if the
     smallest eigenvalue is below -1/20 of the largest by size, and otherwise a minimum; with the
     norms of the updates too, it is a plateau if steps of this length would need more than ten
     times as many as there were for the strongest curvature to change the gradient by itself.
