@@ -77,8 +77,8 @@ def route(
         rules take: raise, or `"ignore"` it, for rules that serve several models.
 
     Raises:
-      ValueError: there are no rules; at `init`, a parameter has no rule or a rule no parameter;
-        in `update`, `params` is missing and a rule is a function.
+      ValueError: there are no rules, or two with the same string; at `init`, a parameter has no
+        rule or a rule no parameter; in `update`, `params` is missing and a rule is a function.
       TypeError: a pattern is none, or says something other than True or False.
 
     >>> import jax.numpy as jnp, optcore
@@ -93,7 +93,7 @@ def route(
     patterns = [pattern for pattern, _ in rules]
     for i, pattern in enumerate(patterns):
         if not callable(pattern) and not hasattr(pattern, "search"):
-            _check_glob(i, pattern)
+            _check_glob(i, pattern, patterns[:i])
     looks = callable(labels) or any(callable(pattern) for pattern in patterns)
 
     def meaning(path: str, leaf: Any, label: Any) -> list[int]:
@@ -166,12 +166,17 @@ def route(
     return Grouped(init, update, members, assign)
 
 
-def _check_glob(number: int, pattern: Any) -> None:
+def _check_glob(number: int, pattern: Any, before: list[Any]) -> None:
     if not isinstance(pattern, str):
         raise TypeError(
             f"route: the pattern of rule {number} must be a glob over paths, a compiled regular "
             f"expression or a function (path, leaf) -> bool, got {pattern!r}; a tree of labels "
             "is given as labels="
+        )
+    if any(isinstance(other, str) and other == pattern for other in before):
+        raise ValueError(
+            f"route: rule {number} is for {pattern!r}, as an earlier one is, which takes all that "
+            "it means"
         )
 
 

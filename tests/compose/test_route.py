@@ -215,6 +215,8 @@ def test_a_rule_cannot_look_at_values():
     ("rules", "error", "message"),
     [
         ((), ValueError, "at least one rule"),
+        # Their numbers would have the same paths.
+        ((("*", sgd(0.1)), ("*", sgd(0.2))), ValueError, r"rule 1 is for '\*', as an earlier one"),
         ((sgd(0.1),), TypeError, "pairs of a pattern and a transformation, got sgd"),
         ((("a", "b", sgd(0.1)),), TypeError, "pairs of a pattern"),
         (((sgd(0.1), "*"),), TypeError, "must hold gradient transformations.*got '\\*'"),
@@ -225,8 +227,9 @@ def test_a_rule_cannot_look_at_values():
     ],
 )
 def test_rules_that_are_none(rules, error, message):
-    with pytest.raises(error, match=message):
-        route(*rules)
+    for unused in ("raise", "ignore"):
+        with pytest.raises(error, match=message):
+            route(*rules, unused_rules=unused)
 
 
 def test_it_is_a_value_and_a_pytree_of_its_numbers():
