@@ -1,7 +1,7 @@
 """The contract: types, the decorator and registry, leaves, numerics, checks and names of leaves."""
 
-from ._anatomy import accepted as accepted
 from ._anatomy import anatomy as anatomy
+from ._anatomy import extras_of as extras_of
 from ._apply import apply_updates as apply_updates
 from ._axes import own_axes as own_axes
 from ._checks import MissingArgumentError as MissingArgumentError

@@ -50,26 +50,26 @@ def _anatomy(treedef: Any) -> Anatomy:
 
 
 def _of_foreign(tx: Any, found: Anatomy) -> Anatomy:
-    names, others = _extras(tx.update)
+    names, others = extras_of(tx.update)
     found.takes |= names
     found.open |= others
     return found
 
 
-def accepted(update: Callable[..., Any]) -> set[str] | None:
-    """The extra arguments that a function takes by name; `None` for any."""
-    named, others = _extras(update)
-    return None if others else named
+def extras_of(function: Callable[..., Any], by_position: int = 3) -> tuple[set[str], bool]:
+    """The extra arguments that a function takes by name, and whether it takes all others too.
 
-
-def _extras(update: Callable[..., Any]) -> tuple[set[str], bool]:
+    Args:
+      function: an `update`, or another function that is handed extra arguments.
+      by_position: how many it is given by position, whatever they are called: of an `update`
+        the updates, the state and the parameters.
+    """
     try:
-        parameters = inspect.signature(update).parameters.values()
+        parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
         return set(), False
     starred = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
-    # By position they are updates, state and parameters, whatever they are called.
-    first = [p.name for p in parameters if p.kind in _POSITIONAL][:3]
+    first = [p.name for p in parameters if p.kind in _POSITIONAL][:by_position]
     names = {p.name for p in parameters if p.kind not in starred}
     others = any(p.kind is p.VAR_KEYWORD for p in parameters)
     return names - {*first, "params"}, others
@@ -112,7 +112,7 @@ class _Walk:
             self.visit(made, None, known)
             return
         if made is not None:
-            self.found.takes |= _extras(made.update)[0]
+            self.found.takes |= extras_of(made.update)[0]
         for _, part in parts_of(tx):
             self.visit(part, known.get(id(part)), known, resolved=factory.holds is not None)
 

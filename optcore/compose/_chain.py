@@ -11,7 +11,7 @@ from .._core import (
     Params,
     State,
     Updates,
-    accepted,
+    extras_of,
     record,
     settle,
     transformation,
@@ -121,12 +121,12 @@ def adapt(tx: Any) -> GradientTransformation:
     """
     if isinstance(tx, DeclaredTransformation):
         return tx
-    takes = accepted(tx.update)
+    names, others = extras_of(tx.update)
 
     def update(
         updates: Updates, state: State, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, State]:
-        extra = extra if takes is None else {k: v for k, v in extra.items() if k in takes}
+        extra = {k: v for k, v in extra.items() if others or k in names}
         with record(False):
             updates, new_state = tx.update(settle(updates), state, params, **extra)
         return updates, jax.tree.map(_like, state, new_state)
