@@ -43,6 +43,8 @@ from ._paths import is_none as is_none
 from ._paths import listed as listed
 from ._paths import named_leaves as named_leaves
 from ._paths import named_parameters as named_parameters
+from ._placeholder import Placeholder as Placeholder
+from ._placeholder import is_placeholder as is_placeholder
 from ._read import HOLDERS as HOLDERS
 from ._read import find_path as find_path
 from ._read import holders_of as holders_of

@@ -22,7 +22,7 @@ from .._core import (
 from ..schedules import linear_schedule
 from ..transforms import scale_by_learning_rate, set_to_zero, trace
 from ._chain import chain
-from ._groups import Grouped, Groups, is_lenient
+from ._groups import Grouped, Groups, may_be_empty
 from ._predicates import Pattern, answer, has_ndim, has_path
 
 Labels = Any | Callable[[Any], Any]
@@ -147,7 +147,7 @@ def route(
     groups = Groups([tx for _, tx in rules], assign)
 
     def init(params: Params) -> RouteState:
-        if unused_rules == "raise" and not is_lenient():
+        if unused_rules == "raise" and not may_be_empty(params):
             check_used(params)
         return RouteState(tuple(groups.init(params)))
 
