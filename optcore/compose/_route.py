@@ -67,6 +67,10 @@ def route(
     at paths, shapes and dtypes, which do not change. If no rule is a function, `update` may do
     without the parameters. Integer parameters need no rule.
 
+    An extra argument that is a function of the parameters (`obj_fn` for `sophia`, `grad_fn` for
+    `sam`) is called inside a group with those of the group, and `None` for all others, which it
+    has to fill in. `sam` may as well stand around the route.
+
     Args:
       rules: pairs `(pattern, transformation)`. A pattern is a glob over the path (see
         `has_path`), a compiled regular expression that is searched for in it, a predicate

@@ -310,6 +310,36 @@ def test_layer_wise_rates_are_rules():
     assert [float(x.ravel()[0]) for x in jax.tree.leaves(updates)] == [0, -0.25, -0.25, -0.5]
 
 
+def test_functions_of_the_parameters_fill_in_the_other_groups():
+    """The curvature of `a² b²` in `a` is `2b²`: `b` stays what it is."""
+    params = {"a": jnp.array([1.0, 2.0]), "b": jnp.array([3.0, 4.0])}
+
+    def loss(params):
+        return jnp.sum(params["a"] ** 2 * params["b"] ** 2)
+
+    def of_group(part):
+        return loss(
+            jax.tree.map(
+                lambda x, p: p if x is None else x, part, params, is_leaf=lambda x: x is None
+            )
+        )
+
+    curvature = optcore.hutchinson_estimator_diag_hessian()
+    tx = route(("a", curvature), ("b", FREEZE))
+    extra = {"obj_fn": of_group, "key": jax.random.key(0)}
+    updates, _ = tx.update(jax.grad(loss)(params), tx.init(params), params, **extra)
+    np.testing.assert_allclose(updates["a"], [18, 32], rtol=1e-6)
+
+    tx = optcore.sam(route(("a", sgd(1.0)), ("b", FREEZE)), rho=0.1)
+    grads = jax.grad(loss)(params)
+    extra = {"grad_fn": lambda params, _: jax.grad(loss)(params)}
+    updates, _ = tx.update(grads, tx.init(params), params, **extra)
+    norm = np.sqrt(sum(np.sum(np.square(g)) for g in grads.values()))
+    there = {k: params[k] + 0.1 * grads[k] / norm for k in params}
+    np.testing.assert_allclose(updates["a"], -jax.grad(loss)(there)["a"], rtol=1e-5)
+    assert not np.any(updates["b"])
+
+
 def test_a_transformation_sees_its_own_parameters_only():
     seen = []
 
