@@ -61,7 +61,9 @@ def route(
 
     The transformation of a rule sees its own parameters only: its state holds nothing for
     others, and a global norm inside it is that of its group. The rule `(pattern, FREEZE)` gives
-    exact zeros, also for gradients that are not finite, and has no state.
+    exact zeros, also for gradients that are not finite, and has no state. What stands around a
+    route sees all gradients: `accumulate` has an accumulator for what is frozen too, and `guard`
+    skips the step if it is not finite. Inside the rules they do not.
 
     Rules are asked of the parameters, at `init` and again whenever `update` is traced; they look
     at paths, shapes and dtypes, which do not change. If no rule is a function, `update` may do

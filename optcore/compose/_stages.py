@@ -35,7 +35,7 @@ NONSENSE: Mapping[tuple[str, str], str] = {
     ),
     ("optimizer", "decay"): _GROW,
     ("rate", "optimizer"): f"{_TURNED}; the optimizer has a learning rate of its own",
-    ("rate", "rate"): f"{_TURNED}; {_SCALE}",
+    ("rate", "rate"): f"{_TURNED}; {_SCALE}, and for other rates of other parameters route",
     ("rate", "decay"): _GROW,
     ("freeze", "optimizer"): _FROZEN.format("have moments, and decay"),
     ("freeze", "drift"): _FROZEN.format("decay or shake, unless its mask says otherwise"),

@@ -100,6 +100,27 @@ def test_frozen_is_no_state_no_decay_and_exact_zero():
     assert state.inner[0] == optcore.EmptyState()
 
 
+def test_what_is_frozen_is_not_accumulated_or_guarded_inside_its_rule():
+    def in_a_rule(wrap):
+        return route(("embed", FREEZE), ("*", wrap(sgd(0.1))))
+
+    def around(wrap):
+        return wrap(route(("embed", FREEZE), ("*", sgd(0.1))))
+
+    def window(inner):
+        return optcore.accumulate(inner, 2)
+
+    rest = bytes_of(window(sgd(0.1)).init(PARAMS["layers"]))
+    assert bytes_of(in_a_rule(window).init(PARAMS)) == rest
+    assert bytes_of(around(window).init(PARAMS)) == rest + 6 * 4
+    grads = {**GRADS, "embed": GRADS["embed"] * jnp.nan}
+    for place, moves in ((in_a_rule, True), (around, False)):
+        tx = place(optcore.guard)
+        updates, _ = tx.update(grads, tx.init(PARAMS), PARAMS)
+        np.testing.assert_array_equal(updates["embed"], 0)
+        assert np.any(updates["layers"][0]["w"]) == moves
+
+
 def test_the_gradient_of_what_is_frozen_is_never_computed():
     """It does not occur in what is left of the compiled step."""
     tx = route(("a", FREEZE), ("*", sgd(0.1)))

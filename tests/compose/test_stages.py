@@ -134,6 +134,7 @@ def test_messages_say_why_and_what_to_do():
         ((optcore.adam(0.1), optcore.sgd(0.1)), "sgd stands behind adam: .*ascent.*use route"),
         ((optcore.sgd(0.1), optcore.add_decayed_weights(0.1)), "grow: put it in front of the lea"),
         ((optcore.adam(0.1), RATE), "ascent; to change the size of steps use scale"),
+        ((masked(RATE, {"a": True}), masked(RATE, {"a": False})), "for other rates .* route"),
         ((optcore.adam(0.1), optcore.trace(0.9)), "trace stands behind adam: .*put it in front"),
         ((optcore.freeze(True), optcore.adamw(0.1)), "decay: freeze last, or use route"),
     ):
