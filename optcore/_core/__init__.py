@@ -1,5 +1,6 @@
 """The contract: types, the decorator and registry, leaves, numerics, checks and names of leaves."""
 
+from ._anatomy import Containing as Containing
 from ._anatomy import anatomy as anatomy
 from ._anatomy import extras_of as extras_of
 from ._apply import apply_updates as apply_updates

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -11,6 +11,20 @@ import numpy as np
 
 from ._declared import Declaration, Declared
 from ._roles import is_transformation
+from ._types import GradientTransformation, Init, Update
+
+
+class Containing(GradientTransformation):
+    """A pair that can say what is in it, if that is no argument of anything declared."""
+
+    inside: Callable[[], Sequence[Any]]
+
+    def __new__(
+        cls, init: Init, update: Update, inside: Callable[[], Sequence[Any]]
+    ) -> "Containing":
+        self = tuple.__new__(cls, (init, update))
+        self.inside = inside
+        return self
 
 
 @dataclasses.dataclass
@@ -21,7 +35,7 @@ class Anatomy:
       holders: for every state in it that holds hyper-parameters, in the order of the state, the
         names under which it does, each with its path (`None` if it is no argument of anything).
       takes: the extra arguments that some part names.
-      open: whether some part of another library takes any argument.
+      open: whether some part of another library takes any argument, or is not known.
     """
 
     holders: list[dict[str, str | None]] = dataclasses.field(default_factory=list)
@@ -113,8 +127,20 @@ class _Walk:
             return
         if made is not None:
             self.found.takes |= extras_of(made.update)[0]
+        if isinstance(made, Containing):
+            self._contents(made)
         for _, part in parts_of(tx):
             self.visit(part, known.get(id(part)), known, resolved=factory.holds is not None)
+
+    def _contents(self, made: Containing) -> None:
+        """What a pair says is in it; anything, if that cannot be made of traced numbers."""
+        try:
+            inside = made.inside()
+        except Exception:
+            self.found.open = True
+            return
+        for part in inside:
+            self.visit(part, None, {})
 
     def _hold(self, names: Mapping[str, str | None]) -> None:
         self.found.holders.append(dict(names))
