@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import jax
+import jax.numpy as jnp
 import pytest
 
 import optcore
@@ -108,6 +110,26 @@ THOROUGH = [pytest.param(c, marks=[] if c in QUICK else [pytest.mark.slow]) for 
 @pytest.mark.parametrize("check", THOROUGH, ids=testing.check_name)
 def test_wrapper(check, wrapper, name):
     check(wrapped(wrapper, name))
+
+
+@pytest.mark.parametrize(("wrapper", "name"), product(FAMILIES.values()))
+def test_a_step_under_vmap_and_without_the_host(wrapper, name):
+    """Traced, for every wrapper; what comes out of it is compared where slow tests run."""
+    subject = wrapped(wrapper, name)
+    tx, params, extra = subject.tx, subject.params, subject.extra
+
+    def step(grads, state):
+        return tx.update(grads, state, params, **extra)
+
+    batch = jax.tree.map(lambda p: jnp.stack([p, 2 * p]), params)
+    state = jax.eval_shape(jax.vmap(lambda p: tx.init(p)), batch)
+    traced, shapes = jax.make_jaxpr(jax.vmap(step), return_shape=True)(batch, state)
+    assert jax.tree.map(kind, shapes[1]) == jax.tree.map(kind, state)
+    assert "callback" not in str(traced)
+
+
+def kind(x):
+    return x.shape, x.dtype
 
 
 STEPS = [

@@ -1,8 +1,9 @@
 """The contract: types, the decorator and registry, leaves, numerics, checks and names of leaves."""
 
 from ._adapt import adapt as adapt
-from ._anatomy import accepted as accepted
+from ._anatomy import Containing as Containing
 from ._anatomy import anatomy as anatomy
+from ._anatomy import extras_of as extras_of
 from ._apply import apply_updates as apply_updates
 from ._axes import own_axes as own_axes
 from ._checks import MissingArgumentError as MissingArgumentError
@@ -45,6 +46,8 @@ from ._paths import listed as listed
 from ._paths import named_leaves as named_leaves
 from ._paths import named_parameters as named_parameters
 from ._paths import path_name as path_name
+from ._placeholder import Placeholder as Placeholder
+from ._placeholder import is_placeholder as is_placeholder
 from ._read import HOLDERS as HOLDERS
 from ._read import find_path as find_path
 from ._read import holders_of as holders_of

@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ._anatomy import accepted
+from ._anatomy import extras_of
 from ._declared import DeclaredTransformation
 from ._paths import refuse_one_leaf
 from ._tape import record, settle
@@ -20,12 +20,12 @@ def adapt(tx: Any) -> GradientTransformation:
     """
     if isinstance(tx, DeclaredTransformation):
         return tx
-    takes = accepted(tx.update)
+    names, others = extras_of(tx.update)
 
     def update(
         updates: Updates, state: State, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, State]:
-        extra = extra if takes is None else {k: v for k, v in extra.items() if k in takes}
+        extra = {k: v for k, v in extra.items() if others or k in names}
         updates = settle(updates)
         refuse_one_leaf(updates)
         with record(False):

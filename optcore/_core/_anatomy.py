@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -11,6 +11,20 @@ import numpy as np
 
 from ._declared import Declaration, Declared
 from ._roles import is_transformation
+from ._types import GradientTransformation, Init, Update
+
+
+class Containing(GradientTransformation):
+    """A pair that can say what is in it, if that is no argument of anything declared."""
+
+    inside: Callable[[], Sequence[Any]]
+
+    def __new__(
+        cls, init: Init, update: Update, inside: Callable[[], Sequence[Any]]
+    ) -> "Containing":
+        self = tuple.__new__(cls, (init, update))
+        self.inside = inside
+        return self
 
 
 @dataclasses.dataclass
@@ -21,7 +35,7 @@ class Anatomy:
       holders: for every state in it that holds hyper-parameters, in the order of the state, the
         names under which it does, each with its path (`None` if it is no argument of anything).
       takes: the extra arguments that some part names.
-      open: whether some part of another library takes any argument.
+      open: whether some part of another library takes any argument, or is not known.
     """
 
     holders: list[dict[str, str | None]] = dataclasses.field(default_factory=list)
@@ -50,26 +64,26 @@ def _anatomy(treedef: Any) -> Anatomy:
 
 
 def _of_foreign(tx: Any, found: Anatomy) -> Anatomy:
-    names, others = _extras(tx.update)
+    names, others = extras_of(tx.update)
     found.takes |= names
     found.open |= others
     return found
 
 
-def accepted(update: Callable[..., Any]) -> set[str] | None:
-    """The extra arguments that a function takes by name; `None` for any."""
-    named, others = _extras(update)
-    return None if others else named
+def extras_of(function: Callable[..., Any], by_position: int = 3) -> tuple[set[str], bool]:
+    """The extra arguments that a function takes by name, and whether it takes all others too.
 
-
-def _extras(update: Callable[..., Any]) -> tuple[set[str], bool]:
+    Args:
+      function: an `update`, or another function that is handed extra arguments.
+      by_position: how many it is given by position, whatever they are called: of an `update`
+        the updates, the state and the parameters.
+    """
     try:
-        parameters = inspect.signature(update).parameters.values()
+        parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
         return set(), False
     starred = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
-    # By position they are updates, state and parameters, whatever they are called.
-    first = [p.name for p in parameters if p.kind in _POSITIONAL][:3]
+    first = [p.name for p in parameters if p.kind in _POSITIONAL][:by_position]
     names = {p.name for p in parameters if p.kind not in starred}
     others = any(p.kind is p.VAR_KEYWORD for p in parameters)
     return names - {*first, "params"}, others
@@ -112,9 +126,21 @@ class _Walk:
             self.visit(made, None, known)
             return
         if made is not None:
-            self.found.takes |= _extras(made.update)[0]
+            self.found.takes |= extras_of(made.update)[0]
+        if isinstance(made, Containing):
+            self._contents(made)
         for _, part in parts_of(tx):
             self.visit(part, known.get(id(part)), known, resolved=factory.holds is not None)
+
+    def _contents(self, made: Containing) -> None:
+        """What a pair says is in it; anything, if that cannot be made of traced numbers."""
+        try:
+            inside = made.inside()
+        except Exception:
+            self.found.open = True
+            return
+        for part in inside:
+            self.visit(part, None, {})
 
     def _hold(self, names: Mapping[str, str | None]) -> None:
         self.found.holders.append(dict(names))

@@ -1,6 +1,6 @@
 """A transformation that works only at some steps, under optax's names."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -13,6 +13,7 @@ from .._core import (
     State,
     Updates,
     adapt,
+    extras_of,
     increment,
     transformation,
 )
@@ -63,7 +64,12 @@ def _mask() -> GradientTransformation:
     return conditionally_mask(_momentum(), _is_even)
 
 
-@transformation("wrapper", example=_transform)
+def _forwarded(arguments: Mapping[str, Any]) -> tuple[str, ...]:
+    names, _ = extras_of(arguments["should_transform_fn"], by_position=1)
+    return tuple(sorted(names)) if arguments["forward_extra_args"] else ()
+
+
+@transformation("wrapper", example=_transform, uses=_forwarded)
 def conditionally_transform(
     inner: GradientTransformation,
     should_transform_fn: Callable[..., Any],
@@ -79,7 +85,8 @@ def conditionally_transform(
         added to the parameters: that is an error.
       should_transform_fn: from the calls of `update` so far, an int32 scalar, to a boolean
         scalar.
-      forward_extra_args: hand the extra arguments of `update` to it too.
+      forward_extra_args: hand it the extra arguments of `update` too that its signature has
+        room for.
 
     Raises:
       ValueError: `inner` gives steps of descent; or `should_transform_fn` gives no boolean scalar.
@@ -125,7 +132,7 @@ def conditionally_transform(
     return GradientTransformation(init, update)
 
 
-@transformation("wrapper", example=_mask)
+@transformation("wrapper", example=_mask, uses=_forwarded)
 def conditionally_mask(
     inner: GradientTransformation,
     should_transform_fn: Callable[..., Any],
@@ -140,7 +147,8 @@ def conditionally_mask(
       inner: what is wrapped.
       should_transform_fn: from the calls of `update` so far, an int32 scalar, to a boolean
         scalar.
-      forward_extra_args: hand the extra arguments of `update` to it too.
+      forward_extra_args: hand it the extra arguments of `update` too that its signature has
+        room for.
 
     Raises:
       ValueError: `should_transform_fn` gives no boolean scalar.
@@ -173,7 +181,9 @@ def conditionally_mask(
 def _condition(
     name: str, function: Callable[..., Any], step: jax.Array, arguments: dict[str, Any]
 ) -> jax.Array:
-    condition = jnp.asarray(function(step, **arguments))
+    names, others = extras_of(function, by_position=1)
+    taken = {k: v for k, v in arguments.items() if others or k in names}
+    condition = jnp.asarray(function(step, **taken))
     if condition.shape or condition.dtype != bool:
         raise ValueError(
             f"{name}: should_transform_fn must give a boolean scalar, got "

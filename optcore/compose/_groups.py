@@ -15,6 +15,7 @@ from .._core import (
     Updates,
     adapt,
     is_none,
+    is_placeholder,
 )
 
 Assign = Callable[[Any], list[int | None]]
@@ -26,7 +27,7 @@ _local = threading.local()
 @contextlib.contextmanager
 def lenient() -> Iterator[None]:
     """Let groups be empty, for those who look at a part of the parameters."""
-    before = is_lenient()
+    before = may_be_empty(None)
     _local.lenient = True
     try:
         yield
@@ -34,9 +35,9 @@ def lenient() -> Iterator[None]:
         _local.lenient = before
 
 
-def is_lenient() -> bool:
-    """Whether groups may be empty."""
-    return getattr(_local, "lenient", False)
+def may_be_empty(params: Any) -> bool:
+    """Whether groups may: of a part of the parameters, or of what only stands for them."""
+    return getattr(_local, "lenient", False) or is_placeholder(params)
 
 
 class Grouped(GradientTransformation):
@@ -81,6 +82,8 @@ class Groups:
 
     def init(self, params: Any) -> list[State]:
         """The states of all groups."""
+        if is_placeholder(params):
+            return [tx.init(params) for tx in self.transformations]
         trees = split(params, self.assign(params), len(self.transformations))
         return [tx.init(tree) for tx, tree in zip(self.transformations, trees, strict=True)]
 

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._core import (
+    Containing,
     DType,
     GradientTransformation,
     Hyperparameter,
@@ -97,7 +98,16 @@ def inject_foreign(
         return adapt(factory(*call.args, **call.kwargs))
 
     rates = {n: functools.partial(evaluate, n, s) for n, s in (schedules or {}).items()}
-    return held(hyperparams, rates, made, hyperparam_dtype)
+    pair = held(hyperparams, rates, made, hyperparam_dtype)
+
+    def inside() -> list[GradientTransformation]:
+        return [
+            made(
+                {**hyperparams, **{n: rate(jnp.zeros((), jnp.int32)) for n, rate in rates.items()}}
+            )
+        ]
+
+    return Containing(pair.init, pair.update, inside)
 
 
 def _name(factory: Any) -> str:

@@ -18,7 +18,7 @@ from .._core import (
 from ..schedules import linear_schedule
 from ..transforms import scale_by_learning_rate, set_to_zero, trace
 from ._chain import chain
-from ._groups import Assign, Grouped, Groups, is_lenient
+from ._groups import Assign, Grouped, Groups, may_be_empty
 from ._masked import MaskedState, by_mask
 from ._route import Labels, nearest, spread_labels
 
@@ -94,7 +94,7 @@ def partition(
                 )
 
     def init(params: Params) -> PartitionState:
-        if not is_lenient():
+        if not may_be_empty(params):
             check_used(params)
         return pair.init(params)
 

@@ -22,7 +22,7 @@ from .._core import (
 from ..schedules import linear_schedule
 from ..transforms import scale_by_learning_rate, set_to_zero, trace
 from ._chain import chain
-from ._groups import Grouped, Groups, is_lenient
+from ._groups import Grouped, Groups, may_be_empty
 from ._predicates import Pattern, answer, has_ndim, has_path
 
 Labels = Any | Callable[[Any], Any]
@@ -61,11 +61,17 @@ def route(
 
     The transformation of a rule sees its own parameters only: its state holds nothing for
     others, and a global norm inside it is that of its group. The rule `(pattern, FREEZE)` gives
-    exact zeros, also for gradients that are not finite, and has no state.
+    exact zeros, also for gradients that are not finite, and has no state. What stands around a
+    route sees all gradients: `accumulate` has an accumulator for what is frozen too, and `guard`
+    skips the step if it is not finite. Inside the rules they do not.
 
     Rules are asked of the parameters, at `init` and again whenever `update` is traced; they look
     at paths, shapes and dtypes, which do not change. If no rule is a function, `update` may do
     without the parameters. Integer parameters need no rule.
+
+    An extra argument that is a function of the parameters (`obj_fn` for `sophia`, `grad_fn` for
+    `sam`) is called inside a group with those of the group, and `None` for all others, which it
+    has to fill in. `sam` may as well stand around the route.
 
     Args:
       rules: pairs `(pattern, transformation)`. A pattern is a glob over the path (see
@@ -77,8 +83,8 @@ def route(
         rules take: raise, or `"ignore"` it, for rules that serve several models.
 
     Raises:
-      ValueError: there are no rules; at `init`, a parameter has no rule or a rule no parameter;
-        in `update`, `params` is missing and a rule is a function.
+      ValueError: there are no rules, or two with the same string; at `init`, a parameter has no
+        rule or a rule no parameter; in `update`, `params` is missing and a rule is a function.
       TypeError: a pattern is none, or says something other than True or False.
 
     >>> import jax.numpy as jnp, optcore
@@ -93,7 +99,7 @@ def route(
     patterns = [pattern for pattern, _ in rules]
     for i, pattern in enumerate(patterns):
         if not callable(pattern) and not hasattr(pattern, "search"):
-            _check_glob(i, pattern)
+            _check_glob(i, pattern, patterns[:i])
     looks = callable(labels) or any(callable(pattern) for pattern in patterns)
 
     def meaning(path: str, leaf: Any, label: Any) -> list[int]:
@@ -147,7 +153,7 @@ def route(
     groups = Groups([tx for _, tx in rules], assign)
 
     def init(params: Params) -> RouteState:
-        if unused_rules == "raise" and not is_lenient():
+        if unused_rules == "raise" and not may_be_empty(params):
             check_used(params)
         return RouteState(tuple(groups.init(params)))
 
@@ -166,12 +172,17 @@ def route(
     return Grouped(init, update, members, assign)
 
 
-def _check_glob(number: int, pattern: Any) -> None:
+def _check_glob(number: int, pattern: Any, before: list[Any]) -> None:
     if not isinstance(pattern, str):
         raise TypeError(
             f"route: the pattern of rule {number} must be a glob over paths, a compiled regular "
             f"expression or a function (path, leaf) -> bool, got {pattern!r}; a tree of labels "
             "is given as labels="
+        )
+    if any(isinstance(other, str) and other == pattern for other in before):
+        raise ValueError(
+            f"route: rule {number} is for {pattern!r}, as an earlier one is, which takes all that "
+            "it means"
         )
 
 

@@ -163,7 +163,3 @@ def _sharpness_aware(
         return steps, SamState(new)
 
     return GradientTransformation(init, update)
-
-
-def _unless_frozen(g: Any, there: Any) -> Any:
-    return None if is_absent(g) else there

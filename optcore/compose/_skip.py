@@ -70,17 +70,22 @@ def skips_by_itself(tx: Any) -> bool:
     return tx.declaration.name in ("accumulate", "MultiSteps")
 
 
+def scales_a_loss(tx: Any) -> bool:
+    """Whether it is a loss scale, or one is inside."""
+    if not isinstance(tx, DeclaredTransformation):
+        return False
+    parts = jax.tree.leaves(tx.arguments, is_leaf=_is_declared)
+    return tx.declaration.name == "dynamic_loss_scale" or any(map(scales_a_loss, parts))
+
+
 def refuse_loss_scale(owner: str, inner: GradientTransformation) -> None:
     """Raise if what is wrapped scales a loss: it would never see the overflows it lives by."""
-    if isinstance(inner, DeclaredTransformation):
-        if inner.declaration.name == "dynamic_loss_scale":
-            raise ValueError(
-                f"{owner}: dynamic_loss_scale must stand outside, as in "
-                f"dynamic_loss_scale({owner}(...)): inside, the steps that overflow would never "
-                "reach it, and the scale would never fall"
-            )
-        for part in jax.tree.leaves(inner.arguments, is_leaf=_is_declared):
-            refuse_loss_scale(owner, part)
+    if scales_a_loss(inner):
+        raise ValueError(
+            f"{owner}: dynamic_loss_scale must stand outside, as in "
+            f"dynamic_loss_scale({owner}(...)): inside, the steps that overflow would never "
+            "reach it, and the scale would never fall"
+        )
 
 
 def _is_declared(x: Any) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from .._core import Declared, is_transformation
+from ._skip import scales_a_loss
 
 CHAINS = ("optcore:chain", "optcore:named_chain")
 PARTIAL = (
@@ -35,7 +36,7 @@ NONSENSE: Mapping[tuple[str, str], str] = {
     ),
     ("optimizer", "decay"): _GROW,
     ("rate", "optimizer"): f"{_TURNED}; the optimizer has a learning rate of its own",
-    ("rate", "rate"): f"{_TURNED}; {_SCALE}",
+    ("rate", "rate"): f"{_TURNED}; {_SCALE}, and for other rates of other parameters route",
     ("rate", "decay"): _GROW,
     ("freeze", "optimizer"): _FROZEN.format("have moments, and decay"),
     ("freeze", "drift"): _FROZEN.format("decay or shake, unless its mask says otherwise"),
@@ -55,6 +56,12 @@ def check_order(owner: str, transforms: Sequence[Any]) -> None:
     """
     links = list(_links(transforms))
     for i, (later, later_parts) in enumerate(links):
+        known = [earlier for earlier, _ in links[:i] if isinstance(earlier, Declared)]
+        if known and scales_a_loss(later):
+            raise ValueError(
+                f"{owner}: {_name(later)} stands behind {_name(known[0])}, which would see the "
+                f"gradients of a scaled loss: use dynamic_loss_scale({owner}(...))"
+            )
         for earlier, earlier_parts in links[:i]:
             for a in sorted(earlier_parts):
                 for b in sorted(later_parts):

@@ -5,21 +5,7 @@ from typing import Any
 
 import jax
 
-
-@jax.tree_util.register_pytree_node_class
-class _Parameters:
-    """A node without leaves in the place of the parameters: `init` hands it to its slots."""
-
-    def tree_flatten(self) -> tuple[tuple[()], None]:
-        return (), None
-
-    @classmethod
-    def tree_unflatten(cls, _: None, children: tuple[()]) -> "_Parameters":
-        return cls()
-
-
-def _is_parameters(node: Any) -> bool:
-    return isinstance(node, _Parameters)
+from .._core import Placeholder, is_placeholder
 
 
 def map_params(
@@ -38,15 +24,16 @@ def map_params(
     Args:
       initable: the transformation, or its `init`.
       f: called with a leaf of the state and the leaves of `rest` at the same parameter, also if
-        the state has several leaves there (a factored moment has a row and a column) or none.
+        the state has several leaves there (a factored moment has a row and a column) or none, as
+        for the parameters of other groups.
       state: of that transformation.
       *rest: trees like the parameters.
       transform_non_params: called with every other leaf, such as counts; by default they stay.
       is_leaf: as in `jax.tree.map`, for the trees like the parameters.
 
     Raises:
-      TypeError: `initable` has no `init`, or its `init` has to look at the parameters, as one
-        that routes them by path.
+      TypeError: `initable` has no `init`, or its `init` has to look at the parameters, as that of
+        optax's `masked` does.
       ValueError: the state is not one of this transformation's.
 
     >>> import jax.numpy as jnp, optcore
@@ -62,7 +49,7 @@ def map_params(
     if not callable(init):
         raise TypeError(f"map_params: expected a transformation or its init, got {initable!r}")
     try:
-        skeleton = init(_Parameters())
+        skeleton = init(Placeholder())
     except Exception as error:
         raise TypeError(
             "map_params: this init does not work without the leaves of the parameters, so which "
@@ -70,13 +57,13 @@ def map_params(
         ) from error
 
     def mapped(there: Any, part: Any) -> Any:
-        if _is_parameters(there) and not rest:
+        if is_placeholder(there) and not rest:
             return jax.tree.map(f, part, is_leaf=is_leaf)
-        if _is_parameters(there):
+        if is_placeholder(there):
             return _along(f, part, rest, is_leaf)
         return part if transform_non_params is None else transform_non_params(part)
 
-    return jax.tree.map(mapped, skeleton, state, is_leaf=_is_parameters)
+    return jax.tree.map(mapped, skeleton, state, is_leaf=is_placeholder)
 
 
 def _along(f: Any, part: Any, rest: tuple[Any, ...], is_leaf: Any) -> Any:

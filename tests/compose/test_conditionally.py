@@ -64,6 +64,22 @@ def test_extra_arguments_are_forwarded_if_asked_for():
         run(deaf, 1, value=0.5)
 
 
+@pytest.mark.parametrize("name", ["conditionally_transform", "conditionally_mask"])
+def test_what_the_condition_names_is_taken(name):
+    """So that `strict` lets it pass, a near miss is an error, and others are for others."""
+    make = getattr(optcore, name)
+    tx = make(optcore.scale(2.0), lambda step, *, value: value < 1, forward_extra_args=True)
+    np.testing.assert_array_equal(run(optcore.strict(tx), 1, value=0.5)[0], [[2, -4]])
+    np.testing.assert_array_equal(run(tx, 1, value=0.5, tag=3)[0], [[2, -4]])
+    with pytest.raises(TypeError, match="nothing takes 'valeu'; did you mean 'value'"):
+        run(tx, 1, valeu=0.5)
+    everything = make(optcore.scale(2.0), lambda step, **extra: extra["tag"] < 1, True)
+    np.testing.assert_array_equal(run(everything, 1, tag=0)[0], [[2, -4]])
+    deaf = optcore.strict(make(optcore.scale(2.0), every_third))
+    with pytest.raises(TypeError, match="nothing in it takes 'value'"):
+        run(deaf, 1, value=0.5)
+
+
 @pytest.mark.parametrize("function", [lambda step: step, lambda step: jnp.ones(2, bool)])
 @pytest.mark.parametrize("name", ["conditionally_transform", "conditionally_mask"])
 def test_the_condition_is_a_boolean_scalar(name, function):

@@ -158,7 +158,7 @@ def test_parameters_and_extra_arguments_reach_the_inner_one():
 )
 def test_a_loss_scale_stands_outside(wrap):
     with pytest.raises(ValueError, match=r"dynamic_loss_scale must stand outside"):
-        wrap(optcore.chain(optcore.scale(1.0), optcore.dynamic_loss_scale(INNER)))
+        wrap(optcore.chain(optcore.dynamic_loss_scale(INNER), optcore.scale(1.0)))
 
 
 def test_what_happens_must_be_known():

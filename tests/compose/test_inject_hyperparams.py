@@ -143,6 +143,35 @@ def test_extra_arguments_reach_those_that_take_them():
     plain.update(GRADS, plain.init(PARAMS), unknown=2.0)
 
 
+def test_what_a_factory_makes_is_known():
+    """What it takes, and that its state holds values too."""
+
+    def make(rate):
+        halves = optcore.scale(optcore.linear_schedule(1.0, 0.0, 4))
+        return optcore.chain(optcore.sgd(rate), halves, optcore.reduce_on_plateau())
+
+    for rate in (0.5, optcore.linear_schedule(0.5, 0.0, 8)):
+        tx = optcore.chain(
+            optcore.inject_hyperparams(make)(rate),
+            optcore.scale(optcore.exponential_decay(2.0, 1, 0.5)),
+        )
+        state = tx.init(PARAMS)
+        _, state = optcore.strict(tx).update(GRADS, state, value=1.0)
+        assert float(optcore.read(tx, state, "rate")) == 0.5
+        assert float(optcore.read(tx, state, "step_size")) == 2.0
+        with pytest.raises(TypeError, match="nothing in it takes 'loss'; it takes 'value'"):
+            optcore.strict(tx).update(GRADS, state, loss=1.0)
+        with pytest.raises(TypeError, match="did you mean 'value'"):
+            tx.update(GRADS, state, valeu=1.0)
+    tx = optcore.chain(optcore.inject_hyperparams(make)(0.5), optcore.scale(lambda count: 2.0))
+    state = optcore.set_hyperparams(tx, tx.init(PARAMS), rate=0.25)
+    assert tx.update(GRADS, state, value=1.0)[0]["b"].tolist() == [-1.0]
+    # The latter looks at its numbers, and so cannot be made of traced ones.
+    for factory in (optax.polyak_sgd, optax.contrib.reduce_on_plateau):
+        foreign = optcore.inject_hyperparams(factory)(0.5)
+        optcore.strict(foreign).update(GRADS, foreign.init(PARAMS), PARAMS, value=1.0)
+
+
 def test_arguments_that_are_transformations_have_theirs_in_the_state():
     tx = optcore.inject_hyperparams(optcore.chain)(optcore.clip(0.5), optcore.sgd(0.1))
     assert sorted(tx.init(PARAMS).hyperparams) == ["learning_rate", "max_delta"]

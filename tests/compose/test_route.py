@@ -100,6 +100,27 @@ def test_frozen_is_no_state_no_decay_and_exact_zero():
     assert state.inner[0] == optcore.EmptyState()
 
 
+def test_what_is_frozen_is_not_accumulated_or_guarded_inside_its_rule():
+    def in_a_rule(wrap):
+        return route(("embed", FREEZE), ("*", wrap(sgd(0.1))))
+
+    def around(wrap):
+        return wrap(route(("embed", FREEZE), ("*", sgd(0.1))))
+
+    def window(inner):
+        return optcore.accumulate(inner, 2)
+
+    rest = bytes_of(window(sgd(0.1)).init(PARAMS["layers"]))
+    assert bytes_of(in_a_rule(window).init(PARAMS)) == rest
+    assert bytes_of(around(window).init(PARAMS)) == rest + 6 * 4
+    grads = {**GRADS, "embed": GRADS["embed"] * jnp.nan}
+    for place, moves in ((in_a_rule, True), (around, False)):
+        tx = place(optcore.guard)
+        updates, _ = tx.update(grads, tx.init(PARAMS), PARAMS)
+        np.testing.assert_array_equal(updates["embed"], 0)
+        assert np.any(updates["layers"][0]["w"]) == moves
+
+
 def test_the_gradient_of_what_is_frozen_is_never_computed():
     """It does not occur in what is left of the compiled step."""
     tx = route(("a", FREEZE), ("*", sgd(0.1)))
@@ -215,6 +236,8 @@ def test_a_rule_cannot_look_at_values():
     ("rules", "error", "message"),
     [
         ((), ValueError, "at least one rule"),
+        # Their numbers would have the same paths.
+        ((("*", sgd(0.1)), ("*", sgd(0.2))), ValueError, r"rule 1 is for '\*', as an earlier one"),
         ((sgd(0.1),), TypeError, "pairs of a pattern and a transformation, got sgd"),
         ((("a", "b", sgd(0.1)),), TypeError, "pairs of a pattern"),
         (((sgd(0.1), "*"),), TypeError, "must hold gradient transformations.*got '\\*'"),
@@ -225,8 +248,9 @@ def test_a_rule_cannot_look_at_values():
     ],
 )
 def test_rules_that_are_none(rules, error, message):
-    with pytest.raises(error, match=message):
-        route(*rules)
+    for unused in ("raise", "ignore"):
+        with pytest.raises(error, match=message):
+            route(*rules, unused_rules=unused)
 
 
 def test_it_is_a_value_and_a_pytree_of_its_numbers():
@@ -305,6 +329,36 @@ def test_layer_wise_rates_are_rules():
     ones = jax.tree.map(jnp.ones_like, PARAMS)
     updates, _ = tx.update(ones, tx.init(PARAMS), PARAMS)
     assert [float(x.ravel()[0]) for x in jax.tree.leaves(updates)] == [0, -0.25, -0.25, -0.5]
+
+
+def test_functions_of_the_parameters_fill_in_the_other_groups():
+    """The curvature of `a² b²` in `a` is `2b²`: `b` stays what it is."""
+    params = {"a": jnp.array([1.0, 2.0]), "b": jnp.array([3.0, 4.0])}
+
+    def loss(params):
+        return jnp.sum(params["a"] ** 2 * params["b"] ** 2)
+
+    def of_group(part):
+        return loss(
+            jax.tree.map(
+                lambda x, p: p if x is None else x, part, params, is_leaf=lambda x: x is None
+            )
+        )
+
+    curvature = optcore.hutchinson_estimator_diag_hessian()
+    tx = route(("a", curvature), ("b", FREEZE))
+    extra = {"obj_fn": of_group, "key": jax.random.key(0)}
+    updates, _ = tx.update(jax.grad(loss)(params), tx.init(params), params, **extra)
+    np.testing.assert_allclose(updates["a"], [18, 32], rtol=1e-6)
+
+    tx = optcore.sam(route(("a", sgd(1.0)), ("b", FREEZE)), rho=0.1)
+    grads = jax.grad(loss)(params)
+    extra = {"grad_fn": lambda params, _: jax.grad(loss)(params)}
+    updates, _ = tx.update(grads, tx.init(params), params, **extra)
+    norm = np.sqrt(sum(np.sum(np.square(g)) for g in grads.values()))
+    there = {k: params[k] + 0.1 * grads[k] / norm for k in params}
+    np.testing.assert_allclose(updates["a"], -jax.grad(loss)(there)["a"], rtol=1e-5)
+    assert not np.any(updates["b"])
 
 
 def test_a_transformation_sees_its_own_parameters_only():

@@ -129,11 +129,25 @@ def test_other_orders_are_allowed():
         assert len(chain(*links).arguments["transforms"]) == len(links)
 
 
+@pytest.mark.parametrize(
+    "front", [optcore.clip(1.0), optcore.zero_nans(), chain(optcore.scale(0.5), optax.scale(2.0))]
+)
+def test_nothing_stands_in_front_of_a_loss_scale(front):
+    """It would clip gradients by their scaled norm, or hide the overflows."""
+    scaled = optcore.dynamic_loss_scale(optcore.sgd(0.1))
+    for later in (scaled, optcore.strict(scaled), chain(scaled, optcore.scale(0.5))):
+        with pytest.raises(ValueError, match=r"gradients of a scaled loss: use dynamic_loss_scale"):
+            chain(front, later)
+    for links in ((scaled, optcore.scale(0.5)), (optax.identity(), scaled)):
+        assert chain(*links).arguments["transforms"] == links
+
+
 def test_messages_say_why_and_what_to_do():
     for links, message in (
         ((optcore.adam(0.1), optcore.sgd(0.1)), "sgd stands behind adam: .*ascent.*use route"),
         ((optcore.sgd(0.1), optcore.add_decayed_weights(0.1)), "grow: put it in front of the lea"),
         ((optcore.adam(0.1), RATE), "ascent; to change the size of steps use scale"),
+        ((masked(RATE, {"a": True}), masked(RATE, {"a": False})), "for other rates .* route"),
         ((optcore.adam(0.1), optcore.trace(0.9)), "trace stands behind adam: .*put it in front"),
         ((optcore.freeze(True), optcore.adamw(0.1)), "decay: freeze last, or use route"),
     ):

@@ -11,6 +11,7 @@ from optcore import tree
 
 PARAMS = {"w": jnp.ones((2, 3)), "b": jnp.ones(3), "step": jnp.int32(0)}
 SPECS = {"w": PartitionSpec("x", None), "b": PartitionSpec(None), "step": PartitionSpec()}
+ADAM, FREEZE = optcore.adam(0.1), optcore.FREEZE
 OPTIMIZERS = optcore.registry("optimizer")
 
 
@@ -52,6 +53,36 @@ def test_through_wrappers():
     )
     assert tree.find(names, optcore.ScaleByAdamState).mu == {"w": "like", "b": "like", "step": None}
     assert set(names.hyperparams.values()) == {"other"}
+
+
+GROUPED = {
+    "route": optcore.route(
+        ("w", optcore.adam(0.1)), (optcore.has_ndim(1), optcore.sgd(0.1, 0.9)), ("step", FREEZE)
+    ),
+    "frozen": optcore.route(("w", optcore.adam(0.1)), ("*", FREEZE)),
+    "nested": optcore.route(("w", optcore.guard(optcore.route(("*", ADAM)))), ("*", FREEZE)),
+    "partition": optcore.partition(
+        {"a": optcore.adam(0.1), "b": optcore.adam(0.2)}, {"w": "a", "b": "b", "step": "b"}
+    ),
+    "selective": optcore.selective_transform(
+        optcore.adam(0.1), freeze_mask={"w": False, "b": True, "step": True}
+    ),
+    "masked": optcore.masked(optcore.trace(0.9), {"w": True, "b": False, "step": False}),
+}
+
+
+@pytest.mark.parametrize("tx", GROUPED.values(), ids=GROUPED)
+def test_groups(tx):
+    """Each part of the state belongs to the parameters of its group; the others have none."""
+    state = tx.init(PARAMS)
+    names = tree.map_params(
+        tx, lambda x, n: n, state, {k: k for k in PARAMS}, transform_non_params=lambda x: "other"
+    )
+    assert jax.tree.structure(names) == jax.tree.structure(state)
+    shapes = {(2, 3): "w", (3,): "b", (): "other"}
+    for name, leaf in zip(jax.tree.leaves(names), jax.tree.leaves(state), strict=True):
+        assert name == shapes[leaf.shape]
+    assert "w" in jax.tree.leaves(names)
 
 
 def test_what_has_to_see_the_parameters_is_named():
