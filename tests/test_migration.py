@@ -898,6 +898,31 @@ def _per_example_large():
     )
 
 
+@row("Low-precision moments")
+def _moments():
+    params = jnp.zeros((64, 64))
+    for lib in (optax, optcore):
+        first, second = (lib.adam(0.1, mu_dtype=jnp.bfloat16).init(params)[0][i] for i in (1, 2))
+        assert (first.dtype, second.dtype) == (jnp.bfloat16, jnp.float32)
+    stored = optcore.store(optcore.adam(0.1), "int8").init(params)
+    assert {x.dtype.name for x in jax.tree.leaves(stored) if x.size == params.size} == {"uint8"}
+
+
+@row("Low-precision parameters")
+def _narrow_parameters():
+    w = jnp.ones((), jnp.bfloat16)
+    for lib in (optax, optcore):
+        updates, _ = lib.sgd(1e-3).update(w, lib.sgd(1e-3).init(w), w)
+        assert lib.apply_updates(w, updates) == w
+    for wrap in (optcore.master_weights, optcore.split_weights, optcore.kahan):
+        tx, moved = wrap(optcore.sgd(1e-3)), w
+        state = tx.init(w)
+        for _ in range(4):
+            updates, state = tx.update(w, state, moved)
+            moved = optcore.apply_updates(moved, updates)
+        assert moved < w
+
+
 @row("`contrib.differentially_private_aggregate`")
 def _dp():
     g = jnp.zeros((1, 20000), jnp.complex64)
