@@ -99,6 +99,6 @@ def test_refuses():
         optcore.eval_params(state, {"v": jnp.zeros(2)})
     with pytest.raises(ValueError, match=r"'w' has shape \(2,\), the parameter \(3,\)"):
         optcore.eval_params(state, {"w": jnp.zeros(3)})
-    twice = optcore.chain(optcore.asgd(0.1), optcore.asgd(0.1))
+    twice = optcore.graft(optcore.asgd(0.1), optcore.asgd(0.1))
     with pytest.raises(ValueError, match="2 averages of 'w'"):
         optcore.eval_params(twice.init({"w": jnp.zeros(2)}), {"w": jnp.zeros(2)})

@@ -152,7 +152,7 @@ def test_no_transformation_may_wrap_it(wrapper):
     for role in factory.roles.values():
         if role.kind != "transformation":
             continue
-        value = (("inner", inner) if role.names_members else inner,) if role.container else inner
+        value = (("inner", inner) if role.holds_pairs else inner,) if role.container else inner
         if isinstance(tx.arguments[role.name], dict):
             value = {"inner": inner}
         with pytest.raises(ValueError, match=r"holds with_average, which must be outermost"):

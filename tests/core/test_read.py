@@ -78,7 +78,7 @@ def test_injected_values_are_found_through_every_wrapper(name):
         is_leaf=lambda part: hasattr(part, "init"),
     )
     tx = tx.replace(**constant)
-    rates = {p: v for p, v in optcore.hyperparameters(tx).items() if p.endswith("step_size")}
+    rates = {p: v for p, v in optcore.hyperparameters(tx).items() if p.endswith(".step_size")}
     assert len(set(rates.values())) == len(rates) > 0
     state = tx.init(PARAMS)
     for path, value in rates.items():

@@ -158,7 +158,7 @@ def scale_by_adam_mini(
         weight = (1 - b2) / max(g.size // max(v.size, 1), 1)
         m = b1 * m + (1 - b1) * g
         v = b2 * v + abs_sq(g, weight).sum(shared, keepdims=True)
-        return c1 * over_root(m, c2 * v, eps, eps_root), m, v
+        return over_root(c1 * m, c2 * v, eps, eps_root), m, v
 
     def update(
         updates: Updates, state: ScaleByAdamMiniState, params: Params | None = None, **extra: object
