@@ -18,7 +18,7 @@ from .._core import (
     is_leaf,
     wide,
 )
-from ._row_slots import slot_owners
+from ._row_slots import field_names, slot_owners
 
 
 class CatchUpState(NamedTuple):
@@ -95,8 +95,7 @@ def _both(g: Any, seen: Any) -> bool:
 def _slot_names(state: State) -> list[set[str]]:
     """For each leaf of a state the fields that it stands in."""
     paths, _ = jax.tree_util.tree_flatten_with_path(state)
-    key = jax.tree_util.GetAttrKey
-    return [{k.name for k in path if isinstance(k, key)} for path, _ in paths]
+    return [field_names(path) for path, _ in paths]
 
 
 def _decayed(

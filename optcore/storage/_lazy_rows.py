@@ -68,6 +68,9 @@ def lazy_rows(
     `decays={"mu": 0.9, "nu": 0.999}` do too, but the steps that momentum would have made in
     between stay unmade. It costs an int32 per row.
 
+    Other wrappers stand inside, where they get arrays: `lazy_rows(partition(...))`, with another
+    optimizer for what is no table, `lazy_rows(guard(...))`, `lazy_rows(store(...))`.
+
     Norms over the gradients (`clip_by_global_norm` inside or in front) are those of the dense
     ones.
 
@@ -77,8 +80,9 @@ def lazy_rows(
       decays: the decay by the name of the slot, the field of the state: `"mu"`, `"nu"`, `"trace"`.
 
     Raises:
-      ValueError: `inner` is not per row (Adafactor's column means, LAMB's norms); its state has
-        no slot of a name in `decays`; `params` was not given.
+      ValueError: `inner` is not per row (Adafactor's column means, LAMB's norms), or
+        accumulates gradients; its state has no slot of a name in `decays`; `params` was not
+        given.
 
     Only the row that was seen has moved, though Adam would move them all:
 

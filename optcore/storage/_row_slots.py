@@ -9,6 +9,8 @@ import numpy as np
 
 from .._core import GradientTransformation, State, record
 
+ACCUMULATORS = {"acc_grads", "grad_acc"}
+"""Fields in which gradients of several steps wait for an update."""
 USE = "use an optimizer whose state is shaped like the parameters, such as adam or adagrad"
 
 
@@ -32,7 +34,8 @@ def slot_owners(
       treedef: of the parameters.
 
     Raises:
-      ValueError: something grows with a table, but has no row for each of its rows.
+      ValueError: something grows with a table, but has no row for each of its rows; or gradients
+        wait in it for an update, which comes when the batch sees other rows.
     """
     # Each gets another number of rows more, and is told by it.
     grown = {i: _grown(params[i], more) for more, i in enumerate(tables, start=1)}
@@ -56,8 +59,18 @@ def slot_owners(
                 f"lazy_rows: inner is not per row: its state at {jax.tree_util.keystr(path)} has "
                 f"shape {here} and grows with a table, but has no row for each of its rows; {USE}"
             )
+        if owner is not None and field_names(path) & ACCUMULATORS:
+            raise ValueError(
+                f"lazy_rows: inner lets gradients wait, at {jax.tree_util.keystr(path)}: rows that "
+                "the batch of the step does not see would not be updated; take larger batches"
+            )
         owners.append(owner)
     return owners
+
+
+def field_names(path: tuple[Any, ...]) -> set[str]:
+    """The fields of states that a path leads through."""
+    return {key.name for key in path if isinstance(key, jax.tree_util.GetAttrKey)}
 
 
 def _grown(p: Any, more: int) -> jax.ShapeDtypeStruct:

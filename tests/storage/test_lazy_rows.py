@@ -105,6 +105,8 @@ def test_the_others_are_refused(name):
         (optcore.chain(optcore.centralize(), optcore.adam(0.1)), "is not per row: in a trial"),
         (optcore.noisy_sgd(0.1, key=jax.random.key(0)), "is not per row: in a trial"),
         (optcore.stable_adamw(0.1), "is not per row: in a trial"),
+        (optcore.accumulate(optcore.sgd(0.1), 2), "gradients wait, at .acc_grads['t']"),
+        (optcore.apply_every(2), "gradients wait, at .grad_acc['t']"),
     ],
     ids=str,
 )
@@ -115,6 +117,45 @@ def test_what_is_not_per_row_is_refused(inner, message):
         tx.update(grads(0), state, params=PARAMS)
     updates, _ = tx.update(dense(grads(0)), state, params=PARAMS)
     assert updates["t"].shape == PARAMS["t"].shape, "dense gradients are no matter of rows"
+
+
+LABELS = {"t": "table", "w": "rest", "frozen": "rest"}
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        optcore.partition({"table": optcore.adagrad(0.1), "rest": optcore.lion(0.1)}, LABELS),
+        optcore.guard(optcore.adagrad(0.1)),
+    ],
+    ids=["partition", "guard"],
+)
+def test_wrappers_inside(inner):
+    made = [grads(i) for i in range(2)]
+    got, _ = trained(optcore.lazy_rows(inner), made)
+    expected, _ = trained(inner, map(dense, made))
+    assert_close(got, expected, 1e-6)
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        optcore.master_weights(optcore.adagrad(0.5)),
+        optcore.store(optcore.adagrad(0.5), "int8", min_size=1),
+    ],
+    ids=["master_weights", "store"],
+)
+def test_storage_inside(inner):
+    """Rows that the batch has not seen keep their bits, and the others move."""
+    params = {"t": table(dtype=jnp.bfloat16)}
+    got, state = trained(optcore.lazy_rows(inner), [{"t": sparse()}], params)
+    rows = touched(sparse())
+    changed = np.any(np.asarray(got["t"] != params["t"]), axis=1)
+    np.testing.assert_array_equal(changed, rows)
+    before = jax.tree.leaves(inner.init(params))
+    for old, new in zip(before, jax.tree.leaves(state.inner), strict=True):
+        if old.shape[:1] == (ROWS,):
+            np.testing.assert_array_equal(new[~rows], old[~rows])
 
 
 def test_dense_gradients_pass():
