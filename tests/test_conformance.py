@@ -15,7 +15,7 @@ TRANSFORMATIONS = [s for s in testing.subjects() if s.name in OWN]
 SCHEDULES = [s for s in testing.subjects("schedule") if s.name in OWN]
 
 
-IN_FULL = {"sgd", "adamw", "scale_by_adam", "scale_by_factored_rms", "clip_by_global_norm", "chain"}
+IN_FULL = {"adamw", "clip_by_global_norm", "chain"}
 QUICK = {
     "config_round_trip",
     "descends",

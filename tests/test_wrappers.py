@@ -102,12 +102,18 @@ def test_every_family_is_here():
     assert families == set(FAMILIES)
 
 
-QUICK = [c for c in CHECKS if testing.check_name(c) in ("jit_changes_nothing", "scans")]
-THOROUGH = [pytest.param(c, marks=[] if c in QUICK else [pytest.mark.slow]) for c in CHECKS]
+def cases():
+    """Every check of every wrapper around one optimizer of each family; most are marked slow."""
+    for check in CHECKS:
+        for wrapper in WRAPPERS:
+            for name in FAMILIES.values():
+                what = testing.check_name(check)
+                quick = (what, name) == ("scans", "adam")
+                marks = [] if quick else [pytest.mark.slow]
+                yield pytest.param(check, wrapper, name, id=f"{what}-{wrapper}-{name}", marks=marks)
 
 
-@pytest.mark.parametrize(("wrapper", "name"), product(FAMILIES.values()))
-@pytest.mark.parametrize("check", THOROUGH, ids=testing.check_name)
+@pytest.mark.parametrize(("check", "wrapper", "name"), list(cases()))
 def test_wrapper(check, wrapper, name):
     check(wrapped(wrapper, name))
 
