@@ -21,7 +21,7 @@ class Anatomy:
       holders: for every state in it that holds hyper-parameters, in the order of the state, the
         names under which it does, each with its path (`None` if it is no argument of anything).
       takes: the extra arguments that some part names.
-      open: whether some part of another library takes any argument.
+      open: whether some part takes any argument: one of another library, or a function in it.
     """
 
     holders: list[dict[str, str | None]] = dataclasses.field(default_factory=list)
@@ -56,20 +56,25 @@ def _of_foreign(tx: Any, found: Anatomy) -> Anatomy:
     return found
 
 
-def accepted(update: Callable[..., Any]) -> set[str] | None:
-    """The extra arguments that a function takes by name; `None` for any."""
-    named, others = _extras(update)
+def accepted(function: Callable[..., Any], positional: int = 3) -> set[str] | None:
+    """The extra arguments that a function takes by name; `None` for any.
+
+    Args:
+      function: an `update`, or another function that is handed extra arguments by name.
+      positional: how many of its arguments are given by position.
+    """
+    named, others = _extras(function, positional)
     return None if others else named
 
 
-def _extras(update: Callable[..., Any]) -> tuple[set[str], bool]:
+def _extras(update: Callable[..., Any], positional: int = 3) -> tuple[set[str], bool]:
     try:
         parameters = inspect.signature(update).parameters.values()
     except (TypeError, ValueError):
         return set(), False
     starred = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
     # By position they are updates, state and parameters, whatever they are called.
-    first = [p.name for p in parameters if p.kind in _POSITIONAL][:3]
+    first = [p.name for p in parameters if p.kind in _POSITIONAL][:positional]
     names = {p.name for p in parameters if p.kind not in starred}
     others = any(p.kind is p.VAR_KEYWORD for p in parameters)
     return names - {*first, "params"}, others
@@ -96,7 +101,9 @@ class _Walk:
             return
         declaration = tx.declaration
         factory, arguments = declaration.factory, declaration.arguments
-        self.found.takes |= {*factory.needs, *factory.uses(arguments)} - {"params"}
+        uses = factory.uses(arguments)
+        self.found.open |= uses is None
+        self.found.takes |= {*factory.needs, *(uses or ())} - {"params"}
         if path is not None:
             known = {id(value): joined(path, name) for name, value in arguments.items()}
             known |= {id(part): joined(path, where) for where, part in parts_of(tx)}

@@ -1,6 +1,6 @@
 """A transformation that works only at some steps, under optax's names."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -12,6 +12,7 @@ from .._core import (
     Params,
     State,
     Updates,
+    accepted,
     increment,
     transformation,
 )
@@ -62,7 +63,15 @@ def _mask() -> GradientTransformation:
     return conditionally_mask(_momentum(), _is_even)
 
 
-@transformation("wrapper", example=_transform)
+def _forwarded(arguments: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """The extra arguments that the condition takes, behind the step; `None` for anything."""
+    if not arguments["forward_extra_args"]:
+        return ()
+    names = accepted(arguments["should_transform_fn"], positional=1)
+    return None if names is None else tuple(sorted(names))
+
+
+@transformation("wrapper", example=_transform, uses=_forwarded)
 def conditionally_transform(
     inner: GradientTransformation,
     should_transform_fn: Callable[..., Any],
@@ -124,7 +133,7 @@ def conditionally_transform(
     return GradientTransformation(init, update)
 
 
-@transformation("wrapper", example=_mask)
+@transformation("wrapper", example=_mask, uses=_forwarded)
 def conditionally_mask(
     inner: GradientTransformation,
     should_transform_fn: Callable[..., Any],
