@@ -89,14 +89,6 @@ def test_a_wrapper_that_takes_no_optimizer(wrapper):
         wrapped(wrapper, "sgd")
 
 
-def product(names):
-    return [
-        pytest.param(wrapper, name, id=f"{wrapper}-{name}")
-        for wrapper in WRAPPERS
-        for name in names
-    ]
-
-
 def test_every_family_is_here():
     families = {f.function.__module__.split(".")[-2] for f in OPTIMIZERS.values()}
     assert families == set(FAMILIES)
@@ -118,37 +110,34 @@ def test_wrapper(check, wrapper, name):
     check(wrapped(wrapper, name))
 
 
-@pytest.mark.parametrize(("wrapper", "name"), product(FAMILIES.values()))
-def test_a_step_under_vmap_and_without_the_host(wrapper, name):
-    """Traced, for every wrapper; what comes out of it is compared where slow tests run."""
+def everything():
+    """Every wrapper around every optimizer; all but one of each family are marked slow."""
+    for wrapper in WRAPPERS:
+        for name in sorted(OPTIMIZERS):
+            marks = [] if name in FAMILIES.values() else [pytest.mark.slow]
+            yield pytest.param(wrapper, name, id=f"{wrapper}-{name}", marks=marks)
+
+
+@pytest.mark.parametrize(("wrapper", "name"), list(everything()))
+def test_steps_under_vmap_and_scan_and_without_the_host(wrapper, name):
+    """Traced; that the numbers are those of a loop is checked of each family above."""
     subject = wrapped(wrapper, name)
     tx, params, extra = subject.tx, subject.params, subject.extra
 
-    def step(grads, state):
-        return tx.update(grads, state, params, **extra)
+    def steps(grads, state):
+        def step(state, g):
+            updates, state = tx.update(g, state, params, **extra)
+            return state, updates
+
+        return jax.lax.scan(step, state, grads)[0]
 
     batch = jax.tree.map(lambda p: jnp.stack([p, 2 * p]), params)
+    grads = jax.tree.map(lambda p: jnp.stack([p, p, p], 1), batch)
     state = jax.eval_shape(jax.vmap(lambda p: tx.init(p)), batch)
-    traced, shapes = jax.make_jaxpr(jax.vmap(step), return_shape=True)(batch, state)
-    assert jax.tree.map(kind, shapes[1]) == jax.tree.map(kind, state)
+    traced, shapes = jax.make_jaxpr(jax.vmap(steps), return_shape=True)(grads, state)
+    assert jax.tree.map(kind, shapes) == jax.tree.map(kind, state)
     assert "callback" not in str(traced)
 
 
 def kind(x):
     return x.shape, x.dtype
-
-
-STEPS = [
-    c
-    for c in CHECKS
-    if testing.check_name(c) in ("state_keeps_its_type", "scans", "vmap_is_a_loop")
-]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("wrapper", "name"), product(sorted(set(OPTIMIZERS) - set(FAMILIES.values())))
-)
-@pytest.mark.parametrize("check", STEPS, ids=testing.check_name)
-def test_wrapper_of_the_others(check, wrapper, name):
-    check(wrapped(wrapper, name))

@@ -110,7 +110,9 @@ class _Walk:
             return
         declaration = tx.declaration
         factory, arguments = declaration.factory, declaration.arguments
-        self.found.takes |= {*factory.needs, *factory.uses(arguments)} - {"params"}
+        uses = factory.uses(arguments)
+        self.found.open |= uses is None
+        self.found.takes |= {*factory.needs, *(uses or ())} - {"params"}
         if path is not None:
             known = {id(value): joined(path, name) for name, value in arguments.items()}
             known |= {id(part): joined(path, where) for where, part in parts_of(tx)}

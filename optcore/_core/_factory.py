@@ -31,7 +31,7 @@ class Factory:
       leafwise: whether its `update` hands updates and state only to `map_leaves`,
         `global_norm` and other leafwise transformations.
       per_example: whether its `update` takes one gradient per example along a first axis.
-      uses: given the arguments, what `update` takes besides, if it is there.
+      uses: given the arguments, what `update` takes besides, if it is there; `None` for anything.
       holds: given the arguments, the names under which its state holds hyper-parameters of what
         it wraps, each with its path; `None` if it holds none.
       strict: whether its `update` refuses extra arguments that nothing in it takes.
@@ -50,7 +50,7 @@ class Factory:
     real_only: bool
     leafwise: bool
     per_example: bool
-    uses: Callable[[Mapping[str, Any]], tuple[str, ...]]
+    uses: Callable[[Mapping[str, Any]], tuple[str, ...] | None]
     holds: Callable[[Mapping[str, Any]], dict[str, str]] | None
     strict: bool
     stage: Stage | None

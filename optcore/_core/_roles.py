@@ -6,7 +6,7 @@ import inspect
 import math
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import jax
@@ -78,6 +78,8 @@ class Role:
             return {_plain_key(key): self._member(v) for key, v in value.items()}
         if typing.get_origin(self.base) is collections.abc.Mapping:
             raise TypeError(f"{self.where} must be a mapping, such as a dict, got {value!r}")
+        if is_transformation(value):
+            raise TypeError(f"{self.where} must be a sequence, got the transformation {value!r}")
         if isinstance(value, Sequence) and not isinstance(value, str):
             return tuple(self._member(v) for v in value)
         raise TypeError(f"{self.where} must be a sequence or a mapping, got {value!r}")
@@ -234,6 +236,8 @@ class Role:
         if self.base is float:
             return self._static_float(value)
         if self.container and self.range is not None:
+            if not isinstance(value, Iterable) or getattr(value, "ndim", 1) != 1:
+                raise TypeError(f"{self.where} must be a sequence of ints, got {value!r}")
             return tuple(self._int(v) for v in value)
         return value
 

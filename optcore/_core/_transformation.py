@@ -21,7 +21,7 @@ def transformation(
     leafwise: bool = False,
     per_example: bool = False,
     stage: Stage | None = None,
-    uses: tuple[str, ...] | Callable[[Mapping[str, Any]], tuple[str, ...]] = (),
+    uses: tuple[str, ...] | Callable[[Mapping[str, Any]], tuple[str, ...] | None] = (),
     holds: Callable[[Mapping[str, Any]], dict[str, str]] | None = None,
     strict: bool = False,
     outermost: bool = False,
@@ -47,8 +47,9 @@ def transformation(
         direction of ascent what shrinks weights (`"decay"`), that it moves parameters whose
         update is zero (`"drift"`), or that it makes updates zero (`"freeze"`).
       uses: the extra arguments that `update` uses if they are there, or a function that says so
-        of the factory's arguments by name. What `update` names in its signature needs no mention,
-        nor what the transformations use that the factory is given or returns.
+        of the factory's arguments by name, `None` for anything. What `update` names in its
+        signature needs no mention, nor what the transformations use that the factory is given or
+        returns.
       holds: for a wrapper whose state has a field `hyperparams`: a function of the factory's
         arguments by name that says which hyper-parameters are in it, as a dict from key to path.
       strict: `update` refuses extra arguments that nothing in it takes.
@@ -120,7 +121,7 @@ def _register(
     leafwise: bool = False,
     per_example: bool = False,
     stage: Stage | None = None,
-    uses: Callable[[Mapping[str, Any]], tuple[str, ...]] = lambda arguments: (),
+    uses: Callable[[Mapping[str, Any]], tuple[str, ...] | None] = lambda arguments: (),
     holds: Callable[[Mapping[str, Any]], dict[str, str]] | None = None,
     strict: bool = False,
     outermost: bool = False,

@@ -64,9 +64,12 @@ def _mask() -> GradientTransformation:
     return conditionally_mask(_momentum(), _is_even)
 
 
-def _forwarded(arguments: Mapping[str, Any]) -> tuple[str, ...]:
-    names, _ = extras_of(arguments["should_transform_fn"], by_position=1)
-    return tuple(sorted(names)) if arguments["forward_extra_args"] else ()
+def _forwarded(arguments: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """The extra arguments that the condition takes, behind the step; `None` for anything."""
+    if not arguments["forward_extra_args"]:
+        return ()
+    names, others = extras_of(arguments["should_transform_fn"], by_position=1)
+    return None if others else tuple(sorted(names))
 
 
 @transformation("wrapper", example=_transform, uses=_forwarded)

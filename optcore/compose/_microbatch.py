@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from .._core import map_leaves, named_leaves, slots
+from .._core import describe, is_inexact, map_leaves, named_leaves, slots
 from ._accumulate import as_weight, shares
 
 
@@ -47,6 +47,8 @@ def microbatch(
     Raises:
       ValueError: `k` is less than 1, or does not divide the first axis of an array of the
         batch; the message names its path.
+      TypeError: what `value_and_grad_fn` returns is no such pair, or its value no floating-point
+        number.
 
     The gradient of four examples in two parts:
 
@@ -76,8 +78,9 @@ def microbatch(
             full = list(args)
             for i, value in zip(argnums, part, strict=True):
                 full[i] = value
-            out, grads = value_and_grad_fn(*full, **kwargs)
-            value, aux = out if has_aux else (out, None)
+            out, grads = _pair("(value, grads)", value_and_grad_fn(*full, **kwargs))
+            value, aux = _pair("((value, aux), grads)", out) if has_aux else (out, None)
+            _check_value(value)
             share = None if weight is None else weight(*full, **kwargs)
             return (value, grads), aux, as_weight("microbatch", share)
 
@@ -98,6 +101,26 @@ def microbatch(
         return ((value, aux) if has_aux else value), grads
 
     return mean
+
+
+def _pair(expected: str, result: Any) -> tuple[Any, Any]:
+    if not isinstance(result, (tuple, list)) or len(result) != 2:
+        raise TypeError(
+            f"microbatch: value_and_grad_fn must return {expected}, as jax.value_and_grad makes "
+            f"it, got {describe(result)} where a pair was expected"
+        )
+    first, second = result
+    return first, second
+
+
+def _check_value(value: Any) -> None:
+    for path, x in named_leaves(value):
+        if x is not None and not is_inexact(x):
+            raise TypeError(
+                f"microbatch: the value must be floating-point, since its mean is taken, got "
+                f"{describe(x)} at {path!r}; what is to be returned for each part is aux, with "
+                "has_aux=True"
+            )
 
 
 def _split(batch: Any, k: int) -> Any:

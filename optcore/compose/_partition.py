@@ -1,6 +1,6 @@
 """A transformation for each label of a tree of labels."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -59,6 +59,7 @@ def partition(
     Raises:
       ValueError: at `init`, a parameter's label has no transformation, or a transformation's
         label no parameter; or the labels do not fit the parameters.
+      TypeError: the labels cannot be sorted.
 
     >>> import jax.numpy as jnp, optcore
     >>> rates = {"fast": optcore.sgd(1.0), "slow": optcore.sgd(0.25)}
@@ -69,6 +70,7 @@ def partition(
     (-0.25, -1.0)
     """
     names = list(transforms)
+    _check_sortable(names)
 
     def assign(tree: Any) -> list[int | None]:
         numbers: list[int | None] = []
@@ -100,6 +102,17 @@ def partition(
 
     pair = _partitioned(transforms, assign, mask_compatible_extra_args)
     return Grouped(init, pair.update, pair.members, assign)
+
+
+def _check_sortable(labels: Sequence[Any]) -> None:
+    """Raise where JAX would fail to flatten a dict of the transformations, or of their states."""
+    try:
+        sorted(labels)
+    except TypeError:
+        raise TypeError(
+            "partition: the labels are keys of a dict, which JAX must be able to sort; got "
+            f"{', '.join(map(repr, labels))}; use strings alone, or an enum.StrEnum or IntEnum"
+        ) from None
 
 
 @transformation("wrapper", example={"transforms": {"all": trace(0.5)}, "param_labels": "all"})

@@ -153,12 +153,11 @@ def _sharpness_aware(
         if grad_fn is None:
             raise ValueError(f"{name} needs 'grad_fn', which was not given")
         worst = apply_updates(params, perturbation(updates, params))
-        there = grad_fn(worst, 0)
+        there = check_updates(f"{name}: grad_fn", grad_fn(worst, 0), params)
         # What has no gradient here is frozen, and stays so.
         there = jax.tree.map(
             lambda g, h: None if is_absent(g) else h, updates, there, is_leaf=is_absent
         )
-        there = check_updates(f"{name}: grad_fn", there, params)
         steps, new = adapted.update(there, state.inner, params, grad_fn=grad_fn, **extra)
         return steps, SamState(new)
 

@@ -2,7 +2,9 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 
 from .._core import (
     Declared,
@@ -84,4 +86,7 @@ def _new_value(path: str, role: Role, old: Any, value: Any) -> Any:
         raise ValueError(
             f"set_hyperparams: {path!r} has shape {jnp.shape(old)}, got {number.shape}"
         )
+    if number.ndim and not isinstance(number, jax.core.Tracer):
+        for member in np.ravel(number):
+            role.number(float(member))
     return jnp.full_like(jnp.asarray(old), number)

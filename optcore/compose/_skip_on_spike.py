@@ -153,6 +153,8 @@ def skip_on_spike(
             anew = spike & (state.skipped >= max_consecutive_skips)
         take = finite & (~spike | anew)
 
+        # Zeros where the step is thrown away: the derivative of what is not chosen must be finite.
+        updates = zero_unless(take, updates)
         steps, new = inner.update(updates, state.inner, params, **extra)
         after = SkipOnSpikeState(
             count=increment(jnp.where(anew, 0, state.count)),

@@ -49,7 +49,8 @@ parameters also where the update is zero; and a freeze, which makes it zero."""
 def check_order(owner: str, transforms: Sequence[Any]) -> None:
     """Refuse a chain in which something would take for a gradient what is none.
 
-    Of transformations of other libraries nothing is known, and nothing is refused.
+    Of transformations of other libraries nothing is known, and nothing is refused; nor are rates
+    of some parameters behind rates of some, for these may be others.
 
     Raises:
       ValueError: two of them make nonsense in this order; the message says why.
@@ -65,6 +66,8 @@ def check_order(owner: str, transforms: Sequence[Any]) -> None:
         for earlier, earlier_parts in links[:i]:
             for a in sorted(earlier_parts):
                 for b in sorted(later_parts):
+                    if (a, b) == ("rate", "rate") and _in_part(earlier) and _in_part(later):
+                        continue
                     if (a, b) in NONSENSE:
                         raise ValueError(
                             f"{owner}: {_name(later)} stands behind {_name(earlier)}: "
@@ -98,6 +101,14 @@ def parts(tx: Any) -> frozenset[str]:
     if factory.stage == "drift":
         return frozenset(["drift"] if everywhere else [])
     return frozenset() if factory.stage is None else frozenset([factory.stage])
+
+
+def _in_part(tx: Any) -> bool:
+    """Whether a rate that it applies may be one of some parameters only."""
+    if not isinstance(tx, Declared) or tx.declaration.factory.key not in PARTIAL:
+        return False
+    masks = tx.declaration.factory.key == "optcore:masked"
+    return masks or not all("rate" in parts(member) for member in members(tx))
 
 
 def _links(transforms: Sequence[Any]) -> Iterator[tuple[Any, frozenset[str]]]:

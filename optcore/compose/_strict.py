@@ -29,7 +29,8 @@ def strict(inner: GradientTransformation) -> GradientTransformation:
     Without it, what nothing takes is ignored, for it may be meant for others; only a near miss
     (`valeu` for `value`) is an error. The state is that of `inner`, so it can come and go. It
     belongs outermost: inside a chain it also refuses what is meant for its neighbours. A
-    transformation of another library whose `update` takes any argument takes all.
+    transformation of another library whose `update` takes any argument takes all, and so does a
+    condition of `conditionally_mask` that is handed them and takes any.
 
     Args:
       inner: what the arguments are for.

@@ -152,3 +152,25 @@ def test_batches_that_cannot_be_divided():
         parts(PARAMS, 3.0)
     with pytest.raises(ValueError, match="argument 1 is the batch, got 1 by position"):
         parts(PARAMS)
+
+
+@pytest.mark.parametrize(
+    ("function", "has_aux", "pattern"),
+    [
+        (jax.grad(loss), False, r"must return \(value, grads\), .* got an object of type dict"),
+        (
+            jax.value_and_grad(loss),
+            True,
+            r"return \(\(value, aux\), grads\), .* got float32",
+        ),
+        (
+            jax.value_and_grad(lambda p, b: (loss(p, b), {"n": len(b["y"])}), has_aux=True),
+            False,
+            "the value must be floating-point, .* at '1/n'; .* has_aux=True",
+        ),
+    ],
+    ids=["gradients alone", "no aux", "aux for a value"],
+)
+def test_other_results_are_named(function, has_aux, pattern):
+    with pytest.raises(TypeError, match=f"microbatch: .*{pattern}"):
+        optcore.microbatch(function, 3, has_aux=has_aux)(PARAMS, BATCH)

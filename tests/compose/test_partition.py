@@ -1,5 +1,7 @@
 """A transformation for each label."""
 
+import enum
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -102,3 +104,21 @@ def test_selective_transform(mask):
     assert bytes_of(state) == bytes_of(optcore.adamw(0.1).init(trained))
     assert np.any(updates["z"]) == (mask is not True)
     assert set(state.inner_states) == {"train", "freeze"}
+
+
+def test_labels_that_cannot_be_sorted():
+    class Speed(enum.Enum):
+        SLOW = 1
+        FAST = 2
+
+    class Name(enum.StrEnum):
+        SLOW = "slow"
+        FAST = "fast"
+
+    rates = optcore.sgd(0.1), optcore.sgd(0.2)
+    for labels in ((0, "y"), tuple(Speed)):
+        with pytest.raises(TypeError, match=r"partition: the labels are keys .* sort; got"):
+            partition(dict(zip(labels, rates, strict=True)), {"w": labels[0], "z": labels[1]})
+    tx = partition(dict(zip(Name, rates, strict=True)), {"w": Name.SLOW, "z": Name.FAST})
+    updates, _ = jax.jit(tx.update)(GRADS, tx.init(PARAMS), PARAMS)
+    assert jnp.allclose(updates["z"], -0.2 * GRADS["z"])

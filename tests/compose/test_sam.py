@@ -159,3 +159,5 @@ def test_wrong_calls_are_named():
         tx.update(params, state, params, grad_fn=lambda p, _: jnp.stack([p, p]))
     with pytest.raises(ValueError, match="rho must lie in"):
         optcore.sam(optcore.sgd(0.1), rho=-0.1)
+    with pytest.raises(ValueError, match=r"sam: grad_fn: the updates and the parameters are diff"):
+        tx.update({"w": params}, tx.init({"w": params}), {"w": params}, grad_fn=lambda p, _: (1, p))

@@ -59,6 +59,8 @@ def test_several_models_at_once():
     assert each.hyperparams["learning_rate"].tolist() == [1.0, 2.0, 3.0]
     with pytest.raises(ValueError, match=r"has shape \(3,\), got \(2,\)"):
         optcore.set_hyperparams(tx, state, learning_rate=jnp.array([1.0, 2.0]))
+    with pytest.raises(ValueError, match=r"learning_rate must lie in \[0, inf\), got -2.0"):
+        optcore.set_hyperparams(tx, state, learning_rate=jnp.array([1.0, -2.0, 3.0]))
 
 
 def test_shardings_stay():

@@ -224,3 +224,18 @@ def test_in_double_precision_the_window_stays_single(watch):
             update, state = tx.update(size * g, state, value=jnp.float64(size))
         assert (update.dtype, state.window.dtype) == (jnp.float64, jnp.float32)
         assert state.skipped == 1
+
+
+def test_derivatives_are_finite_behind_a_skipped_nan():
+    def moved(tx):
+        w = jnp.ones(2)
+        state = tx.init(w)
+        for g in (w, jnp.full(2, jnp.nan), 2 * w):
+            update, state = tx.update(g, state, w)
+            w = w + update
+        return jnp.sum(w)
+
+    found = optcore.hyperparameters(jax.grad(moved)(optcore.skip_on_spike(optcore.adam(0.1))))
+    wanted = optcore.hyperparameters(jax.grad(moved)(optcore.guard(optcore.adam(0.1))))
+    for name, derivative in wanted.items():
+        np.testing.assert_allclose(found[name], derivative, rtol=1e-5)

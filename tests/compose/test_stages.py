@@ -124,6 +124,8 @@ def test_other_orders_are_allowed():
         (optax.adam(0.1), optcore.adam(0.1)),
         (optcore.adam(0.1), optcore.freeze({"w": True}), optcore.keep_params_norm()),
         (optcore.freeze(True), optcore.scale_by_adam(), RATE),
+        (masked(RATE, {"w": True, "b": False}), masked(RATE, {"w": False, "b": True})),
+        (route(("w", RATE), ("b", optcore.identity())), masked(RATE, {"w": False, "b": True})),
         (optcore.freeze(True), optcore.add_decayed_weights(0.1, mask={"w": False}), RATE),
     ):
         assert len(chain(*links).arguments["transforms"]) == len(links)
@@ -142,12 +144,26 @@ def test_nothing_stands_in_front_of_a_loss_scale(front):
         assert chain(*links).arguments["transforms"] == links
 
 
+def test_rates_of_some_parameters_stand_behind_each_other():
+    """Of others, as far as is known; what has a rate for all parameters stays refused."""
+    slow = masked(RATE, {"a": True, "b": False})
+    fast = masked(optcore.scale_by_learning_rate(1.0), {"a": False, "b": True})
+    tx = chain(optcore.scale_by_adam(), slow, fast)
+    assert gives_steps(tx)
+    params = {"a": jnp.zeros(()), "b": jnp.zeros(())}
+    updates, _ = tx.update({"a": jnp.ones(()), "b": jnp.ones(())}, tx.init(params), params)
+    assert (float(updates["a"]), float(updates["b"])) == pytest.approx((-0.1, -1.0))
+    for links in ((slow, RATE), (RATE, slow), (slow, optcore.sgd(0.1)), (optcore.sgd(0.1), slow)):
+        with pytest.raises(ValueError, match="ascent"):
+            chain(*links)
+
+
 def test_messages_say_why_and_what_to_do():
     for links, message in (
         ((optcore.adam(0.1), optcore.sgd(0.1)), "sgd stands behind adam: .*ascent.*use route"),
         ((optcore.sgd(0.1), optcore.add_decayed_weights(0.1)), "grow: put it in front of the lea"),
         ((optcore.adam(0.1), RATE), "ascent; to change the size of steps use scale"),
-        ((masked(RATE, {"a": True}), masked(RATE, {"a": False})), "for other rates .* route"),
+        ((RATE, RATE), "for other rates .* route"),
         ((optcore.adam(0.1), optcore.trace(0.9)), "trace stands behind adam: .*put it in front"),
         ((optcore.freeze(True), optcore.adamw(0.1)), "decay: freeze last, or use route"),
     ):

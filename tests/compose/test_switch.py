@@ -123,8 +123,12 @@ def test_boundaries_that_do_not_fit(boundaries, pattern):
         optcore.switch([optcore.sgd(0.1), optcore.adam(0.1)], boundaries)
 
 
-def test_boundaries_that_do_not_increase():
+def test_arguments_that_make_no_sense():
     with pytest.raises(ValueError, match="boundaries must increase, got"):
         optcore.switch([optcore.sgd(0.1)] * 3, [4, 4])
     with pytest.raises(TypeError, match="hold gradient transformations"):
         optcore.switch([optcore.sgd], [])
+    with pytest.raises(TypeError, match=r"inner must be a sequence, got the transformation sgd\("):
+        optcore.switch(optcore.sgd(0.1), [])
+    with pytest.raises(TypeError, match="boundaries must be a sequence of ints, got 3"):
+        optcore.switch([optcore.sgd(0.1)] * 2, 3)
