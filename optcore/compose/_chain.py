@@ -36,8 +36,9 @@ def chain(*transforms: GradientTransformation) -> GradientTransformation:
 
     Orders in which something would take steps of descent for gradients are refused: behind an
     optimizer, or a chain that makes one, another optimizer, a direction, a learning rate or a
-    decay of directions; and behind a freeze what would move the frozen. Nothing is known of
-    transformations of other libraries.
+    decay of directions; and behind a freeze what would move the frozen. Learning rates of some
+    parameters, as in `masked`, may stand behind each other. Nothing is known of transformations
+    of other libraries.
 
     Raises:
       TypeError: something is no gradient transformation.
