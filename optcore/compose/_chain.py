@@ -32,7 +32,8 @@ def chain(*transforms: GradientTransformation) -> GradientTransformation:
     Orders in which something would take steps of descent for gradients are refused: behind an
     optimizer, or a chain that makes one, another optimizer, a direction, a learning rate or a
     decay of directions; behind a freeze what would move the frozen; and a loss scale behind
-    anything. Nothing is known of transformations of other libraries.
+    anything. Learning rates of some parameters, as in `masked`, may stand behind each other.
+    Nothing is known of transformations of other libraries.
 
     Raises:
       TypeError: something is no gradient transformation.

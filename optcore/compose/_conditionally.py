@@ -93,6 +93,7 @@ def conditionally_transform(
 
     Raises:
       ValueError: `inner` gives steps of descent; or `should_transform_fn` gives no boolean scalar.
+      TypeError: `should_transform_fn` is no function.
 
     >>> import jax.numpy as jnp, optcore
     >>> tx = conditionally_transform(optcore.clip(1.0), lambda step: step >= 1)
@@ -108,6 +109,7 @@ def conditionally_transform(
             f"conditionally_transform: inner gives steps of descent ({inner!r}); at a step without "
             "it the raw gradient would be added to the parameters; conditionally_mask gives zeros"
         )
+    _check_function("conditionally_transform", should_transform_fn)
     inner = adapt(inner)
 
     def init(params: Params) -> ConditionallyTransformState:
@@ -155,6 +157,7 @@ def conditionally_mask(
 
     Raises:
       ValueError: `should_transform_fn` gives no boolean scalar.
+      TypeError: it is no function.
 
     >>> import jax.numpy as jnp, optcore
     >>> tx = conditionally_mask(optcore.sgd(0.1), lambda step, value: value > 1.0, True)
@@ -165,6 +168,7 @@ def conditionally_mask(
     -0.5
     0.0
     """
+    _check_function("conditionally_mask", should_transform_fn)
     inner = adapt(inner)
 
     def init(params: Params) -> ConditionallyMaskState:
@@ -179,6 +183,13 @@ def conditionally_mask(
         return steps, ConditionallyMaskState(increment(state.step), new)
 
     return GradientTransformation(init, update)
+
+
+def _check_function(name: str, function: Any) -> None:
+    if not callable(function):
+        raise TypeError(
+            f"{name}: should_transform_fn must be a function of the step, got {function!r}"
+        )
 
 
 def _condition(

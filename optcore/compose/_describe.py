@@ -11,6 +11,7 @@ from .._core import (
     hyperparameters,
     is_key,
     is_none,
+    is_transformation,
     named_parameters,
 )
 from .._core import describe as what_it_is
@@ -56,6 +57,7 @@ def describe(tx: Any, params: Params) -> Table:
 
     Raises:
       ValueError: `init` refuses the parameters, as for a parameter without a rule.
+      TypeError: `tx` is no transformation.
 
     >>> import jax.numpy as jnp, optcore
     >>> tx = optcore.route(("embed", optcore.FREEZE), ("*", optcore.sgd(0.1, momentum=0.9)))
@@ -66,6 +68,11 @@ def describe(tx: Any, params: Params) -> Table:
     (any)                                     0
     (sum)                                    24
     """
+    if not is_transformation(tx):
+        raise TypeError(
+            f"describe: expected a transformation, got an object of type {type(tx).__name__}; the "
+            "call is describe(tx, params)"
+        )
     jax.eval_shape(tx.init, params)
     applied = _applied(tx, params)
     leaves, treedef = jax.tree.flatten(params, is_leaf=is_none)

@@ -86,6 +86,8 @@ def test_the_condition_is_a_boolean_scalar(name, function):
     tx = getattr(optcore, name)(optcore.scale(1.0), function)
     with pytest.raises(ValueError, match=f"{name}: should_transform_fn must give a boolean scalar"):
         run(tx, 1)
+    with pytest.raises(TypeError, match=f"{name}: should_transform_fn must be a function of the"):
+        getattr(optcore, name)(optcore.scale(1.0), True)
 
 
 def test_an_optimizer_does_not_pass_gradients():

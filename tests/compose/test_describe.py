@@ -109,3 +109,5 @@ def test_what_init_refuses_is_refused():
         describe(route(("embed", sgd(0.1))), PARAMS)
     with pytest.raises(ValueError, match="means no parameter"):
         describe(route(("x", sgd(0.1)), ("*", FREEZE)), PARAMS)
+    with pytest.raises(TypeError, match=r"expected a transformation, .* dict; .*describe\(tx, par"):
+        describe(PARAMS, sgd(0.1))
