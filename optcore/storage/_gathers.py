@@ -109,8 +109,9 @@ def _places(equation: Any, values: list[Any], shape: tuple[int, ...]) -> Any:
     if name == "gather" and params["slice_sizes"] == one_row:
         numbers, clips = params["dimension_numbers"], params["mode"] == GatherScatterMode.CLIP
         starts = numbers.start_index_map
-        # Behind the first axis all of it is taken, wherever a clipped index points to.
-        if starts == (0,) or (clips and 0 in starts):
+        # Behind the first axis all of it is taken: an index there is clipped to 0, or was 0.
+        within = clips or params["mode"] == GatherScatterMode.PROMISE_IN_BOUNDS
+        if starts == (0,) or (within and 0 in starts):
             indices = values[1][..., starts.index(0)]
             indices = jnp.clip(indices, 0, shape[0] - 1) if clips else indices
             return indices, numbers.offset_dims
