@@ -62,6 +62,7 @@ def minimize(
       The parameters, the optimizer's state, and a `History`.
 
     Raises:
+      TypeError: `loss_fn` is no function, or `tx` no transformation.
       ValueError: `loss_fn` gives no real scalar; batches are not alike, or run out.
 
     >>> import jax.numpy as jnp, optcore
@@ -70,6 +71,8 @@ def minimize(
     >>> round(params.item(), 4), history.loss[:3].tolist()
     (3.0, [9.0, 2.25, 0.5625])
     """
+    if not callable(loss_fn):
+        raise TypeError(f"minimize: loss_fn must be a function, got {type(loss_fn).__name__}")
     for name, number, low in (("steps", steps, 0), ("chunk", chunk, 1)):
         if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < low:
             raise ValueError(f"minimize: {name} must be an int of at least {low}, got {number!r}")

@@ -64,7 +64,8 @@ def step(
 
     def loss_and_gradients(params: Params) -> tuple[jax.Array, Params]:
         loss, grads = jax.value_and_grad(objective, allow_int=True)(params)
-        return loss, jax.tree.map(lambda g: None if is_absent(g) else g, grads)
+        # Of complex parameters JAX gives the conjugate of the direction of steepest ascent.
+        return loss, jax.tree.map(lambda g: None if is_absent(g) else jnp.conj(g), grads)
 
     loss, grads = loss_and_gradients(trained(params))
     given = {"value_fn": objective, "obj_fn": objective, **extra}

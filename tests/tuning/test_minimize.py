@@ -143,6 +143,11 @@ def test_optimizers_that_ask_for_functions_and_a_key():
         minimize(bowl, w, optcore.sophia(0.1), 1)
 
 
+def test_complex_parameters_descend():
+    params, *_ = minimize(lambda w: jnp.abs(w) ** 2, jnp.complex64(1 + 2j), optcore.sgd(0.25), 1)
+    assert params == 0.5 + 1j
+
+
 def test_every_step_has_a_key_of_its_own():
     def draw(updates, state, params=None, *, key, **extra):
         return jax.random.uniform(key), state
@@ -194,7 +199,9 @@ def test_refuses(arguments, message):
         minimize(**given)
 
 
-def test_refuses_what_is_no_key():
+def test_refuses_what_is_no_key_or_no_function():
+    with pytest.raises(TypeError, match="loss_fn must be a function, got dict"):
+        minimize(PARAMS, loss_fn, optcore.sgd(0.1), 4)
     with pytest.raises(TypeError, match="one typed random key"):
         minimize(loss_fn, PARAMS, optcore.sgd(0.1), 4, batches=BATCHES, key=0)
 
