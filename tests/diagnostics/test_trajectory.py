@@ -162,6 +162,17 @@ def test_every_landscape_has_contours(plt, name):
     assert len(axes.collections) == 2
 
 
+@pytest.mark.parametrize("log", [False, True])
+def test_contours_where_the_loss_is_a_number(plt, log):
+    def loss(w):
+        return jnp.sum(jnp.sqrt(w))
+
+    axes = diagnostics.plot_trajectories(loss, {}, log=log, **WINDOW)
+    drawn = [path.get_extents() for path in axes.collections[-1].get_paths() if len(path.vertices)]
+    assert len(drawn) > 10
+    assert min(box.xmin for box in drawn) >= 0
+
+
 def test_a_moving_picture(plt, tmp_path):
     image = pytest.importorskip("PIL.Image", reason="pillow is not installed")
     file = diagnostics.animate_trajectories(
