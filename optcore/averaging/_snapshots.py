@@ -5,9 +5,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 
-from .._core import Params, increment
+from .._core import Params, increment, is_none, named_leaves
 
 
 class Snapshots(NamedTuple):
@@ -31,13 +32,15 @@ def init_snapshots(params: Params, size: int) -> Snapshots:
       size: ≥ 1; one more takes the place of the oldest.
 
     Raises:
-      ValueError: `size` is not positive.
+      ValueError: `size` is not a positive int, or `params` holds no array.
 
     >>> init_snapshots({"w": jnp.ones(2)}, 3).params["w"].shape
     (3, 2)
     """
-    if size < 1:
-        raise ValueError(f"init_snapshots: size must be at least 1, got {size}")
+    if not isinstance(size, (int, np.integer)) or size < 1:
+        raise ValueError(f"init_snapshots: size must be an int and at least 1, got {size}")
+    if not jax.tree.leaves(params):
+        raise ValueError(f"init_snapshots: params must hold an array, got {params!r}")
 
     def places(p: Any) -> jax.Array:
         # Of zeros like the parameter, which bring its sharding along.
@@ -58,6 +61,9 @@ def take_snapshot(snapshots: Snapshots, params: Params, when: ArrayLike = True) 
       params: what to keep.
       when: a boolean, also traced; nothing is kept where it is False.
 
+    Raises:
+      ValueError: the parameters are not those that the store was made for.
+
     >>> store = init_snapshots(jnp.float32(0.0), 2)
     >>> for step in range(1, 10):
     ...     store = take_snapshot(store, jnp.float32(step), when=step % 3 == 0)
@@ -65,6 +71,19 @@ def take_snapshot(snapshots: Snapshots, params: Params, when: ArrayLike = True) 
     [6.0, 9.0]
     """
     when = jnp.asarray(when)
+    if jax.tree.structure(params) != jax.tree.structure(snapshots.params):
+        raise ValueError(
+            "take_snapshot: the store is for other parameters: expected "
+            f"{jax.tree.structure(snapshots.params)}, got {jax.tree.structure(params)}"
+        )
+    for (path, p), places in zip(
+        named_leaves(params), jax.tree.leaves(snapshots.params, is_leaf=is_none), strict=True
+    ):
+        if p is not None and jnp.shape(p) != places.shape[1:]:
+            raise ValueError(
+                f"take_snapshot: the store is for a parameter {path!r} of shape "
+                f"{places.shape[1:]}, got {jnp.shape(p)}"
+            )
 
     def put(places: jax.Array, p: Any) -> jax.Array:
         i = snapshots.count % places.shape[0]

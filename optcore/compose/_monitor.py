@@ -166,7 +166,10 @@ class _Parting:
 def _labels(groups: Groups, params: Params) -> list[str]:
     """The group of every parameter, in the order of the leaves."""
     chosen = groups(params) if callable(groups) else groups
+    absent = {path for path, p in named_leaves(params) if p is None}
     for path, label in named_leaves(chosen):
+        if label is None and path in absent:
+            continue
         if not isinstance(label, str):
             raise TypeError(
                 f"monitor: groups must say the name of a group for each parameter, got {label!r} "

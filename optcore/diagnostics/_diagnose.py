@@ -1,8 +1,10 @@
 """What keeps a run from going down: told from its losses, gradient norms and their angles."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, Literal
 
+import jax
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -105,7 +107,8 @@ def diagnose(
       last: how many steps to look at, ≥ 12; by default the later half, and at least 12.
 
     Raises:
-      ValueError: the records differ in length or are no lists of numbers, or `last` does not fit.
+      ValueError: the records differ in length or are no lists of numbers, `curvature` is no pair,
+        or `last` does not fit.
 
     Gradient descent at 1.9 / λ jumps from wall to wall:
 
@@ -119,8 +122,9 @@ def diagnose(
     'oscillation'
     """
     optional = {"cosines": cosines, "update_norms": update_norms}
-    records = {"losses": losses, "gradient_norms": gradient_norms, **optional}
-    arrays = {name: _record(name, x) for name, x in records.items() if x is not None}
+    records = {n: x for n, x in optional.items() if x is not None}
+    records |= {"losses": losses, "gradient_norms": gradient_norms}
+    arrays = {name: _record(name, x) for name, x in records.items()}
     lengths = {name: len(values) for name, values in arrays.items()}
     if len(set(lengths.values())) > 1:
         raise ValueError(f"diagnose: the records must have one length, got {lengths}")
@@ -128,6 +132,10 @@ def diagnose(
     if last is not None and not FEWEST <= last <= size:
         raise ValueError(f"diagnose: last must lie in [{FEWEST}, {size}], got {last}")
     kind, reason = _judge(arrays, max(FEWEST, size // 2) if last is None else last)
+    if curvature is not None and not isinstance(curvature, Sequence | np.ndarray | jax.Array):
+        raise ValueError(
+            f"diagnose: curvature must be a pair (smallest, largest), got {curvature!r}"
+        )
     if kind == "small gradient" and curvature is not None:
         kind, bend = _critical_point(arrays, curvature)
         reason = f"{reason}; {bend}"

@@ -31,14 +31,17 @@ def draw_contours(
     levels: int,
 ) -> None:
     """Contours in equal steps, or in equal ratios of the height above the lowest point."""
-    low, span = heights.min(), heights.max() - heights.min()
-    if not span > 0:
+    finite = heights[np.isfinite(heights)]
+    if not finite.size or not finite.max() > finite.min():
         return
+    low, span = finite.min(), finite.max() - finite.min()
+    # Where the loss is no number the picture stays white.
+    heights = np.ma.masked_invalid(heights)
     shown, edges = heights, np.linspace(low, low + span, levels)
     if log:
-        lowest = max(np.quantile(heights - low, 0.002), 1e-5 * span)
+        lowest = max(np.quantile(finite - low, 0.002), 1e-5 * span)
         edges = np.log10(np.geomspace(lowest, span, levels))
-        shown = np.log10(np.maximum(heights - low, 1e-6 * span))
+        shown = np.ma.log10(np.ma.maximum(heights - low, 1e-6 * span))
     # Pale: what is drawn on top stays readable.
     axes.contourf(columns, rows, shown, edges, cmap="Blues_r", alpha=0.45, extend="min")
     axes.contour(columns, rows, shown, edges, colors="gray", linewidths=0.4, linestyles="solid")

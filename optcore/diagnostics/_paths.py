@@ -44,6 +44,7 @@ def plot_trajectories(
 
     Raises:
       ImportError: matplotlib is not installed (the extra `plot`).
+      TypeError: `trajectories` is no mapping.
       ValueError: an interval is empty, or a path is not one of two parameters.
 
     >>> import jax.numpy as jnp, matplotlib, optcore
@@ -54,7 +55,7 @@ def plot_trajectories(
     >>> [text.get_text() for text in axes.get_legend().get_texts()]
     ['sgd']
     """
-    paths = {label: _points("plot_trajectories", label, t) for label, t in trajectories.items()}
+    paths = _all_points("plot_trajectories", trajectories)
     grid = _grid("plot_trajectories", loss_fn, x, y)
     axes = axes_of("plot_trajectories", axes, (6.4, 5.2))
     draw_contours(axes, *grid, log, levels)
@@ -99,6 +100,7 @@ def animate_trajectories(
 
     Raises:
       ImportError: matplotlib is not installed (the extra `plot`).
+      TypeError: `trajectories` is no mapping.
       ValueError: an interval is empty, there are too few frames, or a path is not one of two
         parameters.
 
@@ -113,7 +115,7 @@ def animate_trajectories(
     ...     made.read_bytes()[:3]
     b'GIF'
     """
-    paths = {label: _points("animate_trajectories", label, t) for label, t in trajectories.items()}
+    paths = _all_points("animate_trajectories", trajectories)
     if not paths:
         raise ValueError("animate_trajectories: expected at least one path, got none")
     if frames < 2 or per_second < 1:
@@ -149,6 +151,17 @@ def animate_trajectories(
     animation.save(str(file), writer=PillowWriter(fps=per_second))
     plt.close(figure)
     return Path(file)
+
+
+def _all_points(
+    owner: str, trajectories: Mapping[str, Trajectory]
+) -> dict[str, np.ndarray[Any, Any]]:
+    if not isinstance(trajectories, Mapping):
+        raise TypeError(
+            f"{owner}: trajectories must map labels to paths, such as {{'sgd': path}}, got "
+            f"{type(trajectories).__name__}"
+        )
+    return {label: _points(owner, label, path) for label, path in trajectories.items()}
 
 
 def _points(owner: str, label: str, path: Trajectory) -> np.ndarray[Any, Any]:

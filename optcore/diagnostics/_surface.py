@@ -146,7 +146,7 @@ def loss_surface(
       reach: > 0; with `filter_directions`, 1 moves every filter by its own length.
 
     Raises:
-      ValueError: an argument is out of its range.
+      ValueError: an argument is out of its range, or a direction unlike the parameters.
 
     >>> import jax.numpy as jnp
     >>> from optcore.diagnostics import bowl
@@ -157,6 +157,14 @@ def loss_surface(
     _check_points("loss_surface", points)
     if not reach > 0:
         raise ValueError(f"loss_surface: reach must be positive, got {reach}")
+    shapes = jax.tree.map(jnp.shape, params)
+    if not isinstance(directions, (tuple, list)) or [
+        jax.tree.map(jnp.shape, direction) for direction in directions
+    ] != [shapes, shapes]:
+        raise ValueError(
+            "loss_surface: directions must be a pair of trees like the parameters, with shapes "
+            f"{shapes}, got {jax.tree.map(jnp.shape, directions)}"
+        )
     positions = jnp.linspace(-reach, reach, points, dtype=jnp.float32)
     d, e = directions
 

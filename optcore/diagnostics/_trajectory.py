@@ -7,7 +7,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._core import GradientTransformation, Params, apply_updates, global_norm, is_transformation
+from .._core import (
+    DeclaredTransformation,
+    GradientTransformation,
+    Params,
+    apply_updates,
+    global_norm,
+    is_transformation,
+)
 from ..compose import chain
 
 
@@ -34,8 +41,8 @@ def trajectory(
 ) -> Trajectory:
     """Run an optimizer on a loss and keep every point: one compiled scan.
 
-    `update` is given the parameters and the loss (`value`, `value_fn`, `obj_fn`), so that any
-    optimizer can run.
+    `update` is given the parameters, the loss (`value`, `value_fn`), its gradients (`grad`), and
+    as `obj_fn` and `grad_fn` functions for either, so that any optimizer can run.
 
     Args:
       loss_fn: from parameters to a scalar, such as `diagnostics.saddle`.
@@ -64,8 +71,12 @@ def trajectory(
     shape = jax.eval_shape(loss_fn, start).shape
     if shape:
         raise ValueError(f"trajectory: loss_fn must give a scalar, got shape {shape}")
-    tx = chain(tx)
-    given = {"value_fn": loss_fn, "obj_fn": loss_fn, **extra}
+    # What must be outermost stands in no chain.
+    own: Any = tx if isinstance(tx, DeclaredTransformation) else chain(tx)
+    gradients = jax.grad(loss_fn)
+    functions = {"value_fn": loss_fn, "obj_fn": loss_fn, "grad_fn": lambda p, _: gradients(p)}
+    takes = {"value", "grad", "value_fn"} | own.declaration.takes()
+    given = {name: f for name, f in functions.items() if name in takes} | extra
 
     def record(params: Params) -> tuple[Any, Trajectory]:
         loss, grads = jax.value_and_grad(loss_fn)(params)
@@ -75,12 +86,12 @@ def trajectory(
     def body(carry: tuple[Params, Any], _: None) -> tuple[tuple[Params, Any], Trajectory]:
         params, state = carry
         (loss, grads), seen = record(params)
-        updates, state = tx.update(grads, state, params, value=loss, **given)
+        updates, state = own.update(grads, state, params, value=loss, grad=grads, **given)
         return (apply_updates(params, updates), state), seen
 
     @jax.jit
     def run(params: Params) -> Trajectory:
-        (last, _), seen = jax.lax.scan(body, (params, tx.init(params)), length=steps)
+        (last, _), seen = jax.lax.scan(body, (params, own.init(params)), length=steps)
         _, end = record(last)
         return jax.tree.map(lambda path, x: jnp.concatenate([path, x[None]]), seen, end)
 

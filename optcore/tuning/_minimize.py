@@ -38,8 +38,9 @@ def minimize(
 ) -> tuple[Params, State, History]:
     """Train: `steps` updates of `params`, compiled, in scans of `chunk` steps.
 
-    The optimizer gets the loss as `value`, its function as `value_fn`, and the gradients as
-    `grad`, for those that ask for them. Between two chunks, and only there, the loss comes to the
+    The optimizer gets the loss as `value`, its function as `value_fn` and `obj_fn`, the gradients
+    as `grad`, their function as `grad_fn`, and with `key` a new `key` at each step, for those
+    that ask for them. Between two chunks, and only there, the loss comes to the
     host and the progress bar moves.
 
     Args:
@@ -51,7 +52,8 @@ def minimize(
       batches: a tree of arrays whose first axis counts batches, gone through again and again; a
         list of batches, likewise; an iterator over batches; or a function of a random key, which
         is traced.
-      key: shuffles stacked batches anew in every pass; needed by a function.
+      key: shuffles stacked batches anew in every pass; needed by a function, and by
+        optimizers that draw at random (Sophia).
       state: to go on from, by default that of `tx.init`; neither changed nor donated.
       chunk: ≥ 1; the last chunk may be shorter, and is then compiled by itself.
       progress: a bar on stderr, if tqdm is installed and stderr is a terminal.
@@ -60,6 +62,7 @@ def minimize(
       The parameters, the optimizer's state, and a `History`.
 
     Raises:
+      TypeError: `loss_fn` is no function, or `tx` no transformation.
       ValueError: `loss_fn` gives no real scalar; batches are not alike, or run out.
 
     >>> import jax.numpy as jnp, optcore
@@ -68,28 +71,35 @@ def minimize(
     >>> round(params.item(), 4), history.loss[:3].tolist()
     (3.0, [9.0, 2.25, 0.5625])
     """
+    if not callable(loss_fn):
+        raise TypeError(f"minimize: loss_fn must be a function, got {type(loss_fn).__name__}")
     for name, number, low in (("steps", steps, 0), ("chunk", chunk, 1)):
         if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < low:
             raise ValueError(f"minimize: {name} must be an int of at least {low}, got {number!r}")
     adapted_tx = adapted(tx)
     drawn = source("minimize", batches, key)
+    # Not the key of the batches, nor one that is folded from it.
+    own_key = None if key is None else jax.random.split(key)[1]
 
     def run(carry: Any, data: Any, xs: Any, length: int) -> Any:
-        def body(carry: Any, x: Any) -> Any:
-            batch = drawn.pick(data, x)
-            carry, seen = step("minimize", loss_fn, adapted_tx, carry, batch)
-            return carry, seen
+        def body(carry: Any, inputs: Any) -> Any:
+            n, x = inputs
+            extra = {} if own_key is None else {"key": jax.random.fold_in(own_key, n)}
+            return step("minimize", loss_fn, adapted_tx, carry, drawn.pick(data, x), **extra)
 
         return jax.lax.scan(body, carry, xs, length=length)
 
     compiled = jax.jit(run, donate_argnums=0, static_argnums=3)
     params = copied(params)
-    carry = params, adapted_tx.init(params) if state is None else _copied_state(state)
+    # A state of optax may hold the parameters themselves, and no buffer is donated twice.
+    carry = params, _copied_state(adapted_tx.init(params) if state is None else state)
     history = [(np.zeros(0, np.float32),) * 2]
     with progress_bar(steps, "step", progress) as advance:
         for start in range(0, steps, chunk):
             number = min(chunk, steps - start)
-            carry, seen = compiled(carry, drawn.data, drawn.draw(start, number), number)
+            counts = np.arange(start, start + number, dtype=np.int32)
+            xs = counts, drawn.draw(start, number)
+            carry, seen = compiled(carry, drawn.data, xs, number)
             history.append(jax.device_get(seen))
             advance(number)
     return *carry, History(*(np.concatenate(parts) for parts in zip(*history, strict=True)))

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import jax
+
 from .._core import Declared, declare, hyperparameters, is_transformation
 
 
@@ -25,12 +27,21 @@ def check_rate(owner: str, tx: Any) -> None:
             f"{', '.join(known) or 'no hyper-parameters'}; give tx=None and "
             "factory=lambda rate: ..."
         )
+    held = _holder(tx)
+    if held is not None:
+        raise ValueError(
+            f"{owner}: {held!r} keeps its learning_rate in its state, where it is not replaced; "
+            "give tx=None and factory=lambda rate: ..."
+        )
 
 
 def with_rate(part: Any, rate: Any) -> Any:
     """The same with `rate` for the learning rate, in place of a number or a schedule."""
     if isinstance(part, Declared):
         roles, arguments = part.declaration.factory.roles, dict(part.arguments)
+        if _injects(part):
+            # In a state the rate would stay what it was at the start.
+            return with_rate(arguments["inner"], rate)
         for name, value in arguments.items():
             if roles[name].kind == "transformation":
                 arguments[name] = with_rate(value, rate)
@@ -42,3 +53,19 @@ def with_rate(part: Any, rate: Any) -> Any:
     if isinstance(part, tuple) and not is_transformation(part):
         return tuple(with_rate(v, rate) for v in part)
     return part
+
+
+def _injects(part: Declared) -> bool:
+    """Whether it keeps the numbers of the transformation inside in its state."""
+    return part.declaration.factory.holds is not None and "inner" in part.arguments
+
+
+def _holder(part: Any) -> Declared | None:
+    """What has a learning rate in its state, and no transformation inside it could be read from."""
+    if not isinstance(part, Declared):
+        return None
+    if part.declaration.factory.holds is not None and not _injects(part):
+        names = hyperparameters(part, schedules_inside=False)
+        return part if any(n.endswith(".learning_rate") for n in names) else None
+    parts = jax.tree.leaves(part.arguments, is_leaf=lambda x: isinstance(x, Declared))
+    return next((held for held in map(_holder, parts) if held is not None), None)

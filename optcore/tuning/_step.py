@@ -26,12 +26,13 @@ def adapted(tx: Any) -> GradientTransformation:
     """The transformation itself if it is ours, or one with the same state that takes extras."""
     if isinstance(tx, DeclaredTransformation):
         return tx
-    link = chain(tx)
+    link: Any = chain(tx)
 
     def init(params: Params) -> State:
         return link.init(params)[0]
 
     def update(updates: Any, state: State, params: Params | None = None, **extra: Any) -> Any:
+        extra = _asked_for(link, extra)
         updates, (state,) = link.update(updates, (state,), params, **extra)
         return updates, state
 
@@ -39,9 +40,17 @@ def adapted(tx: Any) -> GradientTransformation:
 
 
 def step(
-    owner: str, loss_fn: Loss, tx: GradientTransformation, carry: tuple[Params, State], batch: Any
+    owner: str,
+    loss_fn: Loss,
+    tx: GradientTransformation,
+    carry: tuple[Params, State],
+    batch: Any,
+    **extra: Any,
 ) -> tuple[tuple[Params, State], tuple[jax.Array, jax.Array]]:
-    """Parameters and state after one update, and before it the loss and the gradient's norm."""
+    """Parameters and state after one update, and before it the loss and the gradient's norm.
+
+    `extra` is what `update` is given beside the loss, its gradients, and functions for either.
+    """
     params, state = carry
 
     def objective(params: Params) -> jax.Array:
@@ -53,13 +62,26 @@ def step(
             )
         return loss
 
-    loss, grads = jax.value_and_grad(objective, allow_int=True)(trained(params))
-    grads = jax.tree.map(lambda g: None if is_absent(g) else g, grads)
-    updates, state = tx.update(
-        grads, state, params=params, value=loss, grad=grads, value_fn=objective
-    )
+    def loss_and_gradients(params: Params) -> tuple[jax.Array, Params]:
+        loss, grads = jax.value_and_grad(objective, allow_int=True)(params)
+        # Of complex parameters JAX gives the conjugate of the direction of steepest ascent.
+        return loss, jax.tree.map(lambda g: None if is_absent(g) else jnp.conj(g), grads)
+
+    loss, grads = loss_and_gradients(trained(params))
+    given = {"value_fn": objective, "obj_fn": objective, **extra}
+    given["grad_fn"] = lambda params, _: loss_and_gradients(params)[1]
+    given |= {"value": loss, "grad": grads}
+    if isinstance(tx, DeclaredTransformation):
+        given = _asked_for(tx, given)
+    updates, state = tx.update(grads, state, params=params, **given)
     norm = global_norm(grads).astype(jnp.float32)
     return (apply_updates(params, updates), state), (loss.astype(jnp.float32), norm)
+
+
+def _asked_for(tx: DeclaredTransformation, given: dict[str, Any]) -> dict[str, Any]:
+    """What some part of `tx` names: optax's line searches refuse what they do not know."""
+    takes = {"value", "grad", "value_fn"} | tx.declaration.takes()
+    return {name: value for name, value in given.items() if name in takes}
 
 
 def copied(tree: Any) -> Any:

@@ -99,7 +99,7 @@ def sweep(
 
     Raises:
       TypeError: a value is no number.
-      ValueError: no values, or an unknown or missing objective.
+      ValueError: no values, integers beyond int32, or an unknown or missing objective.
 
     Gradient descent on a quadratic of curvature 4 is fastest at a rate of 1/4:
 
@@ -150,7 +150,7 @@ def sweep(
             parts.append(jax.tree.map(lambda x, n=number: x[:n], jax.device_get(got)))
             advance(number)
     together = jax.tree.map(lambda *x: np.concatenate(x), *parts)
-    results = {_name(path): x for path, x in named_leaves(together)}
+    results = {_name(path): x for path, x in named_leaves(together) if x is not None}
     return Sweep(columns, results, _objective(results, objective), maximize)
 
 
@@ -170,6 +170,8 @@ def _columns(settings: Mapping[str, Sequence[float]]) -> dict[str, np.ndarray[An
         if not array.size:
             raise ValueError(f"sweep: {name} must have at least one value, got none")
         kind = {"f": np.float32, "b": np.bool_}.get(array.dtype.kind, np.int32)
+        if kind is np.int32 and not (array.min() >= -(2**31) and array.max() < 2**31):
+            raise ValueError(f"sweep: {name} must hold integers that fit in int32, got {given!r}")
         values[name] = array.astype(kind)
     if not values:
         raise ValueError("sweep: settings must hold at least one argument, got none")

@@ -76,6 +76,17 @@ def test_before_the_first_update_it_is_the_start(tx):
     np.testing.assert_array_equal(evaluated["w"], PARAMS["w"])
 
 
+@pytest.mark.parametrize(
+    ("tx", "expected"), [(SLOW, -1.0), (optcore.asgd(1.0, lambd=0.0, t0=0), -2.0)], ids=repr
+)
+def test_a_group_that_knows_better(tx, expected):
+    params, grads = {**PARAMS, "other": jnp.ones(2)}, {**GRADS, "other": jnp.ones(2)}
+    state, params = two_steps(optcore.route(("w", tx), ("*", optcore.sgd(3.0))), params, grads)
+    evaluated = optcore.eval_params(state, params)
+    np.testing.assert_allclose(evaluated["w"], PARAMS["w"] + expected, rtol=1e-6)
+    assert evaluated["other"] is params["other"]
+
+
 def test_pairs():
     pair = optcore.LookaheadParams(fast={"w": jnp.ones(2)}, slow={"w": jnp.zeros(2)})
     state = optcore.sgd(0.1).init(pair.fast)

@@ -114,8 +114,17 @@ def test_jensen(seed):
 
 
 def test_refuses():
-    with pytest.raises(ValueError, match="size must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="size must be an int and at least 1, got 0"):
         averaging.init_snapshots(PARAMS, 0)
+    with pytest.raises(ValueError, match="size must be an int"):
+        averaging.init_snapshots(PARAMS, 2.5)
+    with pytest.raises(ValueError, match="params must hold an array"):
+        averaging.init_snapshots({}, 2)
+    store = averaging.init_snapshots({"w": jnp.zeros(2), "b": None}, 2)
+    with pytest.raises(ValueError, match=r"a parameter 'w' of shape \(2,\), got \(\)"):
+        averaging.take_snapshot(store, {"w": jnp.zeros(()), "b": None})
+    with pytest.raises(ValueError, match="the store is for other parameters"):
+        averaging.take_snapshot(store, {"w": jnp.zeros(2)})
     store = averaging.init_snapshots(jnp.zeros((1, 2)), 3)
     with pytest.raises(ValueError, match="no snapshot was taken yet"):
         averaging.ensemble_probabilities(logits, store, jnp.ones((1, 1)))

@@ -211,3 +211,14 @@ def test_parameters_are_needed():
     tx = optcore.monitor(optcore.sgd(0.1))
     with pytest.raises(ValueError, match="monitor needs the parameters"):
         tx.update(jnp.ones(2), tx.init(jnp.ones(2)))
+
+
+def test_groups_of_parameters_that_may_be_none():
+    params = {"w": jnp.array([3.0, 4.0]), "none": None}
+    tx = optcore.monitor(
+        optcore.sgd(1.0), groups=lambda params: jax.tree.map(lambda _: "all", params)
+    )
+    _, state = tx.update(params, tx.init(params), params)
+    assert state.measurements["gradient_norm/all"] == 5
+    with pytest.raises(TypeError, match="got None at 'w'"):
+        optcore.monitor(optcore.sgd(1.0), groups={"w": None, "none": None}).init(params)

@@ -159,6 +159,14 @@ def test_pictures(plt):
             ValueError,
             "reach must be positive, got 0",
         ),
+        *(
+            (
+                lambda wrong=wrong: diagnostics.loss_surface(square, jnp.ones(2), wrong),
+                ValueError,
+                "directions must be a pair of trees like the parameters",
+            )
+            for wrong in ((jnp.ones(2), 1.0), (jnp.ones(2),), jnp.ones(2))
+        ),
         (lambda: diagnostics.sharpness(square, 1.0, 0), TypeError, "key must be a typed"),
         (lambda: diagnostics.filter_directions(1.0, 0), TypeError, "key must be a typed"),
         (

@@ -75,6 +75,8 @@ def test_any_optimizer_on_any_tree():
         (optcore.polyak_sgd(1.0), {}),
         (optcore.sophia(0.1), {"key": key}),
         (optcore.monitor(optcore.adamw(0.1)), {}),
+        (optcore.sam(optcore.sgd(0.1), rho=0.1), {}),
+        (optcore.with_average(optcore.sgd(0.1), "tail"), {}),
     ):
         path = diagnostics.trajectory(loss, start, tx, 3, **extra)
         assert path.points["w"].shape == (4, 3)
@@ -160,6 +162,17 @@ def test_every_landscape_has_contours(plt, name):
     assert len(axes.collections) == 2
 
 
+@pytest.mark.parametrize("log", [False, True])
+def test_contours_where_the_loss_is_a_number(plt, log):
+    def loss(w):
+        return jnp.sum(jnp.sqrt(w))
+
+    axes = diagnostics.plot_trajectories(loss, {}, log=log, **WINDOW)
+    drawn = [path.get_extents() for path in axes.collections[-1].get_paths() if len(path.vertices)]
+    assert len(drawn) > 10
+    assert min(box.xmin for box in drawn) >= 0
+
+
 def test_a_moving_picture(plt, tmp_path):
     image = pytest.importorskip("PIL.Image", reason="pillow is not installed")
     file = diagnostics.animate_trajectories(
@@ -178,6 +191,8 @@ def test_pictures_refuse(tmp_path):
     }
     with pytest.raises(ValueError, match=r"path 'sgd' must be one of two parameters, .* \(2, 3\)"):
         diagnostics.plot_trajectories(diagnostics.bowl, wide, **WINDOW)
+    with pytest.raises(TypeError, match=r"must map labels to paths, .* got Trajectory"):
+        diagnostics.plot_trajectories(diagnostics.bowl, STILL["still"], **WINDOW)
     with pytest.raises(ValueError, match="x must be an interval"):
         diagnostics.plot_trajectories(diagnostics.bowl, {}, x=(1.0, 1.0), y=(0.0, 1.0))
     for drawn, frames, message in ((STILL, 1, "frames must be at least 2"), ({}, 2, "got none")):

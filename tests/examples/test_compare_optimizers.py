@@ -146,3 +146,12 @@ def test_a_bad_option_is_refused(options, message, capsys):
 def test_sweeps_run_without_tqdm(monkeypatch):
     monkeypatch.setitem(sys.modules, "tqdm", None)
     assert list(sweep.watched({"a": 1})) == [("a", 1)]
+
+
+@pytest.mark.parametrize(
+    ("module", "package"), [("matplotlib", "matplotlib"), ("sklearn", "scikit-learn")]
+)
+def test_a_missing_package_names_the_extra(capsys, monkeypatch, tmp_path, module, package):
+    monkeypatch.setitem(sys.modules, module, None)
+    assert compare_optimizers.main(["--figures", "saddle", "--out", str(tmp_path)]) == 2
+    assert f"{package} is missing: pip install 'optcore[examples]'" in capsys.readouterr().err

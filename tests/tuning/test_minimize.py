@@ -128,6 +128,43 @@ def test_optimizers_that_ask_for_the_loss_lookahead_and_integers():
     assert (params["w"].item(), params["n"].item()) == (0.0, 3)
 
 
+def test_optimizers_that_ask_for_functions_and_a_key():
+    w = jnp.array([1.0, 1.0])
+
+    def bowl(w):
+        return jnp.sum(jnp.array([1.0, 4.0]) * w**2) / 2
+
+    params, *_ = minimize(bowl, w, optcore.sam(optcore.sgd(1.0), rho=17.0**0.5), 1)
+    # The gradient (1, 4) has length √17, so it is taken at (2, 5): (2, 20).
+    np.testing.assert_allclose(params, [-1.0, -19.0], rtol=1e-6)
+    _, _, history = minimize(bowl, w, optcore.sophia(0.1), 100, key=jax.random.key(0))
+    assert history.loss[-1] < 0.1 * history.loss[0]
+    with pytest.raises(ValueError, match="needs 'key', which was not given"):
+        minimize(bowl, w, optcore.sophia(0.1), 1)
+
+
+def test_complex_parameters_descend():
+    params, *_ = minimize(lambda w: jnp.abs(w) ** 2, jnp.complex64(1 + 2j), optcore.sgd(0.25), 1)
+    assert params == 0.5 + 1j
+
+
+def test_every_step_has_a_key_of_its_own():
+    def draw(updates, state, params=None, *, key, **extra):
+        return jax.random.uniform(key), state
+
+    tx = optcore.GradientTransformation(lambda params: (), draw)
+    key = jax.random.key(0)
+    *_, history = minimize(lambda w: w, jnp.float32(0.0), tx, 7, key=key, chunk=3)
+    assert len(set(np.diff(history.loss).tolist())) == 6
+
+
+def test_a_state_of_optax_may_hold_the_parameters():
+    optax = pytest.importorskip("optax", reason="runs an optimizer of optax")
+    with jax.numpy_dtype_promotion("standard"):
+        _, _, history = minimize(loss_fn, PARAMS, optax.lbfgs(), 10, key=jax.random.key(0))
+    assert history.loss[-1] < 1e-3
+
+
 def test_optimizers_of_optax():
     optax = pytest.importorskip("optax", reason="runs an optimizer of optax")
     with jax.numpy_dtype_promotion("standard"):
@@ -162,7 +199,9 @@ def test_refuses(arguments, message):
         minimize(**given)
 
 
-def test_refuses_what_is_no_key():
+def test_refuses_what_is_no_key_or_no_function():
+    with pytest.raises(TypeError, match="loss_fn must be a function, got dict"):
+        minimize(PARAMS, loss_fn, optcore.sgd(0.1), 4)
     with pytest.raises(TypeError, match="one typed random key"):
         minimize(loss_fn, PARAMS, optcore.sgd(0.1), 4, batches=BATCHES, key=0)
 

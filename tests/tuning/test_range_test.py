@@ -231,6 +231,17 @@ def test_finds_the_rate_inside_a_composed_optimizer():
         np.testing.assert_allclose(found.curve, by_factory.curve, rtol=1e-4)
 
 
+def test_a_rate_in_the_state_is_raised_too():
+    clipped = optcore.chain(optcore.clip(1e30), optcore.sgd(0.1))
+    plain, held = (examined(tx, (1.0, 10.0, 100.0)) for tx in (clipped, optcore.inject(clipped)))
+    np.testing.assert_allclose(held.losses, plain.losses, rtol=1e-5)
+    assert held.limit == pytest.approx(0.02, rel=0.05)
+    optax = pytest.importorskip("optax", reason="injects an optimizer of optax")
+    foreign = optcore.inject_hyperparams(optax.sgd)(learning_rate=0.1)
+    with pytest.raises(ValueError, match=r"inject_foreign.* keeps its learning_rate in its state"):
+        examined(optcore.chain(optcore.clip(1.0), foreign), (1.0, 10.0))
+
+
 def test_foreign_optimizers_come_as_a_factory():
     optax = pytest.importorskip("optax", reason="tests a rate of optax")
     with jax.numpy_dtype_promotion("standard"):

@@ -129,8 +129,14 @@ def test_prints_a_table():
         ({}, {}, ValueError, "at least one argument"),
         ({"x": [1.0]}, {"chunk": 0}, ValueError, "chunk must be at least 1, got 0"),
         ({"x": [1.0]}, {"objective": "loss"}, ValueError, "one of the scalar results 'result'"),
+        ({"seed": [2**31]}, {}, ValueError, "seed must hold integers that fit in int32"),
     ],
 )
 def test_refuses(settings, options, error, message):
     with pytest.raises(error, match=message):
         sweep(lambda x: x, settings, **options)
+
+
+def test_a_run_that_returns_nothing_is_refused():
+    with pytest.raises(ValueError, match=r"results \(there is none\), got None"):
+        sweep(lambda x: None, {"x": [1.0]})

@@ -1,6 +1,6 @@
 """Averaged descent: a decaying rate, and the average of the parameters beside it."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,7 @@ from ..._core import (
     Updates,
     increment,
     is_inexact,
+    is_none,
     map_leaves,
     slots,
     transformation,
@@ -36,8 +37,12 @@ class AsgdState(NamedTuple):
         def leaf(p: jax.Array, average: jax.Array, some: jax.Array) -> jax.Array:
             return jnp.where(some, average, p)
 
-        trainable = jax.tree.map(lambda p: p if is_inexact(p) else None, params)
-        return map_leaves(leaf, trainable, reads=(self.average,), scalars=(self.count > 0,))
+        def held(average: Any, p: Any) -> Any:
+            return p if average is not None and is_inexact(p) else None
+
+        # `None` where `route` gave a parameter to another optimizer.
+        values = jax.tree.map(held, self.average, params, is_leaf=is_none)
+        return map_leaves(leaf, values, reads=(self.average,), scalars=(self.count > 0,))
 
 
 @transformation("optimizer", example={"learning_rate": 0.1}, needs=("params",), leafwise=True)
