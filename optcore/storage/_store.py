@@ -96,7 +96,7 @@ def store(
     Raises:
       ValueError: no such codec, field or kind; a key or a block that the codec does not use; a
         large array without a rule or a known name; two rules that disagree;
-        `"int8_linear"` for second moments.
+        `"int8_linear"` for second moments; a `store` within `inner`.
       TypeError: `"bf16"` without a key.
 
     Adam's state takes a quarter of the memory:
@@ -153,6 +153,7 @@ def store(
 
     def init(params: Params) -> StoreState:
         state = inner.init(params)
+        _check_alone(state)
         chosen = [plan(path, x) for path, x in jax.tree_util.tree_flatten_with_path(state)[0]]
         count = None if key is None else jnp.zeros((), jnp.int32)
         own = None if key is None else fresh_key(key)
@@ -176,6 +177,23 @@ def store(
 
 def _is_encoded(x: Any) -> bool:
     return isinstance(x, Encoded)
+
+
+def _check_alone(state: State) -> None:
+    """Raise if part of a state is encoded already: nothing says which of the two did it."""
+    paths, _ = jax.tree_util.tree_flatten_with_path(state, is_leaf=_is_stored)
+    for path, x in paths:
+        if _is_stored(x):
+            where = f" at {path_name(path)!r}" if path else ""
+            raise ValueError(
+                f"store: inner holds a store{where}, and no state is encoded twice; take one "
+                "store, with a dict from a state field to a codec, or partition with a store in "
+                "each part"
+            )
+
+
+def _is_stored(x: Any) -> bool:
+    return isinstance(x, StoreState)
 
 
 def _is_real(x: Any) -> bool:

@@ -137,6 +137,20 @@ def test_bad_arguments(error, message, arguments):
 LIMITS = {"int8": 2.04, "int8_softsign": 2.13, "int4": 1.07, "fp8": 2.04, "bf16": 4.001}
 
 
+@pytest.mark.parametrize(
+    ("inner", "where"),
+    [
+        (optcore.store(optcore.adam(1e-3), {"mu": "int8"}), ""),
+        (optcore.chain(optcore.store(optcore.scale_by_adam()), optcore.trace(0.9)), " at '0'"),
+    ],
+    ids=["itself", "in a chain"],
+)
+def test_a_store_in_a_store_is_refused(inner, where):
+    """Also of another field: the codes of one would be decoded by the other."""
+    with pytest.raises(ValueError, match=re.escape(f"store: inner holds a store{where}, and")):
+        optcore.store(inner, {"nu": "fp8"}).init(BIG)
+
+
 @pytest.mark.parametrize("codec", LIMITS)
 def test_bytes_of_the_compiled_step(codec):
     """Of the arguments of a donated step, per parameter, beside parameters and gradients."""
