@@ -59,7 +59,9 @@ class RowSparse(OneLeaf):
 
     def __init__(self, indices: Any, values: Any, shape: tuple[int, ...]):
         self.shape = shape = tuple(int(n) for n in shape)
-        indices = indices if hasattr(indices, "dtype") else np.asarray(indices)
+        if not hasattr(indices, "dtype"):
+            # An empty list would be one of floating-point numbers.
+            indices = np.asarray(indices, None if np.size(indices) else np.int32)
         values = jnp.asarray(values)
         if not jnp.issubdtype(indices.dtype, jnp.integer):
             raise TypeError(f"RowSparse: indices must be integers, got {indices.dtype}")

@@ -107,6 +107,13 @@ def test_without_places():
     assert np.all(g.added_to(jnp.ones((4, 3))) == 1)
 
 
+def test_an_empty_list_holds_no_indices():
+    """NumPy makes floating-point numbers of it."""
+    g = RowSparse([], jnp.zeros((0, 2)), (6, 2))
+    np.testing.assert_array_equal(g.todense(), jnp.zeros((6, 2)))
+    assert g.indices.dtype == jnp.int32
+
+
 def test_the_norm_is_that_of_the_sum():
     g = {"table": sparse(), "other": jnp.array([1.0, 2.0])}
     np.testing.assert_allclose(optcore.global_norm(g), optcore.global_norm(dense(g)), rtol=1e-6)
