@@ -7,7 +7,10 @@ import pathlib
 
 import hypothesis
 import jax
+import jax.numpy as jnp
 import numpy as np
+
+import optcore
 
 quick = hypothesis.settings(max_examples=25, deadline=None, derandomize=True, database=None)
 """Few examples, and the same ones in every run."""
@@ -123,6 +126,15 @@ def same_defaults(ours, theirs):
     """An import can be swapped: every default of `theirs` is that of `ours`."""
     expected, got = defaults(theirs), defaults(ours)
     assert {name: got.get(name, "missing") for name in expected} == expected
+
+
+def takes_rows(tx):
+    """Of row-sparse updates it gives those rows of what it gives of the dense ones."""
+    g = optcore.RowSparse(jnp.array([2, 0]), jnp.array([[3.0, -4.0], [0.5, 12.0]]), (4, 2))
+    params = jnp.ones(g.shape)
+    rows, _ = tx.update(g, tx.init(params), params)
+    dense, _ = tx.update(g.todense(), tx.init(params), params)
+    np.testing.assert_allclose(rows.values, dense[rows.indices], rtol=1e-6)
 
 
 def double_precision():

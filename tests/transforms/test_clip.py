@@ -217,3 +217,12 @@ def test_unitwise_norm_over_given_axes():
         expected = np.sqrt((oracles.double(g) ** 2).sum(axis, keepdims=True))
         got = optcore.unitwise_norm(jnp.asarray(g), axis)
         np.testing.assert_allclose(got, np.broadcast_to(expected, g.shape), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "tx",
+    [optcore.clip(1.0), optcore.clip_by_global_norm(1.0), optcore.clip_by_norm(1.0)],
+    ids=lambda tx: tx.declaration.name,
+)
+def test_takes_row_sparse_updates(tx):
+    oracles.takes_rows(tx)

@@ -146,3 +146,7 @@ def test_defaults(name):
 def test_one_number_is_its_own_root_mean_square():
     u, p = np.float32([2.0]), np.float32([-3.0])
     np.testing.assert_allclose(once(optcore.scale_by_param_block_rms(), u, p), [6.0], rtol=1e-6)
+
+
+def test_takes_row_sparse_updates():
+    oracles.takes_rows(optcore.normalize_by_update_norm())

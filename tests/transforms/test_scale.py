@@ -69,3 +69,7 @@ def test_a_rate_is_not_negative():
 def test_defaults():
     # optax also has a rate of None, for no scaling and no sign; here a rate is given.
     assert oracles.defaults(optcore.scale_by_learning_rate) == {"flip_sign": True}
+
+
+def test_takes_row_sparse_updates():
+    oracles.takes_rows(optcore.scale(-0.5))

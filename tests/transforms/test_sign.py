@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import optcore
+from tests import oracles
 
 
 def test_sign():
@@ -17,3 +18,7 @@ def test_sign():
 def test_a_nan_has_no_sign():
     tx = optcore.scale_by_sign()
     assert np.isnan(tx.update(jnp.float32(jnp.nan), tx.init(0.0))[0])
+
+
+def test_takes_row_sparse_updates():
+    oracles.takes_rows(optcore.scale_by_sign())

@@ -69,3 +69,7 @@ def test_stateless_with_tree_map():
     theirs = optax.stateless_with_tree_map(f)
     expected, _ = theirs.update(g, theirs.init(p), p)
     assert updates["w"].tolist() == expected["w"].tolist()
+
+
+def test_takes_row_sparse_updates():
+    oracles.takes_rows(optcore.set_to_zero())

@@ -229,3 +229,7 @@ def test_l1_decay_is_a_soft_threshold_away_from_zero():
     for _ in range(3):
         w = w + tx.update(jnp.float32(0), state, w)[0]
         assert abs(float(w)) < 0.05
+
+
+def test_takes_row_sparse_updates():
+    oracles.takes_rows(optcore.add_decayed_weights(0.1))
