@@ -48,7 +48,9 @@ def test_own_schedules_are_those_of_the_optimizer():
     got, state = run(optcore.inject(tx))
     # The other decay is float32 now.
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-5), got, expected)
-    assert state.hyperparams["learning_rate"] == before.hyperparams["learning_rate"] == rate(3)
+    for held in (state, before):
+        # A compiled schedule may round its last bit in another way.
+        np.testing.assert_allclose(held.hyperparams["learning_rate"], rate(3), rtol=2e-7)
     assert jax.tree.leaves(state.hyperparams_states) == [4, 4]
     assert int(state.count) == 4
 
