@@ -471,8 +471,9 @@ def _stairs():
         return np.asarray(jax.vmap(lambda t: jnp.log2(schedule(t)))(counts))
 
     late = [s for s in range(2, 70) if not np.array_equal(stairs(optax, s), -np.arange(1.0, 9))]
-    assert late
-    for steps in late:
+    # Older versions of XLA round the quotient in another way.
+    assert late or jax.__version_info__ < (0, 10)
+    for steps in late or range(2, 12):
         np.testing.assert_array_equal(stairs(optcore, steps), -np.arange(1.0, 9))
 
 
