@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .rows import LARGE, OPTIMIZERS, Optimizer, composed, matrix, torch
+from .rows import LARGE, OPTIMIZERS, Optimizer, composed, matrix, step, torch
 from .timing import Row, interleave, row, timed
 
 
@@ -53,12 +53,8 @@ def donated_step(
     grads = [jnp.asarray(x, dtype) for x in _leaves(size, count, 0)]
     params = [jnp.asarray(x, dtype) for x in _leaves(size, count, 1)]
 
-    def step(params: Any, state: Any, grads: Any) -> Any:
-        updates, state = tx.update(grads, state, params)
-        return lib.apply_updates(params, updates), state
-
     state = tx.init(params)
-    compiled = jax.jit(step, donate_argnums=(0, 1)).lower(params, state, grads).compile()
+    compiled = step(lib, tx).lower(params, state, grads).compile()
     current = [params, state]
     state_bytes = sum(x.nbytes for x in jax.tree.leaves(state))
 

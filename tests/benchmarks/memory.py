@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .rows import OPTIMIZERS, Optimizer, composed, matrix
+from .rows import OPTIMIZERS, Optimizer, composed, matrix, step
 from .timing import Row
 
 SIZE = 1 << 20
@@ -44,11 +44,7 @@ def _bytes(lib: Any, tx: Any, count: int) -> tuple[int, int]:
     params = [jax.ShapeDtypeStruct(matrix(SIZE), jnp.float32)] * count
     state = jax.eval_shape(tx.init, params)
 
-    def step(params: Any, state: Any, grads: Any) -> Any:
-        updates, state = tx.update(grads, state, params)
-        return lib.apply_updates(params, updates), state
-
-    compiled = jax.jit(step, donate_argnums=(0, 1)).lower(params, state, params).compile()
+    compiled = step(lib, tx).lower(params, state, params).compile()
     analysis: Any = compiled.memory_analysis()
     state_bytes = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state))
     return analysis.temp_size_in_bytes, state_bytes

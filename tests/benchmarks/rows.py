@@ -232,6 +232,16 @@ def libraries() -> dict[str, Any]:
     return {"optcore": optcore} | ({"optax": optax} if optax else {})
 
 
+def step(lib: Any, tx: Any) -> Any:
+    """A jitted training step that gives its parameters and state away."""
+
+    def one(params: Any, state: Any, grads: Any) -> Any:
+        updates, state = tx.update(grads, state, params)
+        return lib.apply_updates(params, updates), state
+
+    return jax.jit(one, donate_argnums=(0, 1))
+
+
 def schedule(lib: Any) -> Any:
     """A usual schedule."""
     return lib.warmup_cosine_decay_schedule(0.0, 1e-3, 100, 10_000)
