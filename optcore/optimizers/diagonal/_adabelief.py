@@ -92,11 +92,9 @@ def scale_by_belief(
             c2: jax.Array,
             c1_next: jax.Array,
         ) -> tuple[jax.Array, ...]:
-            # g - m_t, without taking a part of g away again.
-            surprise = b1 * (g - m)
             m = b1 * m + (1 - b1) * g
             # A last sum of two arrays: XLA computes the sum of one and a number again in the step.
-            s = (b2 * s + eps_root) + abs_sq(surprise, 1 - b2)
+            s = (b2 * s + eps_root) + abs_sq(g - m, 1 - b2)
             m_ahead = (b1 * c1_next / c1) * m + (1 - b1) * g if nesterov else m
             return c1 * over_root(m_ahead, c2 * s, eps, 0.0), m, s
 
