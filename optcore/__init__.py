@@ -32,6 +32,7 @@ from ._core import map_leaves as map_leaves
 from ._core import over_root as over_root
 from ._core import read as read
 from ._core import registry as registry
+from ._core import safe_divide as safe_divide
 from ._core import safe_sqrt as safe_sqrt
 from ._core import schedule as schedule
 from ._core import slots as slots

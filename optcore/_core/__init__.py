@@ -35,6 +35,7 @@ from ._numerics import debias as debias
 from ._numerics import increment as increment
 from ._numerics import is_inexact as is_inexact
 from ._numerics import over_root as over_root
+from ._numerics import safe_divide as safe_divide
 from ._numerics import safe_sqrt as safe_sqrt
 from ._numerics import shrink as shrink
 from ._numerics import wide as wide

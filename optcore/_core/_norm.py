@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from ._numerics import abs_sq, is_inexact, safe_sqrt, wide
+from ._numerics import abs_sq, is_inexact, safe_divide, safe_sqrt, wide
 from ._one_leaf import OneLeaf
 from ._paths import is_leaf
 from ._tape import any_tracer, real_dtype, settle
@@ -127,7 +127,7 @@ def _norm(leaves: list[jax.Array]) -> jax.Array:
 def _norm_jvp(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
     (leaves,), (leaves_dot,) = primals, tangents
     norm = _norm(leaves)
-    reciprocal = jnp.where(norm > 0, 1 / jnp.where(norm > 0, norm, 1), 0)
+    reciprocal = safe_divide(1, norm)
     slope = jnp.zeros_like(norm)
     for x, x_dot in zip(leaves, leaves_dot, strict=True):
         x = _wide(x)

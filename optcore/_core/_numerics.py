@@ -92,6 +92,21 @@ def _safe_sqrt_jvp(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
     return safe_sqrt(x), slope * x_dot
 
 
+def safe_divide(a: ArrayLike, b: jax.Array) -> jax.Array:
+    """`a / b`, and 0 where `b` is 0; derivatives are finite there too.
+
+    Args:
+      a: what is divided, real or complex.
+      b: real.
+
+    >>> import jax.numpy as jnp
+    >>> safe_divide(3.0, jnp.array([4.0, 0.0])).tolist()
+    [0.75, 0.0]
+    """
+    zero = b == 0
+    return jnp.where(zero, 0, a / jnp.where(zero, 1, b))
+
+
 def over_root(g: jax.Array, nu: jax.Array, eps: ArrayLike, eps_root: ArrayLike) -> jax.Array:
     """`g / (√(nu + eps_root) + eps)`, and 0 where that is 0/0: what has never moved stays.
 
@@ -110,8 +125,7 @@ def over_root(g: jax.Array, nu: jax.Array, eps: ArrayLike, eps_root: ArrayLike) 
     tiny = float(jnp.finfo(root.dtype).tiny)
     if any(isinstance(x, float) and x >= tiny for x in (eps, eps_root)):
         return g / root
-    positive = root > 0
-    return jnp.where(positive, g / jnp.where(positive, root, 1), 0)
+    return safe_divide(g, root)
 
 
 def add_multiple(u: jax.Array, factor: ArrayLike, x: jax.Array) -> jax.Array:

@@ -17,6 +17,7 @@ from .._core import (
     increment,
     is_absent,
     map_leaves,
+    safe_divide,
     slots,
     transformation,
 )
@@ -148,7 +149,7 @@ def shares(before: jax.Array, weight: jax.Array) -> tuple[jax.Array, jax.Array, 
     The shares of the first gradient are 0 and 1: what is left of another window vanishes.
     """
     total = before + weight
-    add = jnp.where(total > 0, weight / jnp.where(total > 0, total, 1), 0)
+    add = safe_divide(weight, total)
     return total, jnp.where(before > 0, 1 - add, 0), add
 
 

@@ -12,6 +12,7 @@ from .._core import (
     map_leaves,
     norm_along,
     own_axes,
+    safe_divide,
     select,
     transformation,
 )
@@ -72,10 +73,9 @@ def normalize_by_update_norm(
 
     def normalized(updates: object, params: object) -> object:
         size = global_norm(updates) + eps
-        positive = size > 0
         # Two factors: the reciprocal of a huge norm would vanish.
         a = jnp.where(size > 2.0**64, 2.0**-64, 1.0).astype(size.dtype)
-        b = jnp.where(positive, scale_factor / jnp.where(positive, size * a, 1), 0)
+        b = safe_divide(scale_factor, size * a)
         return map_leaves(lambda g, a, b: b * (a * g), updates, scalars=(a, b), rows=True)
 
     return plain(normalized)

@@ -15,6 +15,7 @@ from .._core import (
     named_leaves,
     norm_along,
     own_axes,
+    safe_divide,
     select,
     transformation,
     wide,
@@ -92,8 +93,7 @@ def keep_params_norm(
             return u
         q = p + u
         size = norm(q)
-        positive = size > 0
-        return jnp.where(positive, q / jnp.where(positive, size, 1) * radius - p, 0)
+        return jnp.where(size == 0, 0, safe_divide(q, size) * radius - p)
 
     def update(
         updates: Updates, state: KeepParamsNormState, params: Params | None = None, **extra: object

@@ -36,7 +36,7 @@ def _one(optimizer: Optimizer, count: int, clipped: bool, name: str, options: An
     runs["floor"] = _copy(size * count)
     samples = interleave(runs, options.repeats)
     copied = 2 * 4 * size * count
-    samples["floor"].seconds = [s * moved / copied for s in samples["floor"].seconds]
+    samples["floor"].values = [s * moved / copied for s in samples["floor"].values]
     missing = "" if torch is not None or optimizer.torch is None else "torch is not installed"
     return row("large", name, samples, missing)
 

@@ -15,21 +15,25 @@ SPREAD_LIMIT = 0.10
 
 @dataclasses.dataclass
 class Sample:
-    """Seconds of one candidate over the repeats."""
+    """Seconds of one candidate over the rounds, or its ratios to another."""
 
-    seconds: list[float]
+    values: list[float]
 
     @property
     def median(self) -> float:
-        return statistics.median(self.seconds)
+        return statistics.median(self.values)
 
     @property
     def spread(self) -> float:
         """Interquartile range over the median."""
-        if len(self.seconds) < 4:
-            return (max(self.seconds) - min(self.seconds)) / self.median
-        low, _, high = statistics.quantiles(self.seconds, n=4)
+        if len(self.values) < 4:
+            return (max(self.values) - min(self.values)) / self.median
+        low, _, high = statistics.quantiles(self.values, n=4)
         return (high - low) / self.median
+
+    def over(self, peer: "Sample") -> "Sample":
+        """The ratio in each round: where the machine's speed drifts, it drifts for both."""
+        return Sample([a / b for a, b in zip(self.values, peer.values, strict=True)])
 
 
 def timed(work: Callable[[], object]) -> float:
@@ -42,8 +46,8 @@ def timed(work: Callable[[], object]) -> float:
 def interleave(runs: Mapping[str, Run], repeats: int, warmup: int = 2) -> dict[str, Sample]:
     """Time the candidates in turn, so that a drift of the machine's speed meets all alike.
 
-    If a candidate's spread exceeds the limit, all are measured once more and the steadier half
-    of the table is kept.
+    If the spread of a ratio exceeds the limit, all are measured once more and the steadier run
+    is kept.
     """
     samples = _measure(runs, repeats, warmup)
     if _worst(samples) > SPREAD_LIMIT:
@@ -52,8 +56,16 @@ def interleave(runs: Mapping[str, Run], repeats: int, warmup: int = 2) -> dict[s
     return samples
 
 
+def _ratios(samples: Mapping[str, Sample]) -> dict[str, Sample]:
+    """Of ours to each peer."""
+    ours = samples["optcore"]
+    return {peer: ours.over(s) for peer, s in samples.items() if peer != "optcore"}
+
+
 def _worst(samples: Mapping[str, Sample]) -> float:
-    return max(sample.spread for sample in samples.values())
+    """The largest spread of a ratio, or that of our time if nothing is there to compare."""
+    ratios = _ratios(samples).values() or [samples["optcore"]]
+    return max(sample.spread for sample in ratios)
 
 
 def _measure(runs: Mapping[str, Run], repeats: int, warmup: int) -> dict[str, Sample]:
@@ -95,10 +107,10 @@ class Row:
 
 
 def row(group: str, name: str, samples: Mapping[str, Sample], note: str = "") -> Row:
-    """Our median over each peer's, with the largest spread among them."""
-    ours = samples["optcore"].median
-    ratios = {peer: ours / s.median for peer, s in samples.items() if peer != "optcore"}
-    return Row(group, name, 1000 * ours, "ms", ratios, _worst(samples), note)
+    """Our median time and the medians of its ratios to each peer, with their largest spread."""
+    ratios = {peer: ratio.median for peer, ratio in _ratios(samples).items()}
+    ours = 1000 * samples["optcore"].median
+    return Row(group, name, ours, "ms", ratios, _worst(samples), note)
 
 
 HEADER = """| group | row | optcore | optcore ÷ peer | spread | note |

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from optcore import abs_sq, debias, global_norm, increment, over_root, safe_sqrt, wide
+from optcore import abs_sq, debias, global_norm, increment, over_root, safe_divide, safe_sqrt, wide
 from tests.oracles import double_precision
 
 LAST = 2**31 - 1
@@ -75,6 +75,15 @@ def test_safe_sqrt():
     curvature = jax.grad(jax.grad(safe_sqrt))
     assert float(curvature(4.0)) == pytest.approx(-0.25 * 4.0**-1.5)
     assert np.isfinite(curvature(0.0))
+
+
+def test_safe_divide():
+    b = jnp.array([0.0, -0.0, 4.0, -0.5, jnp.nan])
+    np.testing.assert_allclose(safe_divide(3.0, b), [0, 0, 0.75, -6, np.nan], rtol=1e-6)
+    assert jnp.isnan(safe_divide(jnp.nan, jnp.float32(2.0)))
+    slopes = jax.vmap(jax.grad(safe_divide, argnums=(0, 1)), in_axes=(None, 0))(3.0, b[:4])
+    np.testing.assert_allclose(slopes[0], [0, 0, 0.25, -2], rtol=1e-6)
+    np.testing.assert_allclose(slopes[1], [0, 0, -3 / 16, -12], rtol=1e-6)
 
 
 def test_over_root():

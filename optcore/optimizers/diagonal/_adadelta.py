@@ -13,7 +13,7 @@ from ..._core import (
     Updates,
     abs_sq,
     map_leaves,
-    over_root,
+    safe_divide,
     safe_sqrt,
     slots,
     transformation,
@@ -64,7 +64,8 @@ def scale_by_adadelta(rho: Decay = 0.9, eps: Rate = 1e-6) -> GradientTransformat
 
     def leaf(g: jax.Array, v: jax.Array, x: jax.Array) -> tuple[jax.Array, ...]:
         v = rho * v + abs_sq(g, 1 - rho)
-        u = safe_sqrt(x + eps) * over_root(g, v, 0.0, eps)
+        # The root of one quotient: XLA stores each root that two kernels need.
+        u = safe_sqrt(safe_divide(x + eps, v + eps)) * g
         x = rho * x + abs_sq(u, 1 - rho)
         return u, v, x
 

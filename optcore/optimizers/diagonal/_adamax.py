@@ -15,6 +15,7 @@ from ..._core import (
     debias,
     increment,
     map_leaves,
+    safe_divide,
     slots,
     transformation,
 )
@@ -76,8 +77,7 @@ def scale_by_adamax(b1: Decay = 0.9, b2: Decay = 0.999, eps: Rate = 1e-8) -> Gra
     def leaf(g: jax.Array, m: jax.Array, n: jax.Array, c1: jax.Array) -> tuple[jax.Array, ...]:
         m = b1 * m + (1 - b1) * g
         n = jnp.maximum(b2 * n, jnp.abs(g) + eps)
-        moved = n > 0
-        return c1 * jnp.where(moved, m / jnp.where(moved, n, 1), 0), m, n
+        return c1 * safe_divide(m, n), m, n
 
     def update(
         updates: Updates, state: ScaleByAdamaxState, params: Params | None = None, **extra: object

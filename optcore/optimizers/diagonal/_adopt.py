@@ -15,6 +15,7 @@ from ..._core import (
     abs_sq,
     increment,
     map_leaves,
+    safe_divide,
     safe_sqrt,
     slots,
     transformation,
@@ -86,8 +87,7 @@ def scale_by_adopt(
             g: jax.Array, m: jax.Array, v: jax.Array, first: jax.Array, *c: jax.Array
         ) -> tuple[jax.Array, ...]:
             root = jnp.maximum(safe_sqrt(v), eps)
-            positive = (root > 0) & ~first
-            x = jnp.where(positive, g / jnp.where(positive, root, 1), 0)
+            x = jnp.where(first, 0, safe_divide(g, root))
             x = _bounded(x, *c) if c else x
             m = b1 * m + (1 - b1) * x
             v = jnp.where(first, abs_sq(g), b2 * v + abs_sq(g, 1 - b2))

@@ -16,6 +16,7 @@ from ..._core import (
     abs_sq,
     add_multiple,
     map_leaves,
+    safe_divide,
     slots,
     transformation,
 )
@@ -97,9 +98,7 @@ def ftrl(
         z = z + learning_rate * add_multiple(g, l2_shrinkage, w) - (after - before) * w
         shrunk = jnp.sign(z) * jnp.maximum(jnp.abs(z) - learning_rate * l1, 0)
         scale = after + (beta + learning_rate * l2)
-        positive = scale > 0
-        leader = jnp.where(positive, -shrunk / jnp.where(positive, scale, 1), 0)
-        return leader - w, z, n
+        return safe_divide(-shrunk, scale) - w, z, n
 
     def init(params: Params) -> FtrlState:
         return FtrlState(slots(params), slots(params, fill=initial_accumulator_value, real=True))

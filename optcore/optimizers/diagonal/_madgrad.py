@@ -16,6 +16,7 @@ from ..._core import (
     increment,
     is_inexact,
     map_leaves,
+    safe_divide,
     slots,
     transformation,
     wide,
@@ -100,9 +101,7 @@ def madgrad(
             g = add_multiple(g, weight_decay, w)
             s = s + scaled * g
             v = v + abs_sq(g, scaled)
-            root = _safe_cbrt(v) + eps
-            positive = root > 0
-            z = w_0 - jnp.where(positive, s / jnp.where(positive, root, 1), 0)
+            z = w_0 - safe_divide(s, _safe_cbrt(v) + eps)
             return (1 - momentum) * (z - w), s, v, w_0
 
         updates, *new = map_leaves(

@@ -17,6 +17,7 @@ from ..._core import (
     increment,
     map_leaves,
     over_root,
+    safe_divide,
     safe_sqrt,
     select,
     slots,
@@ -105,9 +106,7 @@ def scale_by_stable_adamw(
 
 def _rms(g: jax.Array, v: jax.Array, eps: Rate) -> jax.Array:
     """The root mean square of `g / max(√v, eps)`, where 0/0 counts as 0."""
-    square = jnp.maximum(v, eps * eps)
-    positive = square > 0
-    ratio = jnp.where(positive, abs_sq(g) / jnp.where(positive, square, 1), 0)
+    ratio = safe_divide(abs_sq(g), jnp.maximum(v, eps * eps))
     return safe_sqrt(jnp.sum(ratio) / max(g.size, 1))
 
 
