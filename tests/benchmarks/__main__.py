@@ -9,7 +9,7 @@ import platform
 import jax
 
 from . import accumulate, eager, large, many, memory, passes, sparse, storage, sweep
-from .rows import optax, torch
+from .rows import REGION_ANALYSIS, optax, torch
 from .timing import HEADER
 
 GROUPS = {
@@ -32,6 +32,7 @@ class Options:
     rows: list[str]
     repeats: int
     size: int | None
+    compiler_options: dict[str, bool] | None = None
 
     def picks(self, group: str, name: str) -> bool:
         """Whether a row was asked for."""
@@ -45,6 +46,11 @@ def main() -> None:
     parser.add_argument("--rows", action="append", default=[], help="rows that contain this text")
     parser.add_argument("--repeats", type=int, default=20, help="of each candidate, at least 4")
     parser.add_argument("--size", type=int, help="elements of a large leaf, or of a table")
+    parser.add_argument(
+        "--region-analysis",
+        action="store_true",
+        help="compile the steps of large leaves with this option of XLA for CPUs",
+    )
     parser.add_argument("--json", help="file to write the rows to")
     arguments = parser.parse_args()
     unknown = [group for group in arguments.groups if group not in GROUPS]
@@ -52,7 +58,8 @@ def main() -> None:
         parser.error(f"unknown group {unknown[0]!r}; there are {', '.join(GROUPS)}")
     if arguments.repeats < 4:
         parser.error(f"--repeats must be at least 4, got {arguments.repeats}")
-    options = Options(arguments.rows, arguments.repeats, arguments.size)
+    compiler_options = REGION_ANALYSIS if arguments.region_analysis else None
+    options = Options(arguments.rows, arguments.repeats, arguments.size, compiler_options)
 
     print(described(), flush=True)
     print(HEADER, flush=True)

@@ -27,7 +27,7 @@ def _one(optimizer: Optimizer, count: int, clipped: bool, name: str, options: An
     moved = 0
     for library, lib in optimizer.libraries().items():
         tx = composed(lib, optimizer) if clipped else optimizer.make(lib, 1e-3)
-        runs[library], state_bytes = donated_step(lib, tx, size, count)
+        runs[library], state_bytes = donated_step(lib, tx, size, count, options)
         if library == "optcore":
             # Parameters and state are read and written, gradients read, twice if clipped.
             moved = 4 * size * count * (4 if clipped else 3) + 2 * state_bytes
@@ -47,14 +47,14 @@ def _leaves(size: int, count: int, seed: int) -> list[Any]:
 
 
 def donated_step(
-    lib: Any, tx: Any, size: int, count: int, dtype: Any = "float32"
+    lib: Any, tx: Any, size: int, count: int, options: Any, dtype: Any = "float32"
 ) -> tuple[Callable[[], float], int]:
     """What runs one step on leaves of a dtype, and the bytes of its state."""
     grads = [jnp.asarray(x, dtype) for x in _leaves(size, count, 0)]
     params = [jnp.asarray(x, dtype) for x in _leaves(size, count, 1)]
 
     state = tx.init(params)
-    compiled = step(lib, tx).lower(params, state, grads).compile()
+    compiled = step(lib, tx, options.compiler_options).lower(params, state, grads).compile()
     current = [params, state]
     state_bytes = sum(x.nbytes for x in jax.tree.leaves(state))
 

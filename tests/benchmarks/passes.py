@@ -31,14 +31,14 @@ def measure(options: Any) -> Iterator[Row]:
         for optimizer in OPTIMIZERS:
             name = optimizer.name + (", clip, schedule" if clipped else "")
             if options.picks("passes", name):
-                yield _one(optimizer, clipped, name)
+                yield _one(optimizer, clipped, name, options)
 
 
-def _one(optimizer: Optimizer, clipped: bool, name: str) -> Row:
+def _one(optimizer: Optimizer, clipped: bool, name: str, options: Any) -> Row:
     found = {}
     for library, lib in optimizer.libraries().items():
         tx = composed(lib, optimizer) if clipped else optimizer.make(lib, 1e-3)
-        found[library], state = _compiled(lib, tx)
+        found[library], state = _compiled(lib, tx, options)
     # Parameters and state are read and written, gradients read, twice if clipped.
     floor = (4 if clipped else 3) + 2 * state
     ours = found["optcore"]
@@ -46,12 +46,12 @@ def _one(optimizer: Optimizer, clipped: bool, name: str) -> Row:
     return Row("passes", name, ours, "passes", ratios | {"floor": ours / floor})
 
 
-def _compiled(lib: Any, tx: Any) -> tuple[float, float]:
+def _compiled(lib: Any, tx: Any, options: Any) -> tuple[float, float]:
     """Passes of the step, and of arrays in the state."""
     params = jax.ShapeDtypeStruct(matrix(SIZE), jnp.float32)
     state = jax.eval_shape(tx.init, params)
 
-    compiled = step(lib, tx).lower(params, state, params).compile()
+    compiled = step(lib, tx, options.compiler_options).lower(params, state, params).compile()
     kept = sum(x.size for x in jax.tree.leaves(state)) / SIZE
     return passes(compiled.as_text()), kept
 

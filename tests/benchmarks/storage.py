@@ -17,8 +17,8 @@ def measure(options: Any) -> Iterator[Row]:
         if not options.picks("storage", name):
             continue
         adam = optcore.adam(1e-3)
-        plain, _ = donated_step(optcore, adam, size, 1)
-        ours, state_bytes = donated_step(optcore, wrap(adam), size, 1, dtype)
+        plain, _ = donated_step(optcore, adam, size, 1, options)
+        ours, state_bytes = donated_step(optcore, wrap(adam), size, 1, options, dtype)
         samples = interleave({"optcore": ours, "adam": plain}, options.repeats)
         note = f"bytes of state per parameter: {state_bytes / size:.3g}, of adam 8"
         yield row("storage", f"adam, {name}", samples, note)

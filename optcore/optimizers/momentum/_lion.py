@@ -15,6 +15,7 @@ from ..._core import (
     Updates,
     abs_sq,
     map_leaves,
+    safe_divide,
     safe_sqrt,
     slots,
     transformation,
@@ -81,11 +82,18 @@ def scale_by_lion(
         size = safe_sqrt(abs_sq(c)) if jnp.iscomplexobj(c) else jnp.abs(c)
         length = jnp.tanh(smooth_beta * size) if mode == "smooth" else jnp.minimum(size, 1)
         slope = smooth_beta if mode == "smooth" else 1.0
-        return c * jnp.where(size > 0, length / jnp.where(size > 0, size, 1), slope)
+        return c * jnp.where(size > 0, safe_divide(length, size), slope)
+
+    # With b1 > b2 the two terms would be of opposite sign and cancel.
+    from_new = isinstance(b1, float) and isinstance(b2, float) and 0 < b1 <= b2
 
     def leaf(g: jax.Array, m: jax.Array) -> tuple[jax.Array, jax.Array]:
         c = b1 * m + (1 - b1) * g
-        return sign(c), b2 * m + (1 - b2) * g
+        m = b2 * m + (1 - b2) * g
+        if from_new:
+            # The same number without the old average, which XLA would have to copy first.
+            c = b1 / b2 * m + (1 - b1 / b2) * g
+        return sign(c), m
 
     def update(
         updates: Updates, state: ScaleByLionState, params: Params | None = None, **extra: object
