@@ -1,5 +1,6 @@
 """The Euclidean norm of a tree."""
 
+import functools
 from typing import Any
 
 import jax
@@ -15,18 +16,24 @@ from ._tape import any_tracer, real_dtype, settle
 LARGE = 1 << 16
 """Elements from which on a leaf's running time counts for more than its compile time."""
 
+FEW = 8
+"""Arrays that XLA for CPUs would stack in the loop that sums them, which takes long to compile."""
 
-def _plus_squares(total: jax.Array, x: jax.Array) -> jax.Array:
-    return total + jnp.sum(abs_sq(_wide(x))).astype(total.dtype)
-
-
-def _plus_scaled_squares(total: jax.Array, x: jax.Array, factor: jax.Array) -> jax.Array:
-    x = _wide(x)
-    return _plus_squares(total, x * factor.astype(x.dtype))
+Alike = tuple[jax.Array, ...]
+"""Arrays of one type, whose squares are added before they are summed."""
 
 
-def _plus_separately(total: jax.Array, x: jax.Array, factor: jax.Array) -> jax.Array:
-    return _plus_scaled_squares(total, *lax.optimization_barrier((x, factor)))
+def _plus_squares(total: jax.Array, *alike: jax.Array) -> jax.Array:
+    squares = functools.reduce(jnp.add, (abs_sq(_wide(x)) for x in alike))
+    return total + jnp.sum(squares).astype(total.dtype)
+
+
+def _plus_scaled_squares(total: jax.Array, factor: jax.Array, *alike: jax.Array) -> jax.Array:
+    return _plus_squares(total, *(x * factor.astype(x.dtype) for x in map(_wide, alike)))
+
+
+def _plus_separately(total: jax.Array, factor: jax.Array, *alike: jax.Array) -> jax.Array:
+    return _plus_scaled_squares(total, *lax.optimization_barrier((factor, *alike)))
 
 
 def _wide(x: jax.Array) -> jax.Array:
@@ -45,10 +52,13 @@ class _Sum:
         widths = [real_dtype(wide(x.dtype)) for x in leaves]
         self.one = jnp.ones((), max(widths, key=lambda dtype: dtype.itemsize))
 
-    def __call__(self, leaves: list[jax.Array], factor: jax.Array | None = None) -> jax.Array:
+    def __call__(self, groups: list[Alike], factor: jax.Array | None = None) -> jax.Array:
         total = jnp.zeros_like(self.one)
-        for x in leaves:
-            total = self.plus(total, x) if factor is None else self.plus_scaled(total, x, factor)
+        for alike in groups:
+            if factor is None:
+                total = self.plus(total, *alike)
+            else:
+                total = self.plus_scaled(total, factor, *alike)
         return total
 
 
@@ -67,19 +77,23 @@ def _factors(one: jax.Array) -> tuple[jax.Array, jax.Array]:
     return one * 2.0**-half, one * 2.0 ** (half - 1)
 
 
-def _stacked(leaves: list[jax.Array]) -> list[jax.Array]:
-    """Leaves of one type as one array: XLA compiles a reduction for each array that it meets."""
+def _gathered(leaves: list[jax.Array]) -> list[Alike]:
+    """Leaves by type, many as one array: XLA compiles a reduction for each array that it meets."""
     alike: dict[Any, list[jax.Array]] = {}
     for x in leaves:
         alike.setdefault(jax.typeof(x), []).append(x)
-    return [jnp.stack(group) if len(group) > 1 else group[0] for group in alike.values()]
+    return [tuple(g) if len(g) <= FEW else (jnp.stack(g),) for g in alike.values()]
+
+
+def _alone(leaves: list[jax.Array]) -> list[Alike]:
+    return [(x,) for x in leaves]
 
 
 def _again_if_lost(leaves: list[jax.Array], total: _Sum) -> tuple[jax.Array, jax.Array]:
     """The sum, computed a second time with a factor only if the first was lost."""
     down, up = _factors(total.one)
-    small = _stacked([x for x in leaves if x.size < LARGE])
-    large = [x for x in leaves if x.size >= LARGE]
+    small = _gathered([x for x in leaves if x.size < LARGE])
+    large = _alone([x for x in leaves if x.size >= LARGE])
     # XLA reduces plain squares twice as fast as scaled ones; a small leaf is not worth the
     # compilation of both.
     plain = total(large)
@@ -102,9 +116,10 @@ def _again_if_lost(leaves: list[jax.Array], total: _Sum) -> tuple[jax.Array, jax
 def _all_at_once(leaves: list[jax.Array], total: _Sum) -> tuple[jax.Array, jax.Array]:
     """The sum with three factors, of which one is chosen: nothing waits for the outcome."""
     down, up = _factors(total.one)
-    plain = total(leaves)
+    groups = _alone(leaves)
+    plain = total(groups)
     overflowed, underflowed = _lost(plain)
-    rescued = jnp.where(overflowed, total(leaves, down), total(leaves, up))
+    rescued = jnp.where(overflowed, total(groups, down), total(groups, up))
     lost = overflowed | underflowed
     factor = jnp.where(overflowed, down, jnp.where(underflowed, up, total.one))
     return jnp.where(lost, rescued, plain), factor

@@ -129,6 +129,26 @@ def test_norm_of_narrow_leaves_is_computed_wide(dtype):
     np.testing.assert_allclose(slope.astype(jnp.float32), 0.01, rtol=1e-2)
 
 
+@pytest.mark.parametrize("count", [1, 2, 8, 9, 30])
+@pytest.mark.parametrize("magnitude", [1e-30, 1.0, 1e25])
+def test_norm_of_few_and_of_many_leaves_of_a_kind(count, magnitude):
+    rng = np.random.default_rng(count)
+    tree = {
+        name: [rng.standard_normal(shape) * magnitude for _ in range(count)]
+        for name, shape in {
+            "matrix": (3, 4),
+            "vector": (5,),
+            "scalar": (),
+            "large": (300, 300),
+        }.items()
+        if name != "large" or count < 3
+    }
+    narrow = jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), tree)
+    whole = np.concatenate([np.ravel(x) for x in jax.tree.leaves(tree)])
+    for norm in (global_norm, jax.jit(global_norm)):
+        assert float(norm(narrow)) == pytest.approx(np.linalg.norm(whole), rel=2e-6)
+
+
 def test_norm_of_complex_and_mixed_leaves():
     tree = [jnp.array([3 + 4j, 12j]), jnp.float32(84.0), jnp.int32(10**6), jnp.bfloat16(0)]
     total = global_norm(tree)
