@@ -53,7 +53,8 @@ def donated_step(
     grads = [jnp.asarray(x, dtype) for x in _leaves(size, count, 0)]
     params = [jnp.asarray(x, dtype) for x in _leaves(size, count, 1)]
 
-    state = tx.init(params)
+    # Copies: optax's madgrad starts from the parameters themselves, which cannot be donated twice.
+    state = jax.tree.map(jnp.copy, tx.init(params))
     compiled = step(lib, tx, options.compiler_options).lower(params, state, grads).compile()
     current = [params, state]
     state_bytes = sum(x.nbytes for x in jax.tree.leaves(state))
