@@ -8,13 +8,13 @@ The saddle is also a GIF, the sweep over all optimizers also a table. With fewer
 """
 
 import argparse
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from comparison import digits, paths, signals, sweep
 from comparison.sheet import Options, Sheet
+from train_digits import require
 
 FIGURES: dict[str, Callable[[Options], Sheet]] = {
     "landscapes": paths.landscapes,
@@ -60,17 +60,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the pictures and print the words."""
     run = parse(arguments)
-    try:
-        import matplotlib
-        import sklearn  # noqa: F401
-    except ImportError as error:
-        package = str(error.name).partition(".")[0].replace("sklearn", "scikit-learn")
-        name = Path(__file__).name
-        print(
-            f"{name}: error: {package} is missing: pip install 'optcore[examples]'", file=sys.stderr
-        )
-        return 2
-    matplotlib.use("Agg")
+    require("sklearn.datasets")
+    require("matplotlib").use("Agg")
     run.out.mkdir(parents=True, exist_ok=True)
     options = Options(run.steps, run.seeds, run.optimizers)
     for name in run.figures or FIGURES:

@@ -9,22 +9,18 @@ all in one program. A table says how good the suggestion was; a PNG shows the te
 """
 
 import argparse
-import importlib
-import math
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from small_network import accuracy, cross_entropy, init_network
+from train_digits import Images, load_digits, require
 
 import optcore
 from optcore.tuning import RangeTest, lr_range_test, plot_range_test, sweep
-
-Params = dict[str, jax.Array]
-Batch = tuple[jax.Array, jax.Array]
 
 OPTIMIZERS: dict[str, Callable[[Any], optcore.GradientTransformation]] = {
     "sgd": optcore.sgd,
@@ -40,45 +36,22 @@ OPTIMIZERS: dict[str, Callable[[Any], optcore.GradientTransformation]] = {
 GRID = np.geomspace(1e-4, 30.0, 12)
 
 
-def init_network(key: jax.Array) -> Params:
-    first, second = jax.random.split(key)
-    return {
-        "hidden": jax.random.normal(first, (64, 32)) * math.sqrt(2 / 64),
-        "hidden_bias": jnp.zeros(32),
-        "out": jax.random.normal(second, (32, 10)) * math.sqrt(2 / 32),
-        "out_bias": jnp.zeros(10),
-    }
-
-
-def network(params: Params, pixels: jax.Array) -> jax.Array:
-    """One hidden layer: (n, 64) to logits (n, 10)."""
-    x = jax.nn.relu(pixels @ params["hidden"] + params["hidden_bias"])
-    return x @ params["out"] + params["out_bias"]
-
-
-def cross_entropy(params: Params, batch: Batch) -> jax.Array:
-    pixels, digits = batch
-    log_p = jax.nn.log_softmax(network(params, pixels))
-    return -jnp.take_along_axis(log_p, digits[:, None], axis=1).mean()
-
-
-def sampler(training: Batch, batch_size: int = 64) -> Callable[[jax.Array], Batch]:
+def sampler(training: Images, batch_size: int = 64) -> Callable[[jax.Array], Images]:
     """A function from a random key to a mini-batch."""
-    pixels, digits = training
 
-    def sample(key: jax.Array) -> Batch:
-        rows = jax.random.randint(key, (batch_size,), 0, len(digits))
-        return pixels[rows], digits[rows]
+    def sample(key: jax.Array) -> Images:
+        rows = jax.random.randint(key, (batch_size,), 0, len(training.digits))
+        return Images(training.pixels[rows], training.digits[rows])
 
     return sample
 
 
 def accuracies(
-    name: str, rates: Sequence[float], data: tuple[Batch, Batch], steps: int, seeds: int
+    name: str, rates: Sequence[float], data: tuple[Images, Images], steps: int, seeds: int
 ) -> np.ndarray:
     """Test accuracy in percent after training at constant rates, the mean over the seeds."""
-    sample = sampler(data[0])
-    pixels, digits = data[1]
+    training, testing = data
+    sample = sampler(training)
 
     def train(learning_rate: jax.Array, seed: jax.Array) -> jax.Array:
         tx = OPTIMIZERS[name](learning_rate)
@@ -93,13 +66,13 @@ def accuracies(
             return (optcore.apply_updates(params, updates), state), None
 
         (params, _), _ = jax.lax.scan(body, (params, tx.init(params)), jnp.arange(steps))
-        return 100 * (network(params, pixels).argmax(axis=1) == digits).mean()
+        return 100 * accuracy(params, testing)
 
     found = sweep(train, {"learning_rate": rates, "seed": range(seeds)}, maximize=True)
     return found.results["result"].reshape(len(rates), seeds).mean(axis=1)
 
 
-def range_test(name: str, training: Batch, steps: int, seed: int) -> RangeTest:
+def range_test(name: str, training: Images, steps: int, seed: int) -> RangeTest:
     return lr_range_test(
         cross_entropy,
         init_network,
@@ -123,29 +96,6 @@ def plot(tests: dict[str, RangeTest], out: str) -> None:
         panel.set_xlabel("learning rate (dimensionless)")
         panel.set_ylabel("smoothed loss (nats per image)")
     figure.savefig(out, format="png", dpi=120)
-
-
-def load_digits() -> tuple[Batch, Batch]:
-    """The bundled digits, four fifths to train on and the rest to test: pixels (n, 64), digits."""
-    digits = require("sklearn.datasets").load_digits()
-    pixels, target = (digits.data / 16).astype(np.float32), digits.target.astype(np.int32)
-    split = require("sklearn.model_selection").train_test_split
-    parts = split(pixels, target, test_size=0.2, stratify=target, random_state=0)
-    train, test, train_target, test_target = map(jnp.asarray, parts)
-    return (train, train_target), (test, test_target)
-
-
-def require(module: str) -> Any:
-    try:
-        return importlib.import_module(module)
-    except ImportError:
-        package = module.partition(".")[0].replace("sklearn", "scikit-learn")
-        fail(f"{package} is missing: pip install 'optcore[examples]'")
-
-
-def fail(message: str) -> NoReturn:
-    print(f"{Path(__file__).name}: error: {message}", file=sys.stderr)
-    sys.exit(2)
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:

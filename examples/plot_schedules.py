@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from train_digits import require
+
 import optcore
 from optcore import diagnostics
 
@@ -114,21 +116,16 @@ def family(steps: int, peak: float = 1.0) -> Family:
 
 def draw(panels: Family, steps: int, out: Path) -> None:
     """All panels in one figure."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
     columns = 2
     rows = -(-len(panels) // columns)
-    figure, grid = plt.subplots(rows, columns, figsize=(12.5, 2.6 * rows), layout="constrained")
+    figure = require("matplotlib.figure").Figure(figsize=(12.5, 2.6 * rows), layout="constrained")
+    grid = figure.subplots(rows, columns)
     for axes, (title, curves) in zip(grid.flat, panels.items(), strict=False):
         shown = min(steps, 64) if title == "chebyshev" else steps
         diagnostics.plot_schedule(curves, shown, axes=axes)
         axes.set_title(title)
         axes.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     figure.savefig(out, dpi=110)
-    plt.close(figure)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -11,16 +11,16 @@ All seeds train at once; the table gives paired differences with their standard 
 """
 
 import argparse
-import importlib
 import math
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from small_network import accuracy, cross_entropy, init_network, network
+from train_digits import Images, load_digits, require
 
 import optcore
 from optcore.averaging import (
@@ -30,8 +30,6 @@ from optcore.averaging import (
     take_snapshot,
 )
 
-Params = dict[str, jax.Array]
-Batch = tuple[jax.Array, jax.Array]
 PEAK = 0.1
 BATCH_SIZE = 8
 METHODS = (
@@ -43,41 +41,20 @@ METHODS = (
 )
 
 
-def init_network(key: jax.Array) -> Params:
-    first, second = jax.random.split(key)
-    return {
-        "hidden": jax.random.normal(first, (64, 32)) * math.sqrt(2 / 64),
-        "hidden_bias": jnp.zeros(32),
-        "out": jax.random.normal(second, (32, 10)) * math.sqrt(2 / 32),
-        "out_bias": jnp.zeros(10),
-    }
-
-
-def network(params: Params, pixels: jax.Array) -> jax.Array:
-    """One hidden layer: (n, 64) to logits (n, 10)."""
-    x = jax.nn.relu(pixels @ params["hidden"] + params["hidden_bias"])
-    return x @ params["out"] + params["out_bias"]
-
-
-def cross_entropy(params: Params, batch: Batch) -> jax.Array:
-    pixels, digits = batch
-    log_p = jax.nn.log_softmax(network(params, pixels))
-    return -jnp.take_along_axis(log_p, digits[:, None], axis=1).mean()
-
-
 def train(
-    schedule: optcore.Schedule, ends: Sequence[int], training: Batch, steps: int, key: jax.Array
+    schedule: optcore.Schedule, ends: Sequence[int], training: Images, steps: int, key: jax.Array
 ) -> Snapshots:
     """Train with this rate; the parameters after each of the updates `ends` are kept."""
-    pixels, digits = training
     tx = optcore.sgd(schedule, momentum=0.9)
     start_key, order = jax.random.split(key)
     params = init_network(start_key)
 
     def body(carry: Any, count: jax.Array) -> Any:
         params, state, kept = carry
-        rows = jax.random.randint(jax.random.fold_in(order, count), (BATCH_SIZE,), 0, len(digits))
-        grads = jax.grad(cross_entropy)(params, (pixels[rows], digits[rows]))
+        own = jax.random.fold_in(order, count)
+        rows = jax.random.randint(own, (BATCH_SIZE,), 0, len(training.digits))
+        batch = Images(training.pixels[rows], training.digits[rows])
+        grads = jax.grad(cross_entropy)(params, batch)
         updates, state = tx.update(grads, state, params=params)
         params = optcore.apply_updates(params, updates)
         kept = take_snapshot(kept, params, jnp.isin(count + 1, jnp.array(ends)))
@@ -88,16 +65,15 @@ def train(
     return kept
 
 
-def errors(kept: Snapshots, testing: Batch, last: int) -> dict[str, jax.Array]:
+def errors(kept: Snapshots, testing: Images, last: int) -> dict[str, jax.Array]:
     """Test errors in percent, and the ensemble's for every number of members up to `last`."""
-    pixels, digits = testing
 
-    def wrong(probabilities: jax.Array) -> jax.Array:
-        return 100 * (probabilities.argmax(axis=-1) != digits).mean()
+    def ensemble_error(size: int) -> jax.Array:
+        probabilities = ensemble_probabilities(network, kept, testing.pixels, last=size)
+        return 100 * (probabilities.argmax(axis=-1) != testing.digits).mean()
 
-    sizes = range(1, last + 1)
-    growing = [wrong(ensemble_probabilities(network, kept, pixels, last=m)) for m in sizes]
-    members = jax.vmap(lambda params: wrong(network(params, pixels)))(kept.params)
+    growing = [ensemble_error(size) for size in range(1, last + 1)]
+    members = 100 * (1 - jax.vmap(accuracy, (0, None))(kept.params, testing))
     return {
         "ensemble": growing[-1],
         "mean member": members[-last:].mean(),
@@ -107,7 +83,7 @@ def errors(kept: Snapshots, testing: Batch, last: int) -> dict[str, jax.Array]:
 
 
 def compare(
-    data: tuple[Batch, Batch], steps: int, cycles: int, last: int, keys: jax.Array
+    data: tuple[Images, Images], steps: int, cycles: int, last: int, keys: jax.Array
 ) -> dict[str, np.ndarray]:
     """Test errors in percent of every method, one per seed."""
     training, testing = data
@@ -175,29 +151,6 @@ def plot(found: dict[str, np.ndarray], out: str) -> None:
     figure.savefig(out, format="png", dpi=120)
 
 
-def load_digits() -> tuple[Batch, Batch]:
-    """The bundled digits, half to train on and half to test: pixels (n, 64), digits."""
-    digits = require("sklearn.datasets").load_digits()
-    pixels, target = (digits.data / 16).astype(np.float32), digits.target.astype(np.int32)
-    split = require("sklearn.model_selection").train_test_split
-    parts = split(pixels, target, test_size=0.5, stratify=target, random_state=0)
-    train, test, train_target, test_target = map(jnp.asarray, parts)
-    return (train, train_target), (test, test_target)
-
-
-def require(module: str) -> Any:
-    try:
-        return importlib.import_module(module)
-    except ImportError:
-        package = module.partition(".")[0].replace("sklearn", "scikit-learn")
-        fail(f"{package} is missing: pip install 'optcore[examples]'")
-
-
-def fail(message: str) -> NoReturn:
-    print(f"{Path(__file__).name}: error: {message}", file=sys.stderr)
-    sys.exit(2)
-
-
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     option = parser.add_argument
@@ -220,7 +173,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     options = parse(argv)
     keys = jax.random.split(jax.random.key(options.seed), options.seeds)
-    found = compare(load_digits(), options.steps, options.cycles, options.last, keys)
+    found = compare(load_digits(0.5), options.steps, options.cycles, options.last, keys)
     plot(found, options.out)
     print(f"wrote {options.out}")
     print(table(found))

@@ -206,12 +206,12 @@ def plot(metrics: Metrics, run: argparse.Namespace) -> None:
     figure.savefig(run.out, format="png", dpi=120)
 
 
-def load_digits() -> tuple[Images, Images]:
-    """The bundled digits: always the same stratified four fifths to train on, the rest to test."""
+def load_digits(test_share: float = 0.2) -> tuple[Images, Images]:
+    """The bundled digits to train on, and to test on: always the same stratified split."""
     digits = require("sklearn.datasets").load_digits()
     pixels, target = (digits.images / 16).astype(np.float32), digits.target.astype(np.int32)
     split = require("sklearn.model_selection").train_test_split
-    parts = split(pixels, target, test_size=0.2, stratify=target, random_state=0)
+    parts = split(pixels, target, test_size=test_share, stratify=target, random_state=0)
     train, test, train_target, test_target = map(jnp.asarray, parts)
     return Images(train, train_target), Images(test, test_target)
 
@@ -225,7 +225,7 @@ def require(module: str) -> Any:
 
 
 def fail(message: str) -> NoReturn:
-    print(f"{Path(__file__).name}: error: {message}", file=sys.stderr)
+    print(f"error: {message}", file=sys.stderr)
     sys.exit(2)
 
 

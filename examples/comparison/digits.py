@@ -1,14 +1,13 @@
 """A small network on scikit-learn's digits: rates, batch sizes, and what its minima look like."""
 
 import functools
-import math
 import time
 from collections.abc import Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
+from small_network import Params, accuracy, cross_entropy, init_network
 from train_digits import Images, load_digits
 
 import optcore
@@ -16,46 +15,15 @@ from optcore import diagnostics
 
 from .sheet import Options, Sheet, dress, panels
 
-Params = dict[str, jax.Array]
 BATCH = 64
 
 
 @functools.cache
 def data() -> tuple[Images, Images]:
-    """The images to train on, and those to test on; pixels in a row."""
+    """The images to train on, and those to test on."""
     # Also where the first call comes from a trace, they are arrays.
     with jax.ensure_compile_time_eval():
-        training, testing = load_digits()
-        return _flat(training), _flat(testing)
-
-
-def _flat(images: Images) -> Images:
-    return Images(images.pixels.reshape(-1, 64), images.digits)
-
-
-def init(key: jax.Array) -> Params:
-    """64 pixels, 32 hidden units, 10 digits."""
-    first, second = jax.random.split(key)
-    return {
-        "hidden": jax.random.normal(first, (64, 32)) * math.sqrt(2 / 64),
-        "hidden_bias": jnp.zeros(32),
-        "out": jax.random.normal(second, (32, 10)) * math.sqrt(1 / 32),
-        "out_bias": jnp.zeros(10),
-    }
-
-
-def logits(params: Params, pixels: jax.Array) -> jax.Array:
-    hidden = jax.nn.relu(pixels @ params["hidden"] + params["hidden_bias"])
-    return hidden @ params["out"] + params["out_bias"]
-
-
-def loss(params: Params, images: Images) -> jax.Array:
-    log_p = jax.nn.log_softmax(logits(params, images.pixels))
-    return -jnp.take_along_axis(log_p, images.digits[..., None], axis=-1).mean()
-
-
-def accuracy(params: Params, images: Images) -> jax.Array:
-    return (logits(params, images.pixels).argmax(-1) == images.digits).mean()
+        return load_digits()
 
 
 def batch(images: Images, rows: jax.Array) -> Images:
@@ -77,7 +45,7 @@ def train(tx: Any, params: Params, rows: jax.Array) -> tuple[Params, jax.Array]:
 
     def body(carry: Any, row: jax.Array) -> Any:
         params, state = carry
-        value, grads = jax.value_and_grad(loss)(params, batch(images, row))
+        value, grads = jax.value_and_grad(cross_entropy)(params, batch(images, row))
         updates, state = tx.update(grads, state, params=params, value=value)
         return (optcore.apply_updates(params, updates), state), value
 
@@ -88,7 +56,7 @@ def train(tx: Any, params: Params, rows: jax.Array) -> tuple[Params, jax.Array]:
 def starts(steps: int, seeds: int) -> tuple[Params, jax.Array]:
     """Parameters and rows of batches for each seed."""
     keys = jax.random.split(jax.random.key(0), seeds)
-    return jax.vmap(init)(keys), jax.vmap(lambda key: epoch_rows(key, steps, BATCH))(keys)
+    return jax.vmap(init_network)(keys), jax.vmap(lambda key: epoch_rows(key, steps, BATCH))(keys)
 
 
 def training_losses(optimizers: Sequence[Any], steps: int, seeds: int) -> np.ndarray:
@@ -140,10 +108,10 @@ def batches(options: Options) -> Sheet:
     ways["all images, rate 0.5"] = (total, 0.5)
     figure, ((left, right),) = panels(1, 2, (13, 5))
     words, longest = [], 0.0
-    full_loss = jax.jit(lambda params: loss(params, images))
+    full_loss = jax.jit(lambda params: cross_entropy(params, images))
     for name, (size, rate) in ways.items():
         tx = optcore.sgd(rate)
-        params = init(jax.random.key(0))
+        params = init_network(jax.random.key(0))
         per_epoch = total // size
         orders = epoch_rows(jax.random.key(1), epochs * per_epoch, size)
         orders = orders.reshape(epochs, per_epoch, size)
@@ -181,14 +149,14 @@ def minima(options: Options) -> Sheet:
     training, testing = data()
     cycle = options.steps
     tx = optcore.sgd(optcore.cosine_restarts_schedule(1.0, cycle), 0.9)
-    params = init(jax.random.key(2))
+    params = init_network(jax.random.key(2))
 
     def cycles(params: Params, rows: jax.Array) -> list[Params]:
         found, state = [], tx.init(params)
 
         def body(carry: Any, row: jax.Array) -> Any:
             params, state = carry
-            grads = jax.grad(loss)(params, batch(training, row))
+            grads = jax.grad(cross_entropy)(params, batch(training, row))
             updates, state = tx.update(grads, state, params=params)
             return (optcore.apply_updates(params, updates), state), None
 
@@ -204,13 +172,13 @@ def minima(options: Options) -> Sheet:
     figure, ((line, plane, bars),) = panels(1, 3, (18, 5.2))
     parts = {"training images": training, "test images": testing}
     lines = {
-        name: diagnostics.loss_line(functools.partial(loss, images=images), first, second)
+        name: diagnostics.loss_line(functools.partial(cross_entropy, images=images), first, second)
         for name, images in parts.items()
     }
     diagnostics.plot_loss_line(lines, axes=line)
     line.set_ylim(bottom=0)
     line.set(title="between the ends of two cosine cycles", ylabel="loss (nats)")
-    on_training = functools.partial(loss, images=training)
+    on_training = functools.partial(cross_entropy, images=training)
     keys = jax.random.split(jax.random.key(4))
     d, e = (diagnostics.filter_directions(second, key) for key in keys)
     surface = diagnostics.loss_surface(on_training, second, (d, e), points=25)
@@ -226,8 +194,8 @@ def minima(options: Options) -> Sheet:
         bars.bar(name, float(found.rise), yerr=float(found.error), color=f"C{number}", capsize=6)
         words.append(
             f"minima: {name}: sharpness {found.rise:.3g} ± {found.error:.1g} nats, training loss "
-            f"{on_training(point):.3g}, test loss {loss(point, testing):.3g} nats, test accuracy "
-            f"{accuracy(point, testing):.1%}"
+            f"{on_training(point):.3g}, test loss {cross_entropy(point, testing):.3g} nats, "
+            f"test accuracy {accuracy(point, testing):.1%}"
         )
     bars.set(
         title="sharpness (sharp minima can generalise too)",

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from small_network import Params, accuracy, cross_entropy
 
 import optcore
 
@@ -72,25 +73,25 @@ def sweep(tx: Any, steps: int, seeds: int) -> Sweep:
         (params, state), (row, key) = carry, now
         examples = digits.batch(images, row)
 
-        def objective(params: digits.Params) -> jax.Array:
-            return digits.loss(params, examples)
+        def objective(params: Params) -> jax.Array:
+            return cross_entropy(params, examples)
 
         value, grads = jax.value_and_grad(objective)(params)
         if per_example:
-            grads = jax.vmap(jax.grad(digits.loss), (None, 0))(params, examples)
+            grads = jax.vmap(jax.grad(cross_entropy), (None, 0))(params, examples)
         updates, state = tx.update(
             grads, state, params=params, value=value, value_fn=objective, obj_fn=objective, key=key
         )
         return (optcore.apply_updates(params, updates), state), None
 
-    def run(tx: Any, params: digits.Params, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def run(tx: Any, params: Params, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
         def some(carry: Any, now: Any) -> Any:
             carry, _ = jax.lax.scan(lambda c, xs: step(tx, c, xs), carry, now)
-            return carry, digits.accuracy(carry[0], testing)
+            return carry, accuracy(carry[0], testing)
 
         parts = rows.reshape(-1, EVERY, digits.BATCH), keys
         (params, _), right = jax.lax.scan(some, (params, tx.init(params)), parts)
-        return digits.loss(params, images), right
+        return cross_entropy(params, images), right
 
     several = optcore.stack([tx.replace(**{own: float(rate)}) for rate in rates])
     # Made outside, where they are compiled once for all optimizers.

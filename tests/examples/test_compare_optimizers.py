@@ -14,6 +14,7 @@ for module in ("sklearn", "matplotlib", "PIL"):
 
 from comparison import digits, paths, signals, sweep  # noqa: E402
 from comparison.sheet import Options  # noqa: E402
+from small_network import cross_entropy  # noqa: E402
 
 SHORT = Options(steps=20, seeds=1, optimizers=("sgd",))
 
@@ -111,7 +112,7 @@ def test_a_sweep_is_that_of_single_runs():
     for seed in range(2):
         first = jax.tree.map(lambda x, i=seed: x[i], params)
         last, _ = digits.train(tx, first, rows[seed])
-        expected = digits.loss(last, digits.data()[0])
+        expected = cross_entropy(last, digits.data()[0])
         assert found.losses[4, seed] == pytest.approx(float(expected), rel=1e-4)
     assert np.isinf(found.reached[0]).all()
 
@@ -149,9 +150,11 @@ def test_sweeps_run_without_tqdm(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("module", "package"), [("matplotlib", "matplotlib"), ("sklearn", "scikit-learn")]
+    ("module", "package"), [("matplotlib", "matplotlib"), ("sklearn.datasets", "scikit-learn")]
 )
 def test_a_missing_package_names_the_extra(capsys, monkeypatch, tmp_path, module, package):
     monkeypatch.setitem(sys.modules, module, None)
-    assert compare_optimizers.main(["--figures", "saddle", "--out", str(tmp_path)]) == 2
+    with pytest.raises(SystemExit) as stop:
+        compare_optimizers.main(["--figures", "saddle", "--out", str(tmp_path)])
+    assert stop.value.code == 2
     assert f"{package} is missing: pip install 'optcore[examples]'" in capsys.readouterr().err

@@ -49,6 +49,6 @@ def test_refuses(capsys, options, message):
 @pytest.mark.slow
 def test_ensembles_err_less_than_their_mean_member():
     keys = jax.random.split(jax.random.key(1), 10)
-    found = snapshot_ensemble.compare(snapshot_ensemble.load_digits(), 1200, 6, 4, keys)
+    found = snapshot_ensemble.compare(snapshot_ensemble.load_digits(0.5), 1200, 6, 4, keys)
     gain = found["mean member"] - found["snapshot ensemble"]
     assert gain.mean() > 3 * gain.std(ddof=1) / np.sqrt(10) > 0

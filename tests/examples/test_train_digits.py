@@ -28,7 +28,7 @@ def _refused(capsys, *options: str) -> str:
     assert stop.value.code == 2
     assert captured.out == ""
     (line,) = captured.err.splitlines()
-    assert line.startswith("train_digits.py: error: ")
+    assert line.startswith("error: ")
     return line
 
 
