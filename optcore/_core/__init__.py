@@ -48,7 +48,9 @@ from ._paths import named_leaves as named_leaves
 from ._paths import named_parameters as named_parameters
 from ._paths import path_name as path_name
 from ._placeholder import Placeholder as Placeholder
+from ._placeholder import is_partial as is_partial
 from ._placeholder import is_placeholder as is_placeholder
+from ._placeholder import of_a_part as of_a_part
 from ._read import HOLDERS as HOLDERS
 from ._read import find_path as find_path
 from ._read import holders_of as holders_of

@@ -90,7 +90,7 @@ def read(tx: Any, state: Any, name: str) -> jax.Array:
 
     Raises:
       KeyError: no hyper-parameter has this name, or several do; the message lists them.
-      TypeError: `tx` is a plain pair, which declares nothing.
+      TypeError: `tx` is a plain pair, which declares nothing; `name` is no string.
 
     >>> import jax.numpy as jnp, optcore
     >>> tx = optcore.sgd(optcore.linear_schedule(1.0, 0.0, 4))
@@ -102,6 +102,8 @@ def read(tx: Any, state: Any, name: str) -> jax.Array:
     """
     if not isinstance(tx, Declared):
         raise TypeError(f"read needs a declared transformation, got {type(tx).__name__}")
+    if not isinstance(name, str):
+        raise TypeError(f"read: name must be a string, such as 'learning_rate', got {name!r}")
     path = find_path(tx, name)
     at = place(tx, path)
     if at is None:

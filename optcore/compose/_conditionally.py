@@ -21,6 +21,7 @@ from ..schedules import linear_schedule
 from ..transforms import scale_by_learning_rate, trace
 from ._branch import like, run_if
 from ._chain import chain
+from ._skip import refuse_loss_scale
 from ._stages import gives_steps
 
 
@@ -92,7 +93,8 @@ def conditionally_transform(
         room for.
 
     Raises:
-      ValueError: `inner` gives steps of descent; or `should_transform_fn` gives no boolean scalar.
+      ValueError: `inner` gives steps of descent, or contains `dynamic_loss_scale`, which must
+        stand outside; or `should_transform_fn` gives no boolean scalar.
       TypeError: `should_transform_fn` is no function.
 
     >>> import jax.numpy as jnp, optcore
@@ -110,6 +112,7 @@ def conditionally_transform(
             "it the raw gradient would be added to the parameters; conditionally_mask gives zeros"
         )
     _check_function("conditionally_transform", should_transform_fn)
+    refuse_loss_scale("conditionally_transform", inner, whole=False)
     inner = adapt(inner)
 
     def init(params: Params) -> ConditionallyTransformState:
@@ -156,7 +159,8 @@ def conditionally_mask(
         room for.
 
     Raises:
-      ValueError: `should_transform_fn` gives no boolean scalar.
+      ValueError: `should_transform_fn` gives no boolean scalar; `inner` contains
+        `dynamic_loss_scale`, which must stand outside.
       TypeError: it is no function.
 
     >>> import jax.numpy as jnp, optcore
@@ -169,6 +173,7 @@ def conditionally_mask(
     0.0
     """
     _check_function("conditionally_mask", should_transform_fn)
+    refuse_loss_scale("conditionally_mask", inner)
     inner = adapt(inner)
 
     def init(params: Params) -> ConditionallyMaskState:

@@ -13,9 +13,10 @@ from .._core import (
     is_none,
     is_transformation,
     named_parameters,
+    of_a_part,
 )
 from .._core import describe as what_it_is
-from ._groups import Grouped, lenient, split
+from ._groups import Grouped, split
 from ._stages import CHAINS, members
 
 HEADER = ("parameter", "shape", "group", "state bytes", "hyper-parameters")
@@ -76,7 +77,7 @@ def describe(tx: Any, params: Params) -> Table:
     jax.eval_shape(tx.init, params)
     applied = _applied(tx, params)
     leaves, treedef = jax.tree.flatten(params, is_leaf=is_none)
-    with lenient():
+    with of_a_part():
         alone = [
             _state_bytes(
                 tx, treedef.unflatten([x if i == j else None for j, x in enumerate(leaves)])

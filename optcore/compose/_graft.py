@@ -21,6 +21,7 @@ from .._core import (
 from ..schedules import linear_schedule
 from ..transforms import scale_by_learning_rate, trace
 from ._chain import chain
+from ._skip import refuse_loss_scale
 
 
 class GraftState(NamedTuple):
@@ -62,7 +63,8 @@ def graft(
         all. A scalar is one block.
 
     Raises:
-      ValueError: an update has no such axis.
+      ValueError: an update has no such axis; one of the two contains `dynamic_loss_scale`, which
+        must stand outside.
 
     The learning rate is that of `sgd`, the direction Adam's:
 
@@ -72,6 +74,7 @@ def graft(
     >>> tx.update(g, tx.init(g))[0].round(4).tolist()
     [-0.3536, -0.3536]
     """
+    refuse_loss_scale("graft", magnitude, direction, whole=False)
     both = adapt(magnitude), adapt(direction)
 
     def norm(x: jax.Array) -> jax.Array:

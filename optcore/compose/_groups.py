@@ -1,8 +1,6 @@
 """Groups of leaves, each with a transformation of its own that sees no other."""
 
-import contextlib
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -17,27 +15,10 @@ from .._core import (
     is_none,
     is_placeholder,
 )
+from ._skip import refuse_loss_scale
 
 Assign = Callable[[Any], list[int | None]]
 """The number of the group of each leaf of a tree, of which `None` is one; `None` for no group."""
-
-_local = threading.local()
-
-
-@contextlib.contextmanager
-def lenient() -> Iterator[None]:
-    """Let groups be empty, for those who look at a part of the parameters."""
-    before = may_be_empty(None)
-    _local.lenient = True
-    try:
-        yield
-    finally:
-        _local.lenient = before
-
-
-def may_be_empty(params: Any) -> bool:
-    """Whether groups may: of a part of the parameters, or of what only stands for them."""
-    return getattr(_local, "lenient", False) or is_placeholder(params)
 
 
 class Grouped(GradientTransformation):
@@ -74,8 +55,13 @@ class Groups:
     """
 
     def __init__(
-        self, transformations: Sequence[Any], assign: Assign, mask_extras: bool = False
+        self,
+        owner: str,
+        transformations: Sequence[Any],
+        assign: Assign,
+        mask_extras: bool = False,
     ) -> None:
+        refuse_loss_scale(owner, *transformations, whole=False)
         self.transformations = [adapt(tx) for tx in transformations]
         self.assign = assign
         self.mask_extras = mask_extras

@@ -56,7 +56,8 @@ def masked(
         parameters are masked too.
 
     Raises:
-      ValueError: `inner` gives steps of descent, or the mask does not fit the parameters.
+      ValueError: `inner` gives steps of descent, or contains `dynamic_loss_scale`, which must
+        stand outside; or the mask does not fit the parameters.
       TypeError: the mask holds something other than booleans.
 
     >>> import jax.numpy as jnp, optcore
@@ -74,7 +75,7 @@ def masked(
             "selective_transform; to train them in another way, a second rule"
         )
     assign = by_mask("masked", mask)
-    groups = Groups([inner], assign, mask_compatible_extra_args)
+    groups = Groups("masked", [inner], assign, mask_compatible_extra_args)
 
     def init(params: Params) -> MaskedState:
         return MaskedState(groups.init(params)[0])

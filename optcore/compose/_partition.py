@@ -12,13 +12,14 @@ from .._core import (
     State,
     Updates,
     is_none,
+    is_partial,
     named_parameters,
     transformation,
 )
 from ..schedules import linear_schedule
 from ..transforms import scale_by_learning_rate, set_to_zero, trace
 from ._chain import chain
-from ._groups import Assign, Grouped, Groups, may_be_empty
+from ._groups import Assign, Grouped, Groups
 from ._masked import MaskedState, by_mask
 from ._route import Labels, nearest, spread_labels
 
@@ -58,7 +59,8 @@ def partition(
 
     Raises:
       ValueError: at `init`, a parameter's label has no transformation, or a transformation's
-        label no parameter; or the labels do not fit the parameters.
+        label no parameter; or the labels do not fit the parameters; something contains
+        `dynamic_loss_scale`, which must stand outside.
       TypeError: the labels cannot be sorted.
 
     >>> import jax.numpy as jnp, optcore
@@ -96,11 +98,11 @@ def partition(
                 )
 
     def init(params: Params) -> PartitionState:
-        if not may_be_empty(params):
+        if not is_partial(params):
             check_used(params)
         return pair.init(params)
 
-    pair = _partitioned(transforms, assign, mask_compatible_extra_args)
+    pair = _partitioned("partition", transforms, assign, mask_compatible_extra_args)
     return Grouped(init, pair.update, pair.members, assign)
 
 
@@ -150,7 +152,8 @@ def selective_transform(
         parameters, or a function from them to one.
 
     Raises:
-      ValueError: the mask does not fit the parameters.
+      ValueError: the mask does not fit the parameters, or `optimizer` contains
+        `dynamic_loss_scale`, which must stand outside.
       TypeError: the mask holds something other than booleans.
 
     Frozen means no decay too:
@@ -171,15 +174,20 @@ def selective_transform(
             for leaf, number in zip(leaves, frozen(tree), strict=True)
         ]
 
-    return _partitioned({"train": optimizer, "freeze": set_to_zero()}, assign)
+    return _partitioned(
+        "selective_transform", {"train": optimizer, "freeze": set_to_zero()}, assign
+    )
 
 
 def _partitioned(
-    transforms: Mapping[Hashable, GradientTransformation], assign: Assign, mask_extras: bool = False
+    owner: str,
+    transforms: Mapping[Hashable, GradientTransformation],
+    assign: Assign,
+    mask_extras: bool = False,
 ) -> Grouped:
     """The pair whose state is a `PartitionState`."""
     labels = list(transforms)
-    groups = Groups(list(transforms.values()), assign, mask_extras)
+    groups = Groups(owner, list(transforms.values()), assign, mask_extras)
 
     def states(inner: list[State]) -> PartitionState:
         return PartitionState(dict(zip(labels, map(MaskedState, inner), strict=True)))

@@ -15,6 +15,7 @@ from .._core import (
     describe,
     is_inexact,
     is_none,
+    is_partial,
     listed,
     named_parameters,
     transformation,
@@ -22,7 +23,7 @@ from .._core import (
 from ..schedules import linear_schedule
 from ..transforms import scale_by_learning_rate, set_to_zero, trace
 from ._chain import chain
-from ._groups import Grouped, Groups, may_be_empty
+from ._groups import Grouped, Groups
 from ._predicates import Pattern, answer, has_ndim, has_path
 
 Labels = Any | Callable[[Any], Any]
@@ -84,7 +85,8 @@ def route(
 
     Raises:
       ValueError: there are no rules, or two with the same string; at `init`, a parameter has no
-        rule or a rule no parameter; in `update`, `params` is missing and a rule is a function.
+        rule or a rule no parameter; in `update`, `params` is missing and a rule is a function;
+        something contains `dynamic_loss_scale`, which must stand outside.
       TypeError: a pattern is none, or says something other than True or False.
 
     >>> import jax.numpy as jnp, optcore
@@ -150,10 +152,10 @@ def route(
                 'with unused_rules="ignore" that is no error'
             )
 
-    groups = Groups([tx for _, tx in rules], assign)
+    groups = Groups("route", [tx for _, tx in rules], assign)
 
     def init(params: Params) -> RouteState:
-        if unused_rules == "raise" and not may_be_empty(params):
+        if unused_rules == "raise" and not is_partial(params):
             check_used(params)
         return RouteState(tuple(groups.init(params)))
 

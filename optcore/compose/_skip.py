@@ -78,13 +78,24 @@ def scales_a_loss(tx: Any) -> bool:
     return tx.declaration.name == "dynamic_loss_scale" or any(map(scales_a_loss, parts))
 
 
-def refuse_loss_scale(owner: str, inner: GradientTransformation) -> None:
-    """Raise if what is wrapped scales a loss: it would never see the overflows it lives by."""
-    if scales_a_loss(inner):
+def refuse_loss_scale(owner: str, *inner: GradientTransformation, whole: bool = True) -> None:
+    """Raise if something wrapped scales a loss.
+
+    Args:
+      owner: what wraps it.
+      inner: what is wrapped.
+      whole: every step is for what is wrapped, but that the owner keeps overflows from it;
+        otherwise some parameters or steps are for another, which would see scaled gradients.
+    """
+    if any(map(scales_a_loss, inner)):
+        cause = (
+            "the steps that overflow would never reach it, and the scale would never fall"
+            if whole
+            else "it would be one part among others, which would see the gradients of a scaled loss"
+        )
         raise ValueError(
             f"{owner}: dynamic_loss_scale must stand outside, as in "
-            f"dynamic_loss_scale({owner}(...)): inside, the steps that overflow would never "
-            "reach it, and the scale would never fall"
+            f"dynamic_loss_scale({owner}(...)): inside, {cause}"
         )
 
 

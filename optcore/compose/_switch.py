@@ -22,6 +22,7 @@ from .._core import (
 from ..schedules import linear_schedule
 from ..transforms import scale_by_learning_rate, trace
 from ._chain import chain
+from ._skip import refuse_loss_scale
 
 
 class SwitchState(NamedTuple):
@@ -61,7 +62,8 @@ def switch(
       boundaries: the counts at which the second and later ones start, ≥ 1 and increasing; static.
 
     Raises:
-      ValueError: the boundaries are not one fewer than the optimizers, or do not increase.
+      ValueError: the boundaries are not one fewer than the optimizers, or do not increase; an
+        optimizer contains `dynamic_loss_scale`, which must stand outside.
 
     Momentum for two steps, and then none:
 
@@ -77,6 +79,7 @@ def switch(
     -0.1
     """
     check_boundaries("switch", "optimizers", len(inner), boundaries)
+    refuse_loss_scale("switch", *inner, whole=False)
     members = [adapt(tx) for tx in inner]
     starts = jnp.array(boundaries, jnp.int32)
 

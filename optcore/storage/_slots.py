@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
+import jax
+import numpy as np
 from jax.tree_util import GetAttrKey
 
 from .._core import path_name
@@ -71,3 +73,16 @@ def check_rules(rules: Any) -> None:
             raise ValueError(
                 f"store: the rule {pattern!r} is no regular expression: {error}"
             ) from None
+
+
+def check_matches(state: Any, rules: Mapping[str, Kind]) -> None:
+    """Raise if a rule matches no path of a state."""
+    paths, _ = jax.tree_util.tree_flatten_with_path(state)
+    if not any(np.ndim(x) for _, x in paths):
+        # That of a lone scalar, which shows the types of a state, or of no parameters.
+        return
+    names = [path_name(path) for path, _ in paths]
+    for pattern in rules:
+        if not any(re.search(pattern, name) for name in names):
+            shown = ", ".join(map(repr, names[:8])) + (", …" if len(names) > 8 else "")
+            raise ValueError(f"store: the rule {pattern!r} matches nothing in the state: {shown}")

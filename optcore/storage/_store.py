@@ -17,13 +17,14 @@ from .._core import (
     adapt,
     fresh_key,
     increment,
+    is_partial,
     leaf_keys,
     path_name,
     transformation,
 )
 from ..transforms import trace
 from ._codecs import BF16, CODECS, Encoded, decode, encode
-from ._slots import SLOTS, Kind, check_rules, field_of, kind_of
+from ._slots import SLOTS, Kind, check_matches, check_rules, field_of, kind_of
 
 
 class StoreState(NamedTuple):
@@ -95,7 +96,8 @@ def store(
 
     Raises:
       ValueError: no such codec, field or kind; a key or a block that the codec does not use; a
-        large array without a rule or a known name; two rules that disagree;
+        large array without a rule or a known name; two rules that disagree, or one that matches
+        nothing in the state;
         `"int8_linear"` for second moments; a `store` within `inner`.
       TypeError: `"bf16"` without a key.
 
@@ -154,6 +156,8 @@ def store(
     def init(params: Params) -> StoreState:
         state = inner.init(params)
         _check_alone(state)
+        if not is_partial(params):
+            check_matches(state, known)
         chosen = [plan(path, x) for path, x in jax.tree_util.tree_flatten_with_path(state)[0]]
         count = None if key is None else jnp.zeros((), jnp.int32)
         own = None if key is None else fresh_key(key)

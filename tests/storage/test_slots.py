@@ -46,3 +46,15 @@ def test_rules_that_disagree():
     rules = {"mu": "signed", "w": "float32"}
     with pytest.raises(ValueError, match="rules disagree about '0/mu/w'"):
         optcore.store(optcore.adam(1e-3), rules=rules).init({"w": jnp.zeros(2)})
+
+
+def test_a_rule_that_matches_nothing():
+    tx = optcore.store(optcore.adam(1e-3), rules={"kernel$": "float32"})
+    params = {"dense": jnp.zeros(2), "bias": jnp.zeros(())}
+    with pytest.raises(ValueError, match="'kernel\\$' matches nothing in the state: '0/count', "):
+        tx.init(params)
+    with pytest.raises(ValueError, match="matches nothing"):
+        jax.eval_shape(tx.init, params)
+    tx.init({"kernel": jnp.zeros(2)})
+    # Nothing can match where there is no parameter.
+    tx.init({})
