@@ -44,6 +44,8 @@ def run(monkeypatch, tmp_path, *arguments):
         pytest.param(
             ["many", "--rows", "30 leaves"],
             [
+                "30 leaves, trace",
+                "30 leaves, lower",
                 "30 leaves, trace + lower",
                 "30 leaves, compile",
                 "30 leaves, time to first step",

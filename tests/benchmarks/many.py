@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from .rows import LEAVES, OPTIMIZERS, SHAPES, composed, libraries
 from .timing import Row, Sample, interleave, row, timed
 
-PHASES = ("trace + lower", "compile", "time to first step")
+PHASES = ("trace", "lower", "trace + lower", "compile", "time to first step")
 
 
 def measure(options: Any) -> Iterator[Row]:
@@ -66,16 +66,15 @@ class _Phases:
             return self.lib.apply_updates(params, updates), state
 
         start = time.perf_counter()
-        lowered = jax.jit(step, donate_argnums=(0, 1)).lower(*self.current, self.grads)
-        after_lower = time.perf_counter()
+        traced = jax.jit(step, donate_argnums=(0, 1)).trace(*self.current, self.grads)
+        trace = time.perf_counter() - start
+        lowered = traced.lower()
+        lower = time.perf_counter() - start - trace
         self.compiled = lowered.compile()
-        after_compile = time.perf_counter()
-        first = self.step()
-        for phase, seconds in zip(
-            PHASES,
-            (after_lower - start, after_compile - after_lower, after_compile - start + first),
-            strict=True,
-        ):
+        compiled = time.perf_counter() - start - trace - lower
+        first = trace + lower + compiled + self.step()
+        phases = (trace, lower, trace + lower, compiled, first)
+        for phase, seconds in zip(PHASES, phases, strict=True):
             self.seconds[phase].append(seconds)
 
     def step(self) -> float:
