@@ -3,7 +3,9 @@
 import json
 import math
 
+import chex
 import jax
+import jax.numpy as jnp
 import pytest
 
 import optcore
@@ -116,6 +118,24 @@ def test_passes_are_counted_in_the_program():
     clipped = 4 if jax.__version_info__ >= (0, 10) else 7
     assert rows["sgd, clip, schedule"].ours == pytest.approx(clipped, abs=1e-2)
     assert all(row.ratios["floor"] >= 0.999 for row in rows.values())
+
+
+@pytest.mark.parametrize("name", ["adopt", "acprop", "adan", "rprop"])
+def test_region_analysis_saves_the_copy_and_changes_no_number(name):
+    """What the README advises: the old slot, which two results need, is not copied."""
+    tx = getattr(optcore, name)(1e-3)
+    key = jax.random.key(0)
+    params, *grads = jax.random.normal(key, (4, 1024, 1024))
+    found, moved = [], []
+    for options in (None, rows.REGION_ANALYSIS):
+        carry = jax.tree.map(jnp.copy, (params, tx.init(params)))
+        compiled = rows.step(optcore, tx, options).lower(*carry, params).compile()
+        for g in grads:
+            carry = compiled(*carry, g)
+        found.append(carry)
+        moved.append(passes.passes(compiled.as_text()))
+    chex.assert_trees_all_equal(*found)
+    assert moved[1] <= moved[0] - 1.9
 
 
 BRANCHED = """
