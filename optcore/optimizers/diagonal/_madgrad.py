@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ..._core import (
     Decay,
@@ -131,5 +132,8 @@ def _copies(params: Params) -> Params:
 
 def _safe_cbrt(x: jax.Array) -> jax.Array:
     """The cube root of `x ≥ 0`, with derivative 0 at 0."""
-    positive = x > 0
-    return jnp.where(positive, jnp.cbrt(jnp.where(positive, x, 1)), 0)
+    inside = (x > 0) & (x < np.inf)
+    x_inside = jnp.where(inside, x, 1)
+    # XLA for CPUs calls `cbrt` number by number; this, with a step of Newton's, is vectorised.
+    y = jnp.exp(jnp.log(x_inside) / 3)
+    return jnp.where(inside, (2 * y + x_inside / (y * y)) / 3, jax.lax.stop_gradient(x))
