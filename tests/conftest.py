@@ -1,5 +1,6 @@
 """Strict settings for every test: 8 virtual CPU devices and no silent promotion."""
 
+import gc
 import os
 
 os.environ["XLA_FLAGS"] = " ".join(
@@ -14,6 +15,8 @@ os.environ["XLA_FLAGS"] = " ".join(
 import jax
 import pytest
 
+# Tracing makes many objects and few cycles; looking for them takes a fourteenth of the time.
+gc.set_threshold(100_000, 50, 50)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 

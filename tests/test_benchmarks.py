@@ -62,15 +62,17 @@ def run(monkeypatch, tmp_path, *arguments):
             ["micro step, adamw", "micro step, 16 matrices, 5 products each"],
             {"optax", "addition"},
         ),
-        (
+        pytest.param(
             ["storage", "--size", "65536", "--rows", "store, int8", "--rows", "kahan"],
             ["adam, store, int8", "adam, store, int8_softsign", "adam, kahan"],
             {"adam"},
+            marks=pytest.mark.slow,
         ),
-        (
+        pytest.param(
             ["sparse", "--size", "262144", "--rows", "adagrad"],
             ["4096 × 64, batch of 1024, adagrad"],
             {"dense", "optax"},
+            marks=pytest.mark.slow,
         ),
     ],
 )

@@ -52,6 +52,7 @@ def test_every_row_has_a_check():
     assert rows() == list(CHECKS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", rows())
 def test_row(where):
     CHECKS[where]()
@@ -1043,6 +1044,7 @@ def foreign(value):
     return getattr(optax, factory.name)(*starred, **changed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factory", shared("optimizer", "direction", "transform", "wrapper"))
 def test_same_updates_otherwise(factory):
     ours = factory.example()

@@ -94,13 +94,20 @@ def test_every_family_is_here():
     assert families == set(FAMILIES)
 
 
+QUICK = {"accumulate", "guard", "lazy_rows", "lookahead", "route", "sam"}
+
+
+def test_the_quick_wrappers_exist():
+    assert set(WRAPPERS) >= QUICK
+
+
 def cases():
     """Every check of every wrapper around one optimizer of each family; most are marked slow."""
     for check in CHECKS:
         for wrapper in WRAPPERS:
             for name in FAMILIES.values():
                 what = testing.check_name(check)
-                quick = (what, name) == ("scans", "adam")
+                quick = (what, name) == ("scans", "adam") and wrapper in QUICK
                 marks = [] if quick else [pytest.mark.slow]
                 yield pytest.param(check, wrapper, name, id=f"{what}-{wrapper}-{name}", marks=marks)
 

@@ -21,6 +21,7 @@ def run(capsys, *options):
     return lines[:-1], LAST_LINE.fullmatch(lines[-1]).groups()
 
 
+@pytest.mark.slow
 def test_as_a_script(tmp_path):
     root = Path(embeddings.__file__).parents[1]
     path = [str(root), os.environ.get("PYTHONPATH", "")]

@@ -75,7 +75,7 @@ UNFIT = {
     "ftrl": "its weights start at 0, where all units of a layer are alike",
     "lars": "its steps are a thousandth of the weights, for long runs",
 }
-QUICK = {"composed", "adam"}
+QUICK = {"adam"}
 
 
 def test_what_needs_more_than_a_gradient_is_not_offered():
@@ -99,7 +99,15 @@ def test_every_registered_optimizer_learns_at_its_default_rate(capsys, tmp_path,
     assert float(LAST_LINE.fullmatch(line)[2]) > 50
 
 
-@pytest.mark.parametrize("size", ["1", "7", "1437", "all"])
+@pytest.mark.parametrize(
+    "size",
+    [
+        pytest.param("1", marks=pytest.mark.slow),
+        "7",
+        pytest.param("1437", marks=pytest.mark.slow),
+        "all",
+    ],
+)
 def test_batch_sizes(capsys, tmp_path, size):
     status, line = _run(capsys, tmp_path / "run.png", "--steps", "3", "--batch-size", size)
     assert status == 0
