@@ -56,7 +56,12 @@ def run(monkeypatch, tmp_path, *arguments):
             {"optax"},
             marks=pytest.mark.slow,
         ),
-        (["eager", "--rows", "declared"], ["declared chain"], {"optax"}),
+        pytest.param(
+            ["eager", "--rows", "declared"],
+            ["declared chain"],
+            {"optax"},
+            marks=pytest.mark.slow,
+        ),
         (
             ["accumulate", "--size", "256"],
             ["micro step, adamw", "micro step, 16 matrices, 5 products each"],

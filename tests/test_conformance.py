@@ -22,7 +22,6 @@ QUICK = {
     "each_hyperparameter_is_one_leaf",
     "has_value_semantics",
     "init_is_abstract",
-    "none_gradients_freeze",
     "refuses_wrong_arguments",
 }
 STEPS = {"config_round_trip", "descends", "refuses_wrong_arguments"}

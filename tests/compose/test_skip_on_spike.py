@@ -226,6 +226,7 @@ def test_in_double_precision_the_window_stays_single(watch):
         assert state.skipped == 1
 
 
+@pytest.mark.slow
 def test_derivatives_are_finite_behind_a_skipped_nan():
     def moved(tx):
         w = jnp.ones(2)

@@ -37,6 +37,7 @@ def test_as_a_script(tmp_path):
     assert LAST_LINE.fullmatch(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_says_what_is_saved(capsys):
     (_, table, batch, _), _ = run(capsys, "--optimizer", "adam")
     assert table == "table of 4096 × 32: 0.5243 MB, and 2 as large in the state"

@@ -8,6 +8,7 @@ from examples import plot_schedules
 pytest.importorskip("matplotlib", reason="matplotlib is not installed")
 
 
+@pytest.mark.slow
 def test_writes_a_picture_and_prints_a_table(tmp_path, capsys):
     out = tmp_path / "family.png"
     assert plot_schedules.main(["--steps", "80", "--out", str(out), "--table", "decays/rex"]) == 0

@@ -81,6 +81,7 @@ def test_none_is_left_out():
     assert theirs - NO_SCHEDULES == set(ARGUMENTS) | ELSEWHERE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ARGUMENTS)
 def test_values(name):
     counts = jnp.arange(130)

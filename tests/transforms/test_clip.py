@@ -200,6 +200,7 @@ def test_defaults():
     assert oracles.defaults(optcore.adaptive_grad_clip)["axis"] is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(), (5,), (1, 5), (4, 3), (4, 3, 2), (2, 3, 4, 5), (0, 3)])
 def test_unitwise_functions_are_those_of_optax(shape):
     g, limit = np.random.default_rng(0).normal(size=(2, *shape)).astype(np.float32)
