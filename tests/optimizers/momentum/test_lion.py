@@ -91,3 +91,45 @@ def test_mu_dtype():
 @pytest.mark.parametrize("name", ["lion", "scale_by_lion"])
 def test_defaults(name):
     oracles.same_defaults(getattr(optcore, name), getattr(optax, name))
+
+
+def test_the_old_average_is_not_copied():
+    """With the usual decays the direction is computed from the new average."""
+    w = jnp.ones((512, 512))
+    bytes_of_copies = []
+    for b2 in (0.99, 0.5):
+        tx = optcore.lion(0.1, 0.9, b2)
+
+        def step(w, state, g, tx=tx):
+            updates, state = tx.update(g, state, params=w)
+            return optcore.apply_updates(w, updates), state
+
+        compiled = jax.jit(step, donate_argnums=(0, 1)).lower(w, tx.init(w), w).compile()
+        bytes_of_copies.append(compiled.memory_analysis().temp_size_in_bytes)
+    assert bytes_of_copies[0] < 0.1 * w.nbytes
+    if jax.default_backend() == "cpu":
+        assert bytes_of_copies[1] > 0.9 * w.nbytes
+
+
+def test_a_short_memory_does_not_cancel():
+    """From the new average, with `b1 / b2` = 9000, half of the digits would be lost."""
+    tx = optcore.scale_by_lion(0.9, 1e-4, mode="smooth", smooth_beta=0.6)
+    oracle = functools.partial(
+        lion_2302_06675, lr=-1, b1=0.9, b2=1e-4, sign=functools.partial(smooth, beta=0.6)
+    )
+    oracles.agrees(tx, oracle)
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_either_decay_may_be_traced(which):
+    betas = [0.6, 0.8]
+    g = jnp.array([0.3, -2.0])
+
+    def last(beta):
+        tx = optcore.scale_by_lion(*betas[:which], beta, *betas[which + 1 :], mode="refined")
+        state = tx.init(g)
+        for scale in (1.0, -0.5):
+            updates, state = tx.update(scale * g, state)
+        return updates
+
+    np.testing.assert_allclose(jax.jit(last)(betas[which]), last(betas[which]), rtol=1e-6)
