@@ -122,3 +122,9 @@ def test_defaults():
         "learning_rate_power": -0.5, "initial_accumulator_value": 0.1,
         "l1": 0.0, "l2": 0.0, "l2_shrinkage": 0.0, "beta": 0.0,
     }  # fmt: skip
+
+
+def test_the_sum_of_squares_is_real_and_starts_where_it_is_told():
+    state = optcore.ftrl(0.1, initial_accumulator_value=0.3).init(jnp.ones(3, jnp.complex64))
+    assert (state.trace.dtype, state.nu.dtype) == (jnp.complex64, jnp.float32)
+    assert state.nu.tolist() == pytest.approx([0.3] * 3)

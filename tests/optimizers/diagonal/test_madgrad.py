@@ -97,3 +97,8 @@ def test_state():
 
 def test_defaults():
     oracles.same_defaults(optcore.madgrad, optax.contrib.madgrad)
+
+
+def test_the_sum_of_squares_is_real():
+    state = optcore.madgrad(0.1).init(jnp.ones(3, jnp.complex64))
+    assert (state.trace.dtype, state.nu.dtype) == (jnp.complex64, jnp.float32)
