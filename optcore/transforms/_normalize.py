@@ -158,9 +158,7 @@ def scale_to_param_norm(
         if p is None:
             return u
         over = own_axes("scale_to_param_norm: axes", axes, u)
-        size = norm_along(u, over)
-        positive = size > 0
-        return u / jnp.where(positive, size, 1) * norm_along(p, over)
+        return safe_divide(u, norm_along(u, over)) * norm_along(p, over)
 
     def scaled(updates: object, params: object) -> object:
         chosen = select("scale_to_param_norm", mask, params, params)

@@ -1,6 +1,7 @@
 """Many leaves: trace, lower, compile, first step and step, and how they grow."""
 
 import gc
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .rows import LEAVES, OPTIMIZERS, SHAPES, composed, libraries
+from .rows import LEAVES, OPTIMIZERS, SHAPES, composed, libraries, step
 from .timing import Row, Sample, interleave, row, timed
 
 PHASES = ("trace", "lower", "trace + lower", "compile", "time to first step")
@@ -61,19 +62,17 @@ class _Phases:
         self.current = [params, self.tx.init(params)]
         jax.block_until_ready(self.current)
 
-        def step(params: Any, state: Any, grads: Any) -> Any:
-            updates, state = self.tx.update(grads, state, params)
-            return self.lib.apply_updates(params, updates), state
-
-        start = time.perf_counter()
-        traced = jax.jit(step, donate_argnums=(0, 1)).trace(*self.current, self.grads)
-        trace = time.perf_counter() - start
+        fresh = step(self.lib, self.tx)
+        times = [time.perf_counter()]
+        traced = fresh.trace(*self.current, self.grads)
+        times.append(time.perf_counter())
         lowered = traced.lower()
-        lower = time.perf_counter() - start - trace
+        times.append(time.perf_counter())
         self.compiled = lowered.compile()
-        compiled = time.perf_counter() - start - trace - lower
-        first = trace + lower + compiled + self.step()
-        phases = (trace, lower, trace + lower, compiled, first)
+        times.append(time.perf_counter())
+        trace, lower, compilation = (b - a for a, b in itertools.pairwise(times))
+        first = trace + lower + compilation + self.step()
+        phases = (trace, lower, trace + lower, compilation, first)
         for phase, seconds in zip(PHASES, phases, strict=True):
             self.seconds[phase].append(seconds)
 

@@ -16,6 +16,11 @@ for module in ("sklearn", "matplotlib"):
 LAST_LINE = re.compile(r"train loss (\S+) nats, test accuracy (\S+)%, (\d+) steps/s")
 
 
+@pytest.fixture(autouse=True)
+def _as_a_script(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["examples/train_digits.py"])
+
+
 def _run(capsys, out: Path, *options: str) -> tuple[int, str]:
     status = train_digits.main([*options, "--out", str(out)])
     return status, capsys.readouterr().out.splitlines()[-1]
@@ -28,7 +33,7 @@ def _refused(capsys, *options: str) -> str:
     assert stop.value.code == 2
     assert captured.out == ""
     (line,) = captured.err.splitlines()
-    assert line.startswith("error: ")
+    assert line.startswith("train_digits.py: error: ")
     return line
 
 
