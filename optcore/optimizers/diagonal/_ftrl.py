@@ -17,6 +17,7 @@ from ..._core import (
     add_multiple,
     map_leaves,
     safe_divide,
+    safe_sqrt,
     slots,
     transformation,
 )
@@ -87,6 +88,9 @@ def ftrl(
 
     def power(n: jax.Array) -> jax.Array:
         """`n^{-p}`, with derivative 0 at 0."""
+        if isinstance(learning_rate_power, float) and learning_rate_power == -0.5:
+            # The usual power: two passes over memory fewer, and less arithmetic, than `**`.
+            return safe_sqrt(n)
         positive = n > 0
         return jnp.where(positive, jnp.where(positive, n, 1) ** -learning_rate_power, 0)
 
