@@ -15,7 +15,8 @@ LAYERS = (
     {"linalg"},
     {"schedules"},
     {"transforms"},
-    {"compose", "storage", "linesearch"},
+    {"compose"},
+    {"groups", "safety", "hyper", "storage", "linesearch"},
     {"tree"},
     {"optimizers"},
     {"averaging", "tuning", "diagnostics", "serialize"},
@@ -24,7 +25,17 @@ LAYERS = (
 FAMILIES = ({"momentum"}, {"diagonal"}, {"scalar", "matrix", "quasi_newton"})
 RUN_TIME = {"jax", "jaxlib", "numpy", "chex"}
 INSIDE_FUNCTIONS = {"matplotlib", "tqdm"}
-MIRRORED = ("transforms", "schedules", "compose", "storage", "tree", "optimizers")
+MIRRORED = (
+    "transforms",
+    "schedules",
+    "compose",
+    "groups",
+    "safety",
+    "hyper",
+    "storage",
+    "tree",
+    "optimizers",
+)
 
 
 def names(paths):

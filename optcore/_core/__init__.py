@@ -18,6 +18,12 @@ from ._declared import make as make
 from ._factory import REGISTRY as REGISTRY
 from ._factory import Factory as Factory
 from ._factory import registry as registry
+from ._finite import all_finite as all_finite
+from ._finite import choose as choose
+from ._finite import finite_part as finite_part
+from ._finite import stays_finite as stays_finite
+from ._finite import tally as tally
+from ._finite import zero_unless as zero_unless
 from ._keys import fresh_key as fresh_key
 from ._keys import is_key as is_key
 from ._keys import key_words as key_words

@@ -14,18 +14,20 @@ from .._core import (
     State,
     Updates,
     adapt,
+    all_finite,
     increment,
     is_absent,
     map_leaves,
     safe_divide,
     slots,
+    tally,
     transformation,
 )
 from ..schedules import linear_schedule
 from ..transforms import scale_by_learning_rate, trace
 from ._branch import run_if
 from ._chain import chain
-from ._skip import all_finite, refuse_loss_scale, tally
+from ._skip import refuse_loss_scale
 
 
 class AccumulateState(NamedTuple):

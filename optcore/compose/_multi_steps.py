@@ -16,6 +16,7 @@ from .._core import (
     State,
     Updates,
     adapt,
+    all_finite,
     global_norm,
     increment,
     is_inexact,
@@ -27,7 +28,7 @@ from ..transforms import scale_by_learning_rate, trace
 from ._accumulate import AccumulateState, gather, shares, window
 from ._branch import run_if
 from ._chain import chain
-from ._skip import all_finite, refuse_loss_scale
+from ._skip import refuse_loss_scale
 
 
 class MultiStepsState(NamedTuple):

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from .._core import REGISTRY, Declared, declare, is_key, key_words, make
-from ..compose import Predicate
+from ..groups import Predicate
 
 FORMAT = 1
 

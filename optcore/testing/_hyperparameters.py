@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import schedules
 from .._core import hyperparameters, read
-from ..compose import stack
+from ..hyper import stack
 from ..serialize import from_config, to_config
 from ._subject import Subject, assert_close, with_arrays
 

@@ -12,13 +12,18 @@ from .._core import (
     State,
     Updates,
     adapt,
+    all_finite,
+    choose,
     map_leaves,
+    stays_finite,
+    tally,
     transformation,
+    zero_unless,
 )
+from ..compose import chain
+from ..compose._skip import refuse_loss_scale
 from ..schedules import linear_schedule
 from ..transforms import scale_by_learning_rate, trace
-from ._chain import chain
-from ._skip import all_finite, choose, refuse_loss_scale, stays_finite, tally, zero_unless
 
 
 class ApplyIfFiniteState(NamedTuple):

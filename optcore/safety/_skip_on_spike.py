@@ -15,16 +15,18 @@ from .._core import (
     State,
     Updates,
     adapt,
+    choose,
     global_norm,
     increment,
     norm_along,
     real_scalar,
     transformation,
+    zero_unless,
 )
+from ..compose import chain
+from ..compose._skip import refuse_loss_scale
 from ..schedules import linear_schedule
 from ..transforms import scale_by_learning_rate, trace
-from ._chain import chain
-from ._skip import choose, refuse_loss_scale, zero_unless
 
 
 class SkipOnSpikeState(NamedTuple):

@@ -16,8 +16,8 @@ from .._core import (
     of_a_part,
 )
 from .._core import describe as what_it_is
+from ..compose._stages import CHAINS, members
 from ._groups import Grouped, split
-from ._stages import CHAINS, members
 
 HEADER = ("parameter", "shape", "group", "state bytes", "hyper-parameters")
 

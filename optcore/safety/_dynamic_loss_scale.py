@@ -16,14 +16,18 @@ from .._core import (
     StaticFloat,
     Updates,
     adapt,
+    all_finite,
+    choose,
     increment,
     map_leaves,
+    tally,
     transformation,
+    zero_unless,
 )
+from ..compose import chain
+from ..compose._skip import refuse_loss_scale, skips_by_itself
 from ..schedules import linear_schedule
 from ..transforms import scale_by_learning_rate, trace
-from ._chain import chain
-from ._skip import all_finite, choose, refuse_loss_scale, skips_by_itself, tally, zero_unless
 
 Power = Annotated[StaticFloat, Range(2.0**-100, 2.0**100, closed=True)]
 """A static power of two."""

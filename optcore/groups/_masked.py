@@ -14,9 +14,9 @@ from .._core import (
     select,
     transformation,
 )
+from ..compose._stages import gives_steps
 from ..transforms import trace
 from ._groups import Assign, Grouped, Groups
-from ._stages import gives_steps
 
 
 class MaskedState(NamedTuple):

@@ -16,9 +16,9 @@ from .._core import (
     named_parameters,
     transformation,
 )
+from ..compose import chain
 from ..schedules import linear_schedule
 from ..transforms import scale_by_learning_rate, set_to_zero, trace
-from ._chain import chain
 from ._groups import Assign, Grouped, Groups
 from ._masked import MaskedState, by_mask
 from ._route import Labels, nearest, spread_labels

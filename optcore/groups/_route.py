@@ -20,9 +20,9 @@ from .._core import (
     named_parameters,
     transformation,
 )
+from ..compose import chain
 from ..schedules import linear_schedule
 from ..transforms import scale_by_learning_rate, set_to_zero, trace
-from ._chain import chain
 from ._groups import Grouped, Groups
 from ._predicates import Pattern, answer, has_ndim, has_path
 

@@ -12,9 +12,9 @@ from .._core import (
     suggestion,
     transformation,
 )
+from ..compose import chain
 from ..schedules import linear_schedule
 from ..transforms import scale_by_learning_rate, trace
-from ._chain import chain
 
 
 def _momentum() -> GradientTransformation:

@@ -23,9 +23,9 @@ from .._core import (
     suggestion,
     transformation,
 )
+from ..compose import chain
 from ..schedules import linear_schedule
 from ..transforms import clip_by_global_norm, scale_by_learning_rate, trace
-from ._chain import chain
 
 
 class InjectStatefulHyperparamsState(NamedTuple):

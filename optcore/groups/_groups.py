@@ -15,7 +15,7 @@ from .._core import (
     is_none,
     is_placeholder,
 )
-from ._skip import refuse_loss_scale
+from ..compose._skip import refuse_loss_scale
 
 Assign = Callable[[Any], list[int | None]]
 """The number of the group of each leaf of a tree, of which `None` is one; `None` for no group."""

@@ -22,9 +22,9 @@ from .._core import (
     suggestion,
     transformation,
 )
+from ..compose import chain
 from ..schedules import linear_schedule
 from ..transforms import scale_by_learning_rate, trace
-from ._chain import chain
 from ._inject import check_wide, held, inject
 
 
