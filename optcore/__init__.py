@@ -30,6 +30,7 @@ from ._core import increment as increment
 from ._core import leaf_keys as leaf_keys
 from ._core import map_leaves as map_leaves
 from ._core import over_root as over_root
+from ._core import per_leaf as per_leaf
 from ._core import read as read
 from ._core import registry as registry
 from ._core import safe_divide as safe_divide
@@ -38,6 +39,7 @@ from ._core import schedule as schedule
 from ._core import slots as slots
 from ._core import transformation as transformation
 from ._core import wide as wide
+from ._core import zero_count as zero_count
 from .averaging import Snapshots as Snapshots
 from .averaging import WithAverageState as WithAverageState
 from .averaging import eval_params as eval_params

@@ -45,6 +45,7 @@ from ._numerics import safe_divide as safe_divide
 from ._numerics import safe_sqrt as safe_sqrt
 from ._numerics import shrink as shrink
 from ._numerics import wide as wide
+from ._numerics import zero_count as zero_count
 from ._one_leaf import OneLeaf as OneLeaf
 from ._paths import describe as describe
 from ._paths import is_leaf as is_leaf
@@ -53,6 +54,8 @@ from ._paths import listed as listed
 from ._paths import named_leaves as named_leaves
 from ._paths import named_parameters as named_parameters
 from ._paths import path_name as path_name
+from ._per_leaf import Leafwise as Leafwise
+from ._per_leaf import per_leaf as per_leaf
 from ._placeholder import Placeholder as Placeholder
 from ._placeholder import is_partial as is_partial
 from ._placeholder import is_placeholder as is_placeholder
@@ -70,8 +73,8 @@ from ._roles import Role as Role
 from ._roles import is_transformation as is_transformation
 from ._scheduled import ScheduledState as ScheduledState
 from ._scheduled import evaluate as evaluate
+from ._tape import begin as begin
 from ._tape import is_absent as is_absent
-from ._tape import record as record
 from ._tape import settle as settle
 from ._transformation import schedule as schedule
 from ._transformation import transformation as transformation

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from ._anatomy import extras_of
 from ._declared import DeclaredTransformation
 from ._paths import refuse_one_leaf
-from ._tape import record, settle
+from ._tape import settle
 from ._types import GradientTransformation, Params, State, Updates
 
 
@@ -28,8 +28,7 @@ def adapt(tx: Any) -> GradientTransformation:
         extra = {k: v for k, v in extra.items() if others or k in names}
         updates = settle(updates)
         refuse_one_leaf(updates)
-        with record(False):
-            updates, new_state = tx.update(updates, state, params, **extra)
+        updates, new_state = tx.update(updates, state, params, **extra)
         return updates, jax.tree.map(_like, state, new_state)
 
     # Its signature says what it takes.

@@ -13,7 +13,8 @@ import numpy as np
 from . import _checks
 from ._one_leaf import OneLeafError
 from ._paths import refuse_one_leaf
-from ._tape import record, recording, settle
+from ._per_leaf import Leafwise
+from ._tape import Waiting, settle
 from ._types import GradientTransformation, trained
 
 _local = threading.local()
@@ -28,8 +29,6 @@ class Declaration(Protocol):
     def needs(self) -> tuple[str, ...]: ...
     @property
     def outermost(self) -> bool: ...
-    @property
-    def leafwise(self) -> bool: ...
     @property
     def per_example(self) -> bool: ...
     def takes(self) -> set[str]: ...
@@ -108,17 +107,14 @@ def _refuse_wrapped(declaration: Declaration) -> None:
 def _inner_update(
     declaration: Declaration, updates: Any, state: Any, params: Any, extra: Mapping[str, Any]
 ) -> tuple[Any, Any]:
-    pair, leafwise = declaration.pair(), declaration.leafwise
     try:
-        result = call(pair, leafwise, updates, state, params, extra)
+        return call(declaration.pair(), updates, state, params, extra)
     except OneLeafError as error:
         raise TypeError(f"{declaration.name}: {error}") from None
-    return result if recording() else settle(result)
 
 
 def call(
     pair: GradientTransformation,
-    leafwise: bool,
     updates: Any,
     state: Any,
     params: Any,
@@ -129,12 +125,12 @@ def call(
     A body that returns a declared transformation leaves that question to it. What is not leafwise
     gets arrays alone.
     """
-    leafwise = leafwise or hasattr(pair, "declaration")
+    leafwise = isinstance(pair, Leafwise) or hasattr(pair, "declaration")
     if not leafwise:
         updates = settle(updates)
         refuse_one_leaf(updates)
-    with record(recording() and leafwise):
-        return pair.update(updates, state, params, **extra)
+    result = pair.update(updates, state, params, **extra)
+    return result if leafwise and isinstance(updates, Waiting) else settle(result)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -188,7 +184,7 @@ def _checked_update(
         f"{name}.update", updates, trained(params), declaration.per_example
     )
     try:
-        with _within(inner), record(False):
+        with _within(inner):
             new_updates, new_state = _inner_update(declaration, updates, state, params, extra)
     except _checks.MissingArgumentError:
         raise

@@ -13,8 +13,9 @@ from jax.typing import ArrayLike
 
 from . import _boundary, _checks
 from ._factory import REGISTRY, Factory
-from ._numerics import increment, is_inexact, weak, wide
+from ._numerics import increment, is_inexact, weak, wide, zero_count
 from ._paths import path_name
+from ._per_leaf import Leafwise
 from ._roles import Role, is_transformation
 from ._scheduled import ScheduledState, evaluate
 from ._static import Frozen, Static, is_plain, printed, same
@@ -45,11 +46,6 @@ class Declaration:
     def outermost(self) -> bool:
         """Whether nothing may wrap it."""
         return self.factory.outermost
-
-    @property
-    def leafwise(self) -> bool:
-        """Whether its stages may wait to be computed together with those that follow."""
-        return self.factory.leafwise or bool(self.schedules())
 
     @property
     def per_example(self) -> bool:
@@ -140,7 +136,7 @@ class Declaration:
 
     def _scheduled(self) -> GradientTransformation:
         def init(params: Params) -> ScheduledState:
-            count = jnp.zeros((), jnp.int32)
+            count = zero_count()
             values = self._values(count)
             return ScheduledState(count, values, self.resolved(values).init(params))
 
@@ -148,11 +144,11 @@ class Declaration:
             updates: Updates, state: ScheduledState, params: Params | None = None, **extra: Any
         ) -> tuple[Updates, ScheduledState]:
             values = self._values(state.count)
-            pair, leafwise = self.resolved(values), self.factory.leafwise
-            updates, inner = _boundary.call(pair, leafwise, updates, state.inner, params, extra)
+            pair = self.resolved(values)
+            updates, inner = _boundary.call(pair, updates, state.inner, params, extra)
             return updates, ScheduledState(increment(state.count), values, inner)
 
-        return GradientTransformation(init, update)
+        return Leafwise(init, update)
 
     def init(self, params: Params) -> State:
         """The state for these parameters."""

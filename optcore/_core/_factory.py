@@ -28,8 +28,6 @@ class Factory:
       needs: what `update` must be given besides updates and state, such as `"params"`.
       example: arguments that make a sensible instance, for the conformance suite.
       real_only: whether it is meaningless for complex parameters.
-      leafwise: whether its `update` hands updates and state only to `map_leaves`,
-        `global_norm` and other leafwise transformations.
       per_example: whether its `update` takes one gradient per example along a first axis.
       uses: given the arguments, what `update` takes besides, if it is there; `None` for anything.
       holds: given the arguments, the names under which its state holds hyper-parameters of what
@@ -48,7 +46,6 @@ class Factory:
     needs: tuple[str, ...]
     example: Callable[[], Any]
     real_only: bool
-    leafwise: bool
     per_example: bool
     uses: Callable[[Mapping[str, Any]], tuple[str, ...] | None]
     holds: Callable[[Mapping[str, Any]], dict[str, str]] | None

@@ -9,7 +9,7 @@ import numpy as np
 
 from ._numerics import is_inexact, wide
 from ._paths import refuse_one_leaf
-from ._tape import Tape, Waiting, complex_dtype, real_dtype, recording, settle
+from ._tape import Tape, Waiting, complex_dtype, real_dtype, settle
 
 Leaf = Callable[..., Any]
 
@@ -121,6 +121,6 @@ def map_leaves(
     if tape.whole and (slots or not rows):
         refuse_one_leaf(tape.treedef.unflatten(tape.leaves))
     results = tape.append(leaf, slots, reads, scalars)
-    if not (recording() and tape.traced):
+    if not (isinstance(updates, Waiting) and tape.traced):
         results = tuple(waiting.settle() for waiting in results)
     return results if slots else results[0]

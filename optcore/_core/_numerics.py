@@ -10,6 +10,15 @@ from jax.extend.core import primitives
 from jax.typing import ArrayLike
 
 
+def zero_count() -> jax.Array:
+    """The step count of a new state: an int32 scalar, 0.
+
+    >>> zero_count()
+    Array(0, dtype=int32)
+    """
+    return jnp.zeros((), jnp.int32)
+
+
 def increment(count: jax.Array) -> jax.Array:
     """The next step count; an int32 count stays at 2³¹−1 rather than wrap around.
 

@@ -2,14 +2,13 @@
 
 A stage is an algorithm for one array with the trees that it reads. Played together, the stages
 of a chain are traced once per distinct signature of a leaf and called once per leaf, as if one
-had written the fused step by hand.
+had written the fused step by hand. Whoever begins a tape (`begin`) is given trees that wait, and
+settles what it returns.
 """
 
-import contextlib
 import dataclasses
 import functools
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -21,27 +20,9 @@ from ._numerics import is_inexact, wide
 from ._one_leaf import OneLeaf
 from ._paths import is_leaf
 
-_local = threading.local()
-
-
-def recording() -> bool:
-    """Whether stages may wait for those that follow."""
-    return getattr(_local, "recording", False)
-
-
-@contextlib.contextmanager
-def record(allowed: bool) -> Iterator[None]:
-    """Let stages wait, or not, for what is called from here."""
-    before = recording()
-    _local.recording = allowed
-    try:
-        yield
-    finally:
-        _local.recording = before
-
 
 @dataclasses.dataclass(frozen=True)
-class Stage:
+class Recorded:
     """An algorithm for one array, and one column of arrays per tree that it reads."""
 
     leaf: Callable[..., Any]
@@ -59,7 +40,7 @@ class Tape:
     def __init__(self, updates: Any):
         self.leaves, self.treedef = jax.tree.flatten(updates, is_leaf=is_leaf)
         self.whole = any(isinstance(x, OneLeaf) for x in self.leaves)
-        self.stages: list[Stage] = []
+        self.stages: list[Recorded] = []
         self.traced = any_tracer(self.leaves)
         self._played: tuple[Any, list[tuple[Any, ...]]] | None = None
 
@@ -70,7 +51,7 @@ class Tape:
         columns = [self.treedef.flatten_up_to(tree) for tree in (*slots, *reads)]
         count = len(slots)
         scalars = tuple(scalars)
-        self.stages.append(Stage(leaf, columns[:count], columns[count:], scalars))
+        self.stages.append(Recorded(leaf, columns[:count], columns[count:], scalars))
         self.traced = self.traced or any_tracer((columns, scalars))
         step = len(self.stages)
         return Waiting(self, step, None), *(Waiting(self, step, i) for i in range(count))
@@ -81,6 +62,8 @@ class Tape:
 
     def value(self, step: int, slot: int | None) -> Any:
         """The updates after a stage, or one of its trees of slots."""
+        if slot is None and step == 0:
+            return self.treedef.unflatten(self.leaves)
         if slot is None and step < len(self.stages):
             return self._prefix(step).value(step, None)
         if self._played is None:
@@ -151,6 +134,16 @@ class Waiting:
     def settle(self) -> Any:
         """The tree itself."""
         return self.tape.value(self.step, self.slot)
+
+
+def begin(updates: Any) -> Any:
+    """The updates as the start of a tape on which leafwise stages wait for those that follow.
+
+    What does not run under tracing is not put off.
+    """
+    if isinstance(updates, Waiting) or not any_tracer(updates):
+        return updates
+    return Waiting(Tape(updates), 0, None)
 
 
 def settle(tree: Any) -> Any:

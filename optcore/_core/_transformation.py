@@ -18,7 +18,6 @@ def transformation(
     example: Mapping[str, Any] | Callable[[], Any],
     needs: tuple[str, ...] = (),
     real_only: bool = False,
-    leafwise: bool = False,
     per_example: bool = False,
     stage: Stage | None = None,
     uses: tuple[str, ...] | Callable[[Mapping[str, Any]], tuple[str, ...] | None] = (),
@@ -39,8 +38,6 @@ def transformation(
         conformance suite runs on it.
       needs: what `update` must be given, such as `("params",)`.
       real_only: the algorithm has no meaning for complex parameters.
-      leafwise: `update` hands updates and state only to `map_leaves`, `global_norm` and other
-        leafwise transformations, so that a chain may compute it together with its neighbours.
       per_example: `update` takes updates with one gradient per example along a first axis.
       stage: what a chain must know of a transform to refuse nonsense: that it turns directions
         into steps (`"rate"`, unless its argument `flip_sign` is False), that it adds to a
@@ -78,7 +75,6 @@ def transformation(
             example,
             needs=needs,
             real_only=real_only,
-            leafwise=leafwise,
             per_example=per_example,
             stage=stage,
             uses=uses if callable(uses) else lambda arguments: uses,
@@ -118,7 +114,6 @@ def _register(
     *,
     needs: tuple[str, ...] = (),
     real_only: bool = False,
-    leafwise: bool = False,
     per_example: bool = False,
     stage: Stage | None = None,
     uses: Callable[[Mapping[str, Any]], tuple[str, ...] | None] = lambda arguments: (),
@@ -146,7 +141,6 @@ def _register(
         needs=needs,
         example=example if callable(example) else lambda: declaring(**example),
         real_only=real_only,
-        leafwise=leafwise,
         per_example=per_example,
         stage=stage,
         uses=uses,

@@ -10,6 +10,7 @@ from ._conditionally import ConditionallyMaskState as ConditionallyMaskState
 from ._conditionally import ConditionallyTransformState as ConditionallyTransformState
 from ._conditionally import conditionally_mask as conditionally_mask
 from ._conditionally import conditionally_transform as conditionally_transform
+from ._descend import descend as descend
 from ._flatten import flatten as flatten
 from ._graft import GraftState as GraftState
 from ._graft import graft as graft

@@ -12,8 +12,8 @@ from .._core import (
     State,
     Updates,
     adapt,
+    begin,
     map_leaves,
-    record,
     transformation,
 )
 from ..schedules import linear_schedule
@@ -106,9 +106,9 @@ def cautious(
     def update(
         updates: Updates, state: CautiousState, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, CautiousState]:
-        with record(True):
-            steps, new = inner.update(updates, state.inner, params, **extra)
-            steps = map_leaves(leaf, steps, reads=(updates,))
+        updates = begin(updates)
+        steps, new = inner.update(updates, state.inner, params, **extra)
+        steps = map_leaves(leaf, steps, reads=(updates,))
         return steps, CautiousState(new)
 
     return GradientTransformation(init, update)

@@ -4,11 +4,12 @@ from typing import Any
 
 from .._core import (
     GradientTransformation,
+    Leafwise,
     Params,
     State,
     Updates,
     adapt,
-    record,
+    begin,
     transformation,
 )
 from ..schedules import linear_schedule
@@ -21,7 +22,7 @@ def _clipped_momentum() -> GradientTransformation:
     return chain(clip_by_global_norm(1.0), trace(0.5), scale_by_learning_rate(rate))
 
 
-@transformation("wrapper", example=_clipped_momentum, leafwise=True)
+@transformation("wrapper", example=_clipped_momentum)
 def chain(*transforms: GradientTransformation) -> GradientTransformation:
     """Apply transformations one after another; each gets what the one before gave.
 
@@ -54,13 +55,13 @@ def chain(*transforms: GradientTransformation) -> GradientTransformation:
         updates: Updates, state: tuple[State, ...], params: Params | None = None, **extra: Any
     ) -> tuple[Updates, tuple[State, ...]]:
         new_state = []
-        with record(True):
-            for link, s in zip(links, state, strict=True):
-                updates, s = link.update(updates, s, params, **extra)
-                new_state.append(s)
+        updates = begin(updates)
+        for link, s in zip(links, state, strict=True):
+            updates, s = link.update(updates, s, params, **extra)
+            new_state.append(s)
         return updates, tuple(new_state)
 
-    return GradientTransformation(init, update)
+    return Leafwise(init, update)
 
 
 def _named_momentum() -> GradientTransformation:
@@ -71,7 +72,7 @@ def _named_momentum() -> GradientTransformation:
     )
 
 
-@transformation("wrapper", example=_named_momentum, leafwise=True)
+@transformation("wrapper", example=_named_momentum)
 def named_chain(*transforms: tuple[str, GradientTransformation]) -> GradientTransformation:
     """A `chain` of named transformations; the state is a dict from name to state.
 
@@ -106,4 +107,4 @@ def named_chain(*transforms: tuple[str, GradientTransformation]) -> GradientTran
         updates, states = inner.update(updates, states, params, **extra)
         return updates, dict(zip(names, states, strict=True))
 
-    return GradientTransformation(init, update)
+    return Leafwise(init, update)

@@ -11,11 +11,11 @@ from .._core import (
     State,
     Updates,
     adapt,
+    begin,
     global_norm,
     map_leaves,
     norm_along,
     own_axes,
-    record,
     transformation,
 )
 from ..schedules import linear_schedule
@@ -96,12 +96,11 @@ def graft(
     def update(
         updates: Updates, state: GraftState, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, GraftState]:
-        with record(True):
-            (m, first), (d, second) = (
-                tx.update(updates, inner, params, **extra)
-                for tx, inner in zip(both, state.inner, strict=True)
-            )
-            d = map_leaves(leaf, d, reads=(m,))
+        (m, first), (d, second) = (
+            tx.update(begin(updates), inner, params, **extra)
+            for tx, inner in zip(both, state.inner, strict=True)
+        )
+        d = map_leaves(leaf, d, reads=(m,))
         return d, GraftState((first, second))
 
     return GradientTransformation(init, update)

@@ -16,9 +16,9 @@ from .._core import (
     Updates,
     adapt,
     apply_updates,
+    begin,
     copies,
     map_leaves,
-    record,
     transformation,
 )
 from ..schedules import linear_schedule
@@ -127,17 +127,17 @@ def lookahead(
         fast = params.fast if isinstance(params, LookaheadParams) else params
         sync = state.steps_since_sync == sync_period - 1
         # What is started anew is chosen from, so nothing in it may wait.
-        with record(not reset_state):
-            steps, fast_state = inner.update(updates, state.fast_state, fast, **extra)
-            if isinstance(params, LookaheadParams):
-                reads, anchor = (params.slow, fast), None
-                slow = map_leaves(slow_leaf, steps, reads=reads, scalars=(sync,))
-                steps = map_leaves(fast_leaf, steps, reads=reads, scalars=(sync,))
-                new = LookaheadParams(fast=steps, slow=slow)
-            else:
-                new, anchor = map_leaves(
-                    fast_and_anchor, steps, (state.anchor,), (fast,), scalars=(sync,)
-                )
+        updates = updates if reset_state else begin(updates)
+        steps, fast_state = inner.update(updates, state.fast_state, fast, **extra)
+        if isinstance(params, LookaheadParams):
+            reads, anchor = (params.slow, fast), None
+            slow = map_leaves(slow_leaf, steps, reads=reads, scalars=(sync,))
+            steps = map_leaves(fast_leaf, steps, reads=reads, scalars=(sync,))
+            new = LookaheadParams(fast=steps, slow=slow)
+        else:
+            new, anchor = map_leaves(
+                fast_and_anchor, steps, (state.anchor,), (fast,), scalars=(sync,)
+            )
         if reset_state:
             start = inner.init(apply_updates(fast, steps if anchor is None else new))
             fast_state = jax.tree.map(lambda s, f: jnp.where(sync, s, f), start, fast_state)

@@ -13,6 +13,7 @@ from .._core import (
     DeclaredTransformation,
     DType,
     GradientTransformation,
+    Leafwise,
     Params,
     State,
     Updates,
@@ -91,7 +92,7 @@ def held(
             increment(state.count), values, counts, inner
         )
 
-    return GradientTransformation(init, update)
+    return Leafwise(init, update)
 
 
 def check_wide(name: str, dtype: Any) -> None:
@@ -134,7 +135,7 @@ def _clipped_momentum() -> GradientTransformation:
     return inject(chain(clip_by_global_norm(1.0), trace(0.5), scale_by_learning_rate(rate)))
 
 
-@transformation("wrapper", example=_clipped_momentum, leafwise=True, holds=_holds)
+@transformation("wrapper", example=_clipped_momentum, holds=_holds)
 def inject(
     inner: GradientTransformation,
     static_args: Sequence[str] = (),

@@ -4,6 +4,7 @@ from typing import Any
 
 from .._core import (
     GradientTransformation,
+    Leafwise,
     Params,
     State,
     Updates,
@@ -22,7 +23,7 @@ def _momentum() -> GradientTransformation:
     return strict(chain(trace(0.9), scale_by_learning_rate(rate)))
 
 
-@transformation("wrapper", example=_momentum, leafwise=True, strict=True)
+@transformation("wrapper", example=_momentum, strict=True)
 def strict(inner: GradientTransformation) -> GradientTransformation:
     """Refuse every extra argument of `update` that nothing inside takes.
 
@@ -60,4 +61,4 @@ def strict(inner: GradientTransformation) -> GradientTransformation:
                 raise TypeError(f"strict: nothing in it takes {name!r}; {hint}it takes {takes}")
         return adapted.update(updates, state, params, **extra)
 
-    return GradientTransformation(adapted.init, update)
+    return Leafwise(adapted.init, update)

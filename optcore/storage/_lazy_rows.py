@@ -8,12 +8,12 @@ import jax
 from .._core import (
     Decay,
     GradientTransformation,
+    Leafwise,
     Params,
     State,
     Updates,
     adapt,
     is_leaf,
-    record,
     settle,
     transformation,
 )
@@ -38,7 +38,7 @@ def _descent() -> GradientTransformation:
     return lazy_rows(scale_by_learning_rate(linear_schedule(0.1, 0.05, 8)))
 
 
-@transformation("wrapper", example=_descent, needs=("params",), leafwise=True)
+@transformation("wrapper", example=_descent, needs=("params",))
 def lazy_rows(
     inner: GradientTransformation, decays: Mapping[str, Decay] | None = None
 ) -> GradientTransformation:
@@ -119,15 +119,12 @@ def lazy_rows(
         def rows(owner: int | None, array: Any) -> Any:
             return array if owner not in tables else tables[owner].rows_of(array)
 
-        with record(False):
-            steps, new = inner.update(
-                treedef.unflatten(
-                    tables[i].values if i in tables else g for i, g in enumerate(grads)
-                ),
-                structure.unflatten(map(rows, owners, slots)),
-                treedef.unflatten(map(rows, range(len(values)), values)),
-                **extra,
-            )
+        steps, new = inner.update(
+            treedef.unflatten(tables[i].values if i in tables else g for i, g in enumerate(grads)),
+            structure.unflatten(map(rows, owners, slots)),
+            treedef.unflatten(map(rows, range(len(values)), values)),
+            **extra,
+        )
         made = enumerate(treedef.flatten_up_to(steps))
         kept = zip(owners, slots, jax.tree.leaves(new), strict=True)
         return (
@@ -139,4 +136,4 @@ def lazy_rows(
             ),
         )
 
-    return GradientTransformation(init, update)
+    return Leafwise(init, update)

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from .._core import GradientTransformation, State, record
+from .._core import GradientTransformation, State
 
 ACCUMULATORS = {"acc_grads", "grad_acc"}
 """Fields in which gradients of several steps wait for an update."""
@@ -89,7 +89,7 @@ def check_independent(inner: GradientTransformation) -> None:
       ValueError: the rows are not updated in the same way.
     """
     # Not part of the trace that is running: not the trial, and not a key in the message.
-    with jax.ensure_compile_time_eval(), record(False):
+    with jax.ensure_compile_time_eval():
         try:
             independent = _are_rows_independent(inner)
         except TypeError:  # It holds arrays, and so has no hash.

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from .._core import (
     GradientTransformation,
+    Leafwise,
     Length,
     Params,
     Updates,
@@ -28,7 +29,7 @@ class ApplyEveryState(NamedTuple):
     grad_acc: Updates
 
 
-@transformation("transform", example={"k": 2}, leafwise=True)
+@transformation("transform", example={"k": 2})
 def apply_every(k: Length = 1) -> GradientTransformation:
     """Add updates up, and give their sum every `k`-th step; zero in between.
 
@@ -62,4 +63,4 @@ def apply_every(k: Length = 1) -> GradientTransformation:
         updates, total = map_leaves(leaf, updates, (state.grad_acc,), scalars=(emit,))
         return updates, ApplyEveryState(jnp.where(emit, 0, state.count + 1), total)
 
-    return GradientTransformation(init, update)
+    return Leafwise(init, update)

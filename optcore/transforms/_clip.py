@@ -17,7 +17,7 @@ from .._core import (
 from ._stateless import plain
 
 
-@transformation("transform", example={"max_delta": 0.5}, leafwise=True)
+@transformation("transform", example={"max_delta": 0.5})
 def clip(max_delta: Bound) -> GradientTransformation:
     """Clip every element to `[-max_delta, max_delta]`; for complex ones, both parts.
 
@@ -38,7 +38,7 @@ def clip(max_delta: Bound) -> GradientTransformation:
     return plain(lambda updates, params: map_leaves(leaf, updates, rows=True))
 
 
-@transformation("transform", example={"max_norm": 0.5}, leafwise=True)
+@transformation("transform", example={"max_norm": 0.5})
 def clip_by_global_norm(max_norm: Bound) -> GradientTransformation:
     """Scale all updates together so that their global norm is at most `max_norm`.
 
@@ -61,7 +61,7 @@ def clip_by_global_norm(max_norm: Bound) -> GradientTransformation:
     return plain(clipped)
 
 
-@transformation("transform", example={"max_norm": 0.5}, leafwise=True)
+@transformation("transform", example={"max_norm": 0.5})
 def clip_by_norm(max_norm: Bound) -> GradientTransformation:
     """Scale each leaf by itself so that its own norm is at most `max_norm` (Keras' `clipnorm`).
 
@@ -83,7 +83,7 @@ def clip_by_norm(max_norm: Bound) -> GradientTransformation:
     return plain(lambda updates, params: map_leaves(leaf, updates, rows=True))
 
 
-@transformation("transform", example={"threshold": 0.5}, leafwise=True)
+@transformation("transform", example={"threshold": 0.5})
 def clip_by_block_rms(threshold: Bound) -> GradientTransformation:
     """Scale each leaf so that its root mean square is at most `threshold`.
 
@@ -147,7 +147,7 @@ def unitwise_clip(g_norm: jax.Array, max_norm: jax.Array, grad: jax.Array) -> ja
     return b * (a * grad)
 
 
-@transformation("transform", example={"clipping": 0.01}, needs=("params",), leafwise=True)
+@transformation("transform", example={"clipping": 0.01}, needs=("params",))
 def adaptive_grad_clip(
     clipping: Bound, eps: Rate = 1e-3, axis: int | tuple[int, ...] | None = None
 ) -> GradientTransformation:

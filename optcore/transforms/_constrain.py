@@ -9,6 +9,7 @@ from .._core import (
     Bound,
     GradientTransformation,
     Hyperparameter,
+    Leafwise,
     Params,
     Updates,
     is_inexact,
@@ -21,7 +22,7 @@ from .._core import (
 from ._stateless import plain
 
 
-@transformation("transform", example={}, needs=("params",), real_only=True, leafwise=True)
+@transformation("transform", example={}, needs=("params",), real_only=True)
 def keep_params_nonnegative() -> GradientTransformation:
     """Change the updates so that no parameter becomes negative: `u ← max(u, -p)`.
 
@@ -49,7 +50,6 @@ def keep_params_nonnegative() -> GradientTransformation:
     example={"low": -2.0, "high": 2.0},
     needs=("params",),
     real_only=True,
-    leafwise=True,
 )
 def keep_params_in_box(
     low: Hyperparameter | None = None, high: Hyperparameter | None = None
@@ -84,7 +84,7 @@ def keep_params_in_box(
     return plain(lambda updates, params: map_leaves(leaf, updates, reads=(params,)))
 
 
-@transformation("transform", example={"radius": 1.0}, needs=("params",), leafwise=True)
+@transformation("transform", example={"radius": 1.0}, needs=("params",))
 def keep_params_in_ball(
     radius: Bound, axes: int | tuple[int, ...] | None = None
 ) -> GradientTransformation:
@@ -129,7 +129,7 @@ class ZeroNansState(NamedTuple):
     found_nan: Any
 
 
-@transformation("transform", example={}, leafwise=True)
+@transformation("transform", example={})
 def zero_nans() -> GradientTransformation:
     """Replace every NaN in the updates by 0. Infinities stay.
 
@@ -156,4 +156,4 @@ def zero_nans() -> GradientTransformation:
         updates, found = map_leaves(leaf, updates, (state.found_nan,))
         return updates, ZeroNansState(found)
 
-    return GradientTransformation(init, update)
+    return Leafwise(init, update)

@@ -9,6 +9,7 @@ from .._core import (
     Decay,
     DType,
     GradientTransformation,
+    Leafwise,
     Params,
     Updates,
     increment,
@@ -31,7 +32,7 @@ class EmaState(NamedTuple):
     mu: Updates
 
 
-@transformation("direction", example={"decay": 0.9}, leafwise=True)
+@transformation("direction", example={"decay": 0.9})
 def ema(
     decay: Decay, debias: bool = True, accumulator_dtype: DType | None = None
 ) -> GradientTransformation:
@@ -74,4 +75,4 @@ def ema(
         updates, v = map_leaves(leaf, updates, (state.mu,), scalars=(correction,))
         return updates, EmaState(count, v)
 
-    return GradientTransformation(init, update)
+    return Leafwise(init, update)

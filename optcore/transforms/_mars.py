@@ -8,6 +8,7 @@ from .._core import (
     Bound,
     Decay,
     GradientTransformation,
+    Leafwise,
     Params,
     Rate,
     Updates,
@@ -29,7 +30,7 @@ class MarsState(NamedTuple):
     previous_gradient: Updates
 
 
-@transformation("transform", example={}, leafwise=True)
+@transformation("transform", example={})
 def mars(b1: Decay = 0.95, gamma: Rate = 0.025, max_norm: Bound = 1.0) -> GradientTransformation:
     r"""Correct each gradient by its change since the last step (Yuan et al., arXiv 2411.10438).
 
@@ -74,4 +75,4 @@ def mars(b1: Decay = 0.95, gamma: Rate = 0.025, max_norm: Bound = 1.0) -> Gradie
         updates, g = map_leaves(leaf, updates, (state.previous_gradient,))
         return updates, MarsState(g)
 
-    return GradientTransformation(init, update)
+    return Leafwise(init, update)

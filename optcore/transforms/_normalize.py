@@ -19,7 +19,7 @@ from .._core import (
 from ._stateless import plain
 
 
-@transformation("transform", example={}, leafwise=True)
+@transformation("transform", example={})
 def centralize(*, output_axis: int = -1) -> GradientTransformation:
     """Subtract, for each output of a layer, the mean over its inputs.
 
@@ -52,7 +52,7 @@ def centralize(*, output_axis: int = -1) -> GradientTransformation:
     return plain(lambda updates, params: map_leaves(leaf, updates))
 
 
-@transformation("transform", example={}, leafwise=True)
+@transformation("transform", example={})
 def normalize_by_update_norm(
     scale_factor: Hyperparameter = 1.0, eps: Rate = 1e-6
 ) -> GradientTransformation:
@@ -81,7 +81,7 @@ def normalize_by_update_norm(
     return plain(normalized)
 
 
-@transformation("transform", example={}, needs=("params",), leafwise=True)
+@transformation("transform", example={}, needs=("params",))
 def scale_by_param_block_norm(min_scale: Rate = 1e-3) -> GradientTransformation:
     """Multiply the update of each leaf by the norm of its parameter: `u ← u · max(‖p‖, min_scale)`.
 
@@ -104,7 +104,7 @@ def scale_by_param_block_norm(min_scale: Rate = 1e-3) -> GradientTransformation:
     return plain(lambda updates, params: map_leaves(leaf, updates, reads=(params,)))
 
 
-@transformation("transform", example={}, needs=("params",), leafwise=True)
+@transformation("transform", example={}, needs=("params",))
 def scale_by_param_block_rms(min_scale: Rate = 1e-3) -> GradientTransformation:
     """Multiply the update of each leaf by the root mean square of its parameter.
 
@@ -131,7 +131,7 @@ def scale_by_param_block_rms(min_scale: Rate = 1e-3) -> GradientTransformation:
     return plain(lambda updates, params: map_leaves(leaf, updates, reads=(params,)))
 
 
-@transformation("transform", example={}, needs=("params",), leafwise=True)
+@transformation("transform", example={}, needs=("params",))
 def scale_to_param_norm(
     mask: Mask | None = None, axes: int | tuple[int, ...] | None = None
 ) -> GradientTransformation:

@@ -10,6 +10,7 @@ from .._core import (
     Count,
     GradientTransformation,
     Hyperparameter,
+    Leafwise,
     Length,
     Params,
     Range,
@@ -44,7 +45,7 @@ class ReduceLROnPlateauState(NamedTuple):
     avg_value: jax.Array
 
 
-@transformation("transform", example={"patience": 2}, needs=("value",), leafwise=True)
+@transformation("transform", example={"patience": 2}, needs=("value",))
 def reduce_on_plateau(
     factor: Part = 0.1,
     patience: Length = 10,
@@ -133,4 +134,4 @@ def reduce_on_plateau(
         updates = map_leaves(lambda g, scale: scale * g, updates, scalars=scalars, rows=True)
         return updates, state
 
-    return GradientTransformation(init, update)
+    return Leafwise(init, update)

@@ -6,9 +6,7 @@ from .._core import GradientTransformation, Mask, Rate, map_leaves, select, tran
 from ._stateless import plain
 
 
-@transformation(
-    "transform", example={"rate": 0.01}, needs=("params",), leafwise=True, stage="drift"
-)
+@transformation("transform", example={"rate": 0.01}, needs=("params",), stage="drift")
 def shrink_weights(rate: Rate, mask: Mask | None = None) -> GradientTransformation:
     """Divide the parameters that a step `u` leads to: `p + u` becomes `(p + u) / (1 + rate)`.
 

@@ -11,7 +11,7 @@ from ..schedules import linear_schedule
 from ._stateless import plain
 
 
-@transformation("transform", example={"step_size": 0.5}, leafwise=True)
+@transformation("transform", example={"step_size": 0.5})
 def scale(step_size: Hyperparameter) -> GradientTransformation:
     """Multiply every update by `step_size`, of either sign.
 
@@ -23,7 +23,7 @@ def scale(step_size: Hyperparameter) -> GradientTransformation:
     return plain(lambda updates, params: map_leaves(lambda g: step_size * g, updates, rows=True))
 
 
-@transformation("transform", example={"learning_rate": 0.1}, leafwise=True, stage="rate")
+@transformation("transform", example={"learning_rate": 0.1}, stage="rate")
 def scale_by_learning_rate(
     learning_rate: Rate, *, flip_sign: bool = True
 ) -> GradientTransformation:
@@ -42,7 +42,7 @@ def scale_by_learning_rate(
     return scale(sign * learning_rate)
 
 
-@transformation("transform", example={"step_size_fn": linear_schedule(1.0, 0.5, 4)}, leafwise=True)
+@transformation("transform", example={"step_size_fn": linear_schedule(1.0, 0.5, 4)})
 def scale_by_schedule(step_size_fn: Hyperparameter) -> GradientTransformation:
     """Multiply every update by `step_size_fn(count)`; the same as `scale(step_size_fn)`.
 

@@ -6,7 +6,7 @@ from .._core import GradientTransformation, map_leaves, transformation
 from ._stateless import plain
 
 
-@transformation("direction", example={}, leafwise=True)
+@transformation("direction", example={})
 def scale_by_sign() -> GradientTransformation:
     """Replace every element by its sign, and 0 by 0; for a complex `z` that is `z / |z|`.
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from .._core import (
     GradientTransformation,
+    Leafwise,
     Mask,
     Params,
     Updates,
@@ -47,7 +48,7 @@ def matrices(params: Params) -> Any:
     return jax.tree.map(has_two_axes, params, is_leaf=lambda p: p is None)
 
 
-@transformation("transform", example={"mask": matrices}, needs=("params",), leafwise=True)
+@transformation("transform", example={"mask": matrices}, needs=("params",))
 def keep_params_norm(
     mask: Mask | None = None, axes: int | tuple[int, ...] | None = None
 ) -> GradientTransformation:
@@ -100,7 +101,7 @@ def keep_params_norm(
     ) -> tuple[Updates, KeepParamsNormState]:
         return map_leaves(leaf, updates, reads=(params, state.radius)), state
 
-    return GradientTransformation(init, update)
+    return Leafwise(init, update)
 
 
 def _refuse_zero(path: str, p: Any, size: jax.Array | None) -> None:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from .._core import (
     EmptyState,
     GradientTransformation,
+    Leafwise,
     Params,
     State,
     Updates,
@@ -27,7 +28,7 @@ def plain(f: Callable[[Updates, Params], Updates]) -> GradientTransformation:
     ) -> tuple[Updates, State]:
         return f(updates, params), state
 
-    return GradientTransformation(init, update)
+    return Leafwise(init, update)
 
 
 def _tanh(updates: Updates, params: Params) -> Updates:
@@ -47,14 +48,14 @@ def stateless(f: Callable[[Updates, Params], Updates]) -> GradientTransformation
     >>> tx.update(jnp.array([-3.0, 0.5]), tx.init(jnp.zeros(2)))[0].tolist()
     [-1.0, 1.0]
     """
-    return plain(f)
+    return GradientTransformation(*plain(f))
 
 
 def _towards_zero(g: jax.Array, p: jax.Array | None) -> jax.Array:
     return g if p is None else g + 0.1 * p
 
 
-@transformation("transform", example={"f": _towards_zero}, leafwise=True)
+@transformation("transform", example={"f": _towards_zero})
 def stateless_with_tree_map(
     f: Callable[[jax.Array, jax.Array | None], jax.Array],
 ) -> GradientTransformation:
@@ -79,7 +80,7 @@ def stateless_with_tree_map(
     return plain(mapped)
 
 
-@transformation("transform", example={}, leafwise=True)
+@transformation("transform", example={})
 def identity() -> GradientTransformation:
     """Leave the updates as they are.
 
@@ -90,7 +91,7 @@ def identity() -> GradientTransformation:
     return plain(lambda updates, params: updates)
 
 
-@transformation("transform", example={}, leafwise=True, stage="freeze")
+@transformation("transform", example={}, stage="freeze")
 def set_to_zero() -> GradientTransformation:
     """Replace every update, also a non-finite one, by an exact zero.
 

@@ -10,6 +10,7 @@ from .._core import (
     DType,
     GradientTransformation,
     Hyperparameter,
+    Leafwise,
     Params,
     Updates,
     increment,
@@ -36,7 +37,7 @@ def _weight(count: jax.Array, dampening: Hyperparameter) -> jax.Array:
     return jnp.where(count == 0, 1.0, 1 - dampening)
 
 
-@transformation("direction", example={"decay": 0.9}, leafwise=True)
+@transformation("direction", example={"decay": 0.9})
 def trace(
     decay: Decay,
     nesterov: bool = False,
@@ -86,4 +87,4 @@ def trace(
         updates, m = map_leaves(leaf, updates, (state.trace,), scalars=weights)
         return updates, TraceState(m, count)
 
-    return GradientTransformation(init, update)
+    return Leafwise(init, update)

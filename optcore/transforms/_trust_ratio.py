@@ -13,7 +13,7 @@ from .._core import (
 from ._stateless import plain
 
 
-@transformation("transform", example={}, needs=("params",), leafwise=True)
+@transformation("transform", example={}, needs=("params",))
 def scale_by_trust_ratio(
     min_norm: Rate = 0.0, trust_coefficient: Rate = 1.0, eps: Rate = 0.0
 ) -> GradientTransformation:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from .._core import (
     GradientTransformation,
     Hyperparameter,
+    Leafwise,
     Mask,
     Params,
     Range,
@@ -40,9 +41,7 @@ def _decay(
     return plain(decayed)
 
 
-@transformation(
-    "transform", example={"weight_decay": 0.01}, needs=("params",), leafwise=True, stage="decay"
-)
+@transformation("transform", example={"weight_decay": 0.01}, needs=("params",), stage="decay")
 def add_decayed_weights(
     weight_decay: Rate = 0.0, mask: Mask | None = None
 ) -> GradientTransformation:
@@ -75,9 +74,7 @@ def add_decayed_weights(
     return _decay("add_decayed_weights", mask, lambda u, p: add_multiple(u, weight_decay, p))
 
 
-@transformation(
-    "transform", example={"weight_decay": 0.01}, needs=("params",), leafwise=True, stage="drift"
-)
+@transformation("transform", example={"weight_decay": 0.01}, needs=("params",), stage="drift")
 def add_independent_decayed_weights(
     weight_decay: Rate, mask: Mask | None = None
 ) -> GradientTransformation:
@@ -111,7 +108,6 @@ def add_independent_decayed_weights(
     "transform",
     example={"weight_decay": 0.01, "learning_rate": 0.1, "peak_learning_rate": 0.2},
     needs=("params",),
-    leafwise=True,
     stage="decay",
 )
 def add_corrected_decayed_weights(
@@ -151,9 +147,7 @@ def add_corrected_decayed_weights(
     return _decay("add_corrected_decayed_weights", mask, lambda u, p: u + corrected * p)
 
 
-@transformation(
-    "transform", example={"weight_decay": 0.01}, needs=("params",), leafwise=True, stage="decay"
-)
+@transformation("transform", example={"weight_decay": 0.01}, needs=("params",), stage="decay")
 def add_cautious_decayed_weights(
     weight_decay: Rate, mask: Mask | None = None
 ) -> GradientTransformation:
@@ -196,9 +190,7 @@ class AddDecayToInitState(NamedTuple):
     anchor: Params
 
 
-@transformation(
-    "transform", example={"weight_decay": 0.01}, needs=("params",), leafwise=True, stage="decay"
-)
+@transformation("transform", example={"weight_decay": 0.01}, needs=("params",), stage="decay")
 def add_decay_to_init(weight_decay: Rate, mask: Mask | None = None) -> GradientTransformation:
     """Decay towards the initial parameters: `u ← u + weight_decay · (p - p_0)`.
 
@@ -232,12 +224,10 @@ def add_decay_to_init(weight_decay: Rate, mask: Mask | None = None) -> GradientT
     ) -> tuple[Updates, AddDecayToInitState]:
         return map_leaves(leaf, updates, reads=(params, state.anchor)), state
 
-    return GradientTransformation(init, update)
+    return Leafwise(init, update)
 
 
-@transformation(
-    "transform", example={"weight_decay": 0.01}, needs=("params",), leafwise=True, stage="decay"
-)
+@transformation("transform", example={"weight_decay": 0.01}, needs=("params",), stage="decay")
 def add_l1_decay(weight_decay: Rate, mask: Mask | None = None) -> GradientTransformation:
     """Decay by a constant amount, whatever a weight's size: `u ← u + weight_decay · sign(p)`.
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from .._core import (
     Decay,
     GradientTransformation,
+    Leafwise,
     Length,
     Params,
     Rate,
@@ -35,7 +36,7 @@ class ZclipState(NamedTuple):
     nu: jax.Array
 
 
-@transformation("transform", example={"warmup_steps": 1}, leafwise=True)
+@transformation("transform", example={"warmup_steps": 1})
 def zclip(
     z_threshold: Rate = 2.5, decay: Decay = 0.97, eps: Rate = 1e-6, warmup_steps: Length = 25
 ) -> GradientTransformation:
@@ -108,4 +109,4 @@ def zclip(
         a, b = shrink(size, clipped)
         return map_leaves(lambda g, a, b: b * (a * g), updates, scalars=(a, b), rows=True), state
 
-    return GradientTransformation(init, update)
+    return Leafwise(init, update)

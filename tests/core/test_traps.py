@@ -13,6 +13,7 @@ import optax
 import pytest
 
 import optcore
+from optcore._core import Leafwise
 from tests.oracles import double_precision
 
 SCALAR = jnp.float32(3.0)
@@ -22,7 +23,7 @@ def only_update(tx, g=SCALAR, **kwargs):
     return tx.update(g, tx.init(g), **kwargs)[0]
 
 
-@optcore.transformation("transform", example={}, leafwise=True)
+@optcore.transformation("transform", example={})
 def two_stages() -> optcore.GradientTransformation:
     """Two stages of which the second reads a slot and the update of the first."""
 
@@ -34,7 +35,7 @@ def two_stages() -> optcore.GradientTransformation:
         second = optcore.map_leaves(lambda g, m, f: g + 10 * m + 100 * f, first, reads=(m, first))
         return second, m
 
-    return optcore.GradientTransformation(init, update)
+    return Leafwise(init, update)
 
 
 def test_stages_that_read_each_other_are_the_same_in_a_chain():

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from ..._core import (
     Decay,
     GradientTransformation,
+    Leafwise,
     Mask,
     Params,
     Rate,
@@ -38,7 +39,7 @@ class ScaleByAcpropState(NamedTuple):
     nu: Updates
 
 
-@transformation("direction", example={}, leafwise=True)
+@transformation("direction", example={})
 def scale_by_acprop(
     b1: Decay = 0.9,
     b2: Decay = 0.999,
@@ -107,7 +108,7 @@ def scale_by_acprop(
         updates, m, s = map_leaves(leaf, updates, (state.mu, state.nu), scalars=(c2, first))
         return updates, ScaleByAcpropState(increment(state.count), m, s)
 
-    return GradientTransformation(init, update)
+    return Leafwise(init, update)
 
 
 @transformation("optimizer", example={"learning_rate": 0.01}, needs=("params",))

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from ..._core import (
     Decay,
     GradientTransformation,
+    Leafwise,
     Params,
     Rate,
     Updates,
@@ -37,7 +38,7 @@ class ScaleByBeliefState(NamedTuple):
     nu: Updates
 
 
-@transformation("direction", example={}, leafwise=True)
+@transformation("direction", example={})
 def scale_by_belief(
     b1: Decay = 0.9,
     b2: Decay = 0.999,
@@ -101,7 +102,7 @@ def scale_by_belief(
         updates, m, s = map_leaves(leaf, updates, (state.mu, state.nu), scalars=(c1, c2, c1_next))
         return updates, ScaleByBeliefState(t, m, s)
 
-    return GradientTransformation(init, update)
+    return Leafwise(init, update)
 
 
 @transformation("optimizer", example={"learning_rate": 0.01})

@@ -7,6 +7,7 @@ import jax
 from ..._core import (
     Decay,
     GradientTransformation,
+    Leafwise,
     Mask,
     Params,
     Rate,
@@ -34,7 +35,7 @@ class ScaleByAdaDeltaState(NamedTuple):
     e_x: Updates
 
 
-@transformation("direction", example={}, leafwise=True)
+@transformation("direction", example={})
 def scale_by_adadelta(rho: Decay = 0.9, eps: Rate = 1e-6) -> GradientTransformation:
     r"""The direction of Adadelta (Zeiler, arXiv 1212.5701, algorithm 1).
 
@@ -75,7 +76,7 @@ def scale_by_adadelta(rho: Decay = 0.9, eps: Rate = 1e-6) -> GradientTransformat
         updates, v, x = map_leaves(leaf, updates, (state.nu, state.e_x))
         return updates, ScaleByAdaDeltaState(v, x)
 
-    return GradientTransformation(init, update)
+    return Leafwise(init, update)
 
 
 @transformation("optimizer", example={}, needs=("params",))

@@ -6,6 +6,7 @@ import jax
 
 from ..._core import (
     GradientTransformation,
+    Leafwise,
     Params,
     Rate,
     Updates,
@@ -29,7 +30,7 @@ class ScaleByRssState(NamedTuple):
     nu: Updates
 
 
-@transformation("direction", example={}, leafwise=True)
+@transformation("direction", example={})
 def scale_by_rss(
     initial_accumulator_value: Rate = 0.1, eps: Rate = 1e-7, *, eps_in_sqrt: bool = True
 ) -> GradientTransformation:
@@ -71,7 +72,7 @@ def scale_by_rss(
         updates, s = map_leaves(leaf, updates, (state.nu,))
         return updates, ScaleByRssState(s)
 
-    return GradientTransformation(init, update)
+    return Leafwise(init, update)
 
 
 @transformation("optimizer", example={"learning_rate": 0.5})

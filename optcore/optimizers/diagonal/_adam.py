@@ -3,26 +3,24 @@
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 from ..._core import (
     Decay,
     DType,
     GradientTransformation,
     Mask,
-    Params,
     Rate,
     Updates,
     abs_sq,
     debias,
     increment,
-    map_leaves,
     over_root,
+    per_leaf,
     slots,
     transformation,
+    zero_count,
 )
-from ...compose import chain
-from ...transforms import add_decayed_weights, scale_by_learning_rate
+from ...compose import descend
 
 
 class ScaleByAdamState(NamedTuple):
@@ -39,7 +37,7 @@ class ScaleByAdamState(NamedTuple):
     nu: Updates
 
 
-@transformation("direction", example={}, leafwise=True)
+@transformation("direction", example={})
 def scale_by_adam(
     b1: Decay = 0.9,
     b2: Decay = 0.999,
@@ -77,33 +75,19 @@ def scale_by_adam(
     [1.0, -1.0]
     """
 
-    def init(params: Params) -> ScaleByAdamState:
-        count = jnp.zeros((), jnp.int32)
-        return ScaleByAdamState(count, slots(params, mu_dtype), slots(params, real=True))
+    def init(params):
+        return ScaleByAdamState(zero_count(), slots(params, mu_dtype), slots(params, real=True))
 
-    def update(
-        updates: Updates, state: ScaleByAdamState, params: Params | None = None, **extra: object
-    ) -> tuple[Updates, ScaleByAdamState]:
-        t = increment(state.count)
-        c1, c2, c1_next = 1 / debias(b1, t), 1 / debias(b2, t), 1 / debias(b1, increment(t))
+    def corrections(t):
+        return 1 / debias(b1, t), 1 / debias(b2, t), 1 / debias(b1, increment(t))
 
-        def leaf(
-            g: jax.Array,
-            m: jax.Array,
-            v: jax.Array,
-            c1: jax.Array,
-            c2: jax.Array,
-            c1_next: jax.Array,
-        ) -> tuple[jax.Array, ...]:
-            m = b1 * m + (1 - b1) * g
-            v = b2 * v + abs_sq(g, 1 - b2)
-            m_ahead = (b1 * c1_next / c1) * m + (1 - b1) * g if nesterov else m
-            return over_root(c1 * m_ahead, c2 * v, eps, eps_root), m, v
+    def leaf(g, m, v, c1, c2, c1_next):
+        m = b1 * m + (1 - b1) * g
+        v = b2 * v + abs_sq(g, 1 - b2)
+        m_ahead = (b1 * c1_next / c1) * m + (1 - b1) * g if nesterov else m
+        return over_root(c1 * m_ahead, c2 * v, eps, eps_root), m, v
 
-        updates, m, v = map_leaves(leaf, updates, (state.mu, state.nu), scalars=(c1, c2, c1_next))
-        return updates, ScaleByAdamState(t, m, v)
-
-    return GradientTransformation(init, update)
+    return per_leaf(init, leaf, ("mu", "nu"), scalars=corrections)
 
 
 @transformation("optimizer", example={"learning_rate": 0.01})
@@ -136,10 +120,8 @@ def adam(
     >>> tx.update(jnp.array([300.0, -0.2]), tx.init(jnp.zeros(2)))[0].round(6).tolist()
     [-0.10000000149011612, 0.10000000149011612]
     """
-    return chain(
-        scale_by_adam(b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov),
-        scale_by_learning_rate(learning_rate),
-    )
+    direction = scale_by_adam(b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov)
+    return descend(direction, learning_rate)
 
 
 @transformation("optimizer", example={"learning_rate": 0.01}, needs=("params",))
@@ -183,8 +165,5 @@ def adamw(
     >>> (w + tx.update(jnp.zeros(1), tx.init(w), params=w)[0]).round(6).tolist()
     [1.899999976158142]
     """
-    return chain(
-        scale_by_adam(b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov),
-        add_decayed_weights(weight_decay, mask),
-        scale_by_learning_rate(learning_rate),
-    )
+    direction = scale_by_adam(b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov)
+    return descend(direction, learning_rate, weight_decay, mask)

@@ -10,6 +10,7 @@ from ..._core import (
     Decay,
     DType,
     GradientTransformation,
+    Leafwise,
     Mask,
     Params,
     Rate,
@@ -92,7 +93,7 @@ def _resolved(axes: Axes | None, params: Params) -> Any:
     return jax.tree_util.tree_map_with_path(below, axes, params, is_leaf=_is_axes)
 
 
-@transformation("direction", example={}, leafwise=True)
+@transformation("direction", example={})
 def scale_by_adam_mini(
     b1: Decay = 0.9,
     b2: Decay = 0.999,
@@ -168,7 +169,7 @@ def scale_by_adam_mini(
         updates, m, v = map_leaves(leaf, updates, (state.mu, state.nu), scalars=corrections)
         return updates, ScaleByAdamMiniState(t, m, v)
 
-    return GradientTransformation(init, update)
+    return Leafwise(init, update)
 
 
 @transformation("optimizer", example={"learning_rate": 0.01}, needs=("params",))

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from ..._core import (
     Decay,
     GradientTransformation,
+    Leafwise,
     Mask,
     Params,
     Rate,
@@ -37,7 +38,7 @@ class ScaleByAdamaxState(NamedTuple):
     nu: Updates
 
 
-@transformation("direction", example={}, leafwise=True)
+@transformation("direction", example={})
 def scale_by_adamax(b1: Decay = 0.9, b2: Decay = 0.999, eps: Rate = 1e-8) -> GradientTransformation:
     r"""The direction of Adamax (Kingma and Ba, arXiv 1412.6980, algorithm 2).
 
@@ -88,7 +89,7 @@ def scale_by_adamax(b1: Decay = 0.9, b2: Decay = 0.999, eps: Rate = 1e-8) -> Gra
         )
         return updates, ScaleByAdamaxState(t, m, n)
 
-    return GradientTransformation(init, update)
+    return Leafwise(init, update)
 
 
 @transformation("optimizer", example={"learning_rate": 0.01})

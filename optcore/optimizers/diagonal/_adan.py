@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from ..._core import (
     Decay,
     GradientTransformation,
+    Leafwise,
     Mask,
     Params,
     Rate,
@@ -42,7 +43,7 @@ class ScaleByAdanState(NamedTuple):
     previous_gradient: Updates
 
 
-@transformation("direction", example={}, leafwise=True)
+@transformation("direction", example={})
 def scale_by_adan(
     b1: Decay = 0.98,
     b2: Decay = 0.92,
@@ -118,7 +119,7 @@ def scale_by_adan(
         )
         return updates, ScaleByAdanState(t, *new)
 
-    return GradientTransformation(init, update)
+    return Leafwise(init, update)
 
 
 @transformation("optimizer", example={"learning_rate": 0.01}, needs=("params",))

@@ -9,6 +9,7 @@ from ..._core import (
     Decay,
     DType,
     GradientTransformation,
+    Leafwise,
     Mask,
     Params,
     Rate,
@@ -55,7 +56,7 @@ class ScaleBySimplifiedAdEMAMixState(NamedTuple):
     nu: Updates
 
 
-@transformation("direction", example={}, leafwise=True)
+@transformation("direction", example={})
 def scale_by_ademamix(
     b1: Decay = 0.9,
     b2: Decay = 0.999,
@@ -127,10 +128,10 @@ def scale_by_ademamix(
         )
         return updates, ScaleByAdemamixState(t, *new)
 
-    return GradientTransformation(init, update)
+    return Leafwise(init, update)
 
 
-@transformation("direction", example={}, leafwise=True)
+@transformation("direction", example={})
 def scale_by_simplified_ademamix(
     b1: Decay = 0.99,
     b2: Decay = 0.95,
@@ -188,7 +189,7 @@ def scale_by_simplified_ademamix(
         updates, m, v = map_leaves(leaf, updates, (state.trace, state.nu), scalars=scalars)
         return updates, ScaleBySimplifiedAdEMAMixState(t, m, v)
 
-    return GradientTransformation(init, update)
+    return Leafwise(init, update)
 
 
 @transformation("optimizer", example={"learning_rate": 0.01}, needs=("params",))

@@ -9,6 +9,7 @@ from ..._core import (
     Decay,
     DType,
     GradientTransformation,
+    Leafwise,
     Params,
     Rate,
     Updates,
@@ -29,7 +30,7 @@ def _fourth_root(count: jax.Array) -> jax.Array:
     return count.astype(jnp.float32) ** 0.25
 
 
-@transformation("direction", example={}, leafwise=True)
+@transformation("direction", example={})
 def scale_by_adopt(
     b1: Decay = 0.9,
     b2: Decay = 0.9999,
@@ -96,7 +97,7 @@ def scale_by_adopt(
         updates, m, v = map_leaves(leaf, updates, (state.mu, state.nu), scalars=(t == 0, *limits))
         return updates, ScaleByAdamState(increment(t), m, v)
 
-    return GradientTransformation(init, update)
+    return Leafwise(init, update)
 
 
 def _bounded(x: jax.Array, c: jax.Array) -> jax.Array:

@@ -9,6 +9,7 @@ from ..._core import (
     Decay,
     DType,
     GradientTransformation,
+    Leafwise,
     Params,
     Rate,
     Updates,
@@ -40,7 +41,7 @@ class ScaleByAmsgradState(NamedTuple):
     nu_max: Updates
 
 
-@transformation("direction", example={}, leafwise=True)
+@transformation("direction", example={})
 def scale_by_amsgrad(
     b1: Decay = 0.9,
     b2: Decay = 0.999,
@@ -132,7 +133,7 @@ def scale_by_amsgrad(
         )
         return updates, ScaleByAmsgradState(t, m, v, v_max)
 
-    return GradientTransformation(init, update)
+    return Leafwise(init, update)
 
 
 @transformation("optimizer", example={"learning_rate": 0.01})

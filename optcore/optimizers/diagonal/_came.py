@@ -9,6 +9,7 @@ from ..._core import (
     Bound,
     Decay,
     GradientTransformation,
+    Leafwise,
     Mask,
     Params,
     Rate,
@@ -45,7 +46,7 @@ def _axes(p: Any) -> tuple[int, int] | None:
     return factored_axes(jnp.shape(p), 0, "last")
 
 
-@transformation("direction", example={}, leafwise=True)
+@transformation("direction", example={})
 def scale_by_came(
     b1: Decay = 0.9,
     b2: Decay = 0.999,
@@ -119,7 +120,7 @@ def scale_by_came(
         updates, *moments = map_leaves(leaf, updates, tuple(state))
         return updates, ScaleByCameState(*moments)
 
-    return GradientTransformation(init, update)
+    return Leafwise(init, update)
 
 
 @transformation("optimizer", example={"learning_rate": 0.01}, needs=("params",))

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from ..._core import (
     Count,
     GradientTransformation,
+    Leafwise,
     Params,
     Rate,
     Updates,
@@ -46,7 +47,7 @@ def factored_axes(
     return (first, second) if min(shape[first], shape[second]) >= min_dim_size else None
 
 
-@transformation("direction", example={"min_dim_size_to_factor": 2}, leafwise=True)
+@transformation("direction", example={"min_dim_size_to_factor": 2})
 def scale_by_factored_rms(
     factored: bool = True,
     decay_rate: Rate = 0.8,
@@ -125,4 +126,4 @@ def scale_by_factored_rms(
         updates, v = map_leaves(leaf, updates, (state.nu,), scalars=(1 - weight, weight))
         return updates, FactoredState(increment(state.count), v)
 
-    return GradientTransformation(init, update)
+    return Leafwise(init, update)

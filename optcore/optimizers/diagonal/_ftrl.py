@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from ..._core import (
     GradientTransformation,
     Hyperparameter,
+    Leafwise,
     Params,
     Range,
     Rate,
@@ -35,7 +36,7 @@ class FtrlState(NamedTuple):
     nu: Updates
 
 
-@transformation("optimizer", example={"learning_rate": 0.5}, needs=("params",), leafwise=True)
+@transformation("optimizer", example={"learning_rate": 0.5}, needs=("params",))
 def ftrl(
     learning_rate: Rate,
     learning_rate_power: Annotated[Hyperparameter, Range(-math.inf, 0)] = -0.5,
@@ -113,4 +114,4 @@ def ftrl(
         updates, z, n = map_leaves(leaf, updates, (state.trace, state.nu), (params,))
         return updates, FtrlState(z, n)
 
-    return GradientTransformation(init, update)
+    return Leafwise(init, update)

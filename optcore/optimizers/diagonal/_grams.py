@@ -7,6 +7,7 @@ from ..._core import (
     Decay,
     DType,
     GradientTransformation,
+    Leafwise,
     Mask,
     Params,
     Rate,
@@ -24,7 +25,7 @@ from ...transforms import add_decayed_weights, scale_by_learning_rate
 from ._adam import ScaleByAdamState
 
 
-@transformation("direction", example={}, leafwise=True)
+@transformation("direction", example={})
 def scale_by_grams(
     b1: Decay = 0.9,
     b2: Decay = 0.999,
@@ -81,7 +82,7 @@ def scale_by_grams(
         updates, m, v = map_leaves(leaf, updates, (state.mu, state.nu), scalars=corrections)
         return updates, ScaleByAdamState(t, m, v)
 
-    return GradientTransformation(init, update)
+    return Leafwise(init, update)
 
 
 @transformation("optimizer", example={"learning_rate": 0.01}, needs=("params",))

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from ..._core import (
     Decay,
     GradientTransformation,
+    Leafwise,
     Params,
     Rate,
     Updates,
@@ -37,7 +38,7 @@ class ScaleByLapropState(NamedTuple):
     nu: Updates
 
 
-@transformation("direction", example={}, leafwise=True)
+@transformation("direction", example={})
 def scale_by_laprop(
     b1: Decay = 0.9, b2: Decay = 0.999, eps: Rate = 1e-15
 ) -> GradientTransformation:
@@ -90,7 +91,7 @@ def scale_by_laprop(
         updates, m, n = map_leaves(leaf, updates, (state.mu, state.nu), scalars=corrections)
         return updates, ScaleByLapropState(t, m, n)
 
-    return GradientTransformation(init, update)
+    return Leafwise(init, update)
 
 
 @transformation("optimizer", example={"learning_rate": 0.01})

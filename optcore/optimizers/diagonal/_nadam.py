@@ -10,6 +10,7 @@ from ..._core import (
     Decay,
     DType,
     GradientTransformation,
+    Leafwise,
     Mask,
     Params,
     Rate,
@@ -43,7 +44,7 @@ class ScaleByNadamState(NamedTuple):
     correction: jax.Array
 
 
-@transformation("direction", example={}, leafwise=True)
+@transformation("direction", example={})
 def scale_by_nadam(
     b1: Decay = 0.9,
     b2: Decay = 0.999,
@@ -125,7 +126,7 @@ def scale_by_nadam(
         correction = correction.astype(state.correction.dtype)
         return updates, ScaleByNadamState(t, m, v, correction)
 
-    return GradientTransformation(init, update)
+    return Leafwise(init, update)
 
 
 def _direction(

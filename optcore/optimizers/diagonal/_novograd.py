@@ -9,6 +9,7 @@ from ..._core import (
     Decay,
     DType,
     GradientTransformation,
+    Leafwise,
     Params,
     Rate,
     Updates,
@@ -39,7 +40,7 @@ class ScaleByNovogradState(NamedTuple):
     nu: Updates
 
 
-@transformation("direction", example={}, needs=("params",), leafwise=True)
+@transformation("direction", example={}, needs=("params",))
 def scale_by_novograd(
     b1: Decay = 0.9,
     b2: Decay = 0.25,
@@ -112,7 +113,7 @@ def scale_by_novograd(
         )
         return updates, ScaleByNovogradState(increment(state.count), m, v)
 
-    return GradientTransformation(init, update)
+    return Leafwise(init, update)
 
 
 def _scalars(params: Params) -> Params:

@@ -10,6 +10,7 @@ from ..._core import (
     DType,
     GradientTransformation,
     Hyperparameter,
+    Leafwise,
     Params,
     Range,
     Rate,
@@ -30,7 +31,7 @@ Share = Annotated[Hyperparameter, Range(0, 1, closed=True)]
 """A part of the whole, in [0, 1]."""
 
 
-@transformation("direction", example={}, leafwise=True)
+@transformation("direction", example={})
 def scale_by_qhadam(
     b1: Decay = 0.995,
     b2: Decay = 0.999,
@@ -92,7 +93,7 @@ def scale_by_qhadam(
         updates, m, v = map_leaves(leaf, updates, (state.mu, state.nu), scalars=(c1, c2))
         return updates, ScaleByAdamState(t, m, v)
 
-    return GradientTransformation(init, update)
+    return Leafwise(init, update)
 
 
 @transformation("optimizer", example={"learning_rate": 0.02})

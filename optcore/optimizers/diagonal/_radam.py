@@ -9,6 +9,7 @@ from ..._core import (
     Decay,
     GradientTransformation,
     Hyperparameter,
+    Leafwise,
     Params,
     Range,
     Rate,
@@ -68,7 +69,7 @@ def _h(y: jax.Array) -> jax.Array:
     return jnp.where(small, near / 2 + s * tail, 1 + far * jnp.exp(-far) / jnp.expm1(-far))
 
 
-@transformation("direction", example={}, leafwise=True)
+@transformation("direction", example={})
 def scale_by_radam(
     b1: Decay = 0.9,
     b2: Decay = 0.999,
@@ -165,7 +166,7 @@ def scale_by_radam(
         )
         return updates, ScaleByRadamState(t, m, v)
 
-    return GradientTransformation(init, update)
+    return Leafwise(init, update)
 
 
 @transformation("optimizer", example={"learning_rate": 0.01})

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from ..._core import (
     Decay,
     GradientTransformation,
+    Leafwise,
     Params,
     Rate,
     Updates,
@@ -49,7 +50,7 @@ class ScaleByStddevState(NamedTuple):
     count: jax.Array | None = None  # type: ignore[assignment]
 
 
-@transformation("direction", example={}, leafwise=True)
+@transformation("direction", example={})
 def scale_by_rms(
     decay: Decay = 0.9,
     eps: Rate = 1e-8,
@@ -98,10 +99,10 @@ def scale_by_rms(
         updates, v = map_leaves(leaf, updates, (state.nu,), scalars=corrections)
         return updates, ScaleByRmsState(v, count)
 
-    return GradientTransformation(init, update)
+    return Leafwise(init, update)
 
 
-@transformation("direction", example={}, leafwise=True)
+@transformation("direction", example={})
 def scale_by_stddev(
     decay: Decay = 0.9,
     eps: Rate = 1e-8,
@@ -153,7 +154,7 @@ def scale_by_stddev(
         updates, m, v = map_leaves(leaf, updates, (state.mu, state.nu), scalars=corrections)
         return updates, ScaleByStddevState(m, v, count)
 
-    return GradientTransformation(init, update)
+    return Leafwise(init, update)
 
 
 def _bias_correction(

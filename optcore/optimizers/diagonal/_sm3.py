@@ -10,6 +10,7 @@ from ..._core import (
     Decay,
     GradientTransformation,
     Hyperparameter,
+    Leafwise,
     Params,
     Range,
     Rate,
@@ -44,7 +45,7 @@ def _other_axes(ndim: int) -> list[tuple[int, ...]]:
     return [tuple(j for j in range(ndim) if j != i) for i in range(max(ndim, 1))]
 
 
-@transformation("direction", example={}, leafwise=True)
+@transformation("direction", example={})
 def scale_by_sm3(
     b1: Decay = 0.9,
     b2: Annotated[Hyperparameter, Range(0, 1, closed=True)] = 1.0,
@@ -106,7 +107,7 @@ def scale_by_sm3(
         updates, m, mu = map_leaves(leaf, updates, (state.mu, state.nu))
         return updates, ScaleBySM3State(m, mu)
 
-    return GradientTransformation(init, update)
+    return Leafwise(init, update)
 
 
 @transformation("optimizer", example={"learning_rate": 0.5})

@@ -7,6 +7,7 @@ from ..._core import (
     Decay,
     DType,
     GradientTransformation,
+    Leafwise,
     Mask,
     Params,
     Rate,
@@ -28,7 +29,7 @@ from ...transforms import scale_by_learning_rate
 from ._adam import ScaleByAdamState
 
 
-@transformation("direction", example={}, needs=("params",), leafwise=True)
+@transformation("direction", example={}, needs=("params",))
 def scale_by_stable_adamw(
     b1: Decay = 0.9,
     b2: Decay = 0.99,
@@ -101,7 +102,7 @@ def scale_by_stable_adamw(
         )
         return updates, ScaleByAdamState(t, m, v)
 
-    return GradientTransformation(init, update)
+    return Leafwise(init, update)
 
 
 def _rms(g: jax.Array, v: jax.Array, eps: Rate) -> jax.Array:

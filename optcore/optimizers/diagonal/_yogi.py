@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from ..._core import (
     Decay,
     GradientTransformation,
+    Leafwise,
     Params,
     Rate,
     Updates,
@@ -37,7 +38,7 @@ class ScaleByYogiState(NamedTuple):
     nu: Updates
 
 
-@transformation("direction", example={}, leafwise=True)
+@transformation("direction", example={})
 def scale_by_yogi(
     b1: Decay = 0.9,
     b2: Decay = 0.999,
@@ -101,7 +102,7 @@ def scale_by_yogi(
         updates, m, v = map_leaves(leaf, updates, (state.mu, state.nu), scalars=corrections)
         return updates, ScaleByYogiState(t, m, v)
 
-    return GradientTransformation(init, update)
+    return Leafwise(init, update)
 
 
 @transformation("optimizer", example={"learning_rate": 0.01})

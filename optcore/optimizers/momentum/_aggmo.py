@@ -9,6 +9,7 @@ from ..._core import (
     Decay,
     DType,
     GradientTransformation,
+    Leafwise,
     Params,
     Rate,
     Updates,
@@ -30,7 +31,7 @@ class ScaleByAggmoState(NamedTuple):
     trace: tuple[Updates, ...]
 
 
-@transformation("direction", example={}, leafwise=True)
+@transformation("direction", example={})
 def scale_by_aggmo(
     betas: Sequence[Decay] = (0.0, 0.9, 0.99), accumulator_dtype: DType | None = None
 ) -> GradientTransformation:
@@ -77,7 +78,7 @@ def scale_by_aggmo(
         updates, *v = map_leaves(leaf, updates, state.trace)
         return updates, ScaleByAggmoState(tuple(v))
 
-    return GradientTransformation(init, update)
+    return Leafwise(init, update)
 
 
 @transformation("optimizer", example={"learning_rate": 0.1})

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from ..._core import (
     Count,
     GradientTransformation,
+    Leafwise,
     Params,
     Rate,
     Updates,
@@ -45,7 +46,7 @@ class AsgdState(NamedTuple):
         return map_leaves(leaf, values, reads=(self.average,), scalars=(self.count > 0,))
 
 
-@transformation("optimizer", example={"learning_rate": 0.1}, needs=("params",), leafwise=True)
+@transformation("optimizer", example={"learning_rate": 0.1}, needs=("params",))
 def asgd(
     learning_rate: Rate,
     lambd: Rate = 1e-4,
@@ -106,4 +107,4 @@ def asgd(
         updates, average = map_leaves(leaf, updates, (slot,), (params,), scalars=(eta, mu))
         return updates, AsgdState(increment(t), average)
 
-    return GradientTransformation(init, update)
+    return Leafwise(init, update)

@@ -15,7 +15,7 @@ from ..._core import (
 from ...transforms import scale_by_trust_ratio
 
 
-@transformation("optimizer", example={"learning_rate": 0.1}, needs=("params",), leafwise=True)
+@transformation("optimizer", example={"learning_rate": 0.1}, needs=("params",))
 def fromage(learning_rate: Rate, min_norm: Rate = 1e-6) -> GradientTransformation:
     r"""Frobenius matched gradient descent (Bernstein et al., arXiv 2002.03432, algorithm 1).
 

@@ -7,6 +7,7 @@ from ..._core import (
     Decay,
     EmptyState,
     GradientTransformation,
+    Leafwise,
     Mask,
     Params,
     Rate,
@@ -21,7 +22,7 @@ from ...compose import chain
 from ...transforms import scale_by_learning_rate, trace
 
 
-@transformation("direction", example={"weight_decay": 0.01}, needs=("params",), leafwise=True)
+@transformation("direction", example={"weight_decay": 0.01}, needs=("params",))
 def scale_by_lars(
     weight_decay: Rate = 0.0,
     weight_decay_mask: Mask = True,
@@ -83,7 +84,7 @@ def scale_by_lars(
         scaled = select("scale_by_lars: trust_ratio_mask", trust_ratio_mask, params, params)
         return map_leaves(leaf, updates, reads=(decaying, scaled)), state
 
-    return GradientTransformation(init, update)
+    return Leafwise(init, update)
 
 
 @transformation(

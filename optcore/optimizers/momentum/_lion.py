@@ -9,6 +9,7 @@ from ..._core import (
     Decay,
     DType,
     GradientTransformation,
+    Leafwise,
     Mask,
     Params,
     Rate,
@@ -34,7 +35,7 @@ class ScaleByLionState(NamedTuple):
     mu: Updates
 
 
-@transformation("direction", example={}, leafwise=True)
+@transformation("direction", example={})
 def scale_by_lion(
     b1: Decay = 0.9,
     b2: Decay = 0.99,
@@ -101,7 +102,7 @@ def scale_by_lion(
         updates, m = map_leaves(leaf, updates, (state.mu,))
         return updates, ScaleByLionState(m)
 
-    return GradientTransformation(init, update)
+    return Leafwise(init, update)
 
 
 @transformation("optimizer", example={"learning_rate": 0.05}, needs=("params",))

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from ..._core import (
     GradientTransformation,
+    Leafwise,
     Params,
     Rate,
     Updates,
@@ -31,7 +32,7 @@ class ScaleByOptimisticGradientState(NamedTuple):
     previous_gradient: Updates
 
 
-@transformation("direction", example={}, leafwise=True)
+@transformation("direction", example={})
 def scale_by_optimistic_gradient(alpha: Rate = 1.0, beta: Rate = 1.0) -> GradientTransformation:
     r"""The direction of optimistic gradient descent (Mokhtari et al., arXiv 1901.08511, eq. 7).
 
@@ -72,7 +73,7 @@ def scale_by_optimistic_gradient(alpha: Rate = 1.0, beta: Rate = 1.0) -> Gradien
         updates, previous = map_leaves(leaf, updates, (slot,), scalars=(first,))
         return updates, ScaleByOptimisticGradientState(increment(state.count), previous)
 
-    return GradientTransformation(init, update)
+    return Leafwise(init, update)
 
 
 @transformation("optimizer", example={"learning_rate": 0.1})

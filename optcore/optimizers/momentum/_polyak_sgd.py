@@ -10,6 +10,7 @@ from ..._core import (
     EmptyState,
     GradientTransformation,
     Hyperparameter,
+    Leafwise,
     Params,
     Rate,
     State,
@@ -25,7 +26,7 @@ from ...transforms import scale_by_learning_rate
 Variant = Literal["sps", "sps+"]
 
 
-@transformation("direction", example={}, needs=("value",), leafwise=True)
+@transformation("direction", example={}, needs=("value",))
 def scale_by_polyak(
     f_min: Hyperparameter = 0.0,
     max_learning_rate: Bound = 1.0,
@@ -78,7 +79,7 @@ def scale_by_polyak(
         scalars = factors(global_norm(updates), extra["value"])
         return map_leaves(lambda g, a, b: b * (a * g), updates, scalars=scalars), state
 
-    return GradientTransformation(init, update)
+    return Leafwise(init, update)
 
 
 @transformation("optimizer", example={"max_learning_rate": 0.1}, needs=("value",))

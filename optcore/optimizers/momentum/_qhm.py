@@ -9,6 +9,7 @@ from ..._core import (
     DType,
     GradientTransformation,
     Hyperparameter,
+    Leafwise,
     Params,
     Range,
     Rate,
@@ -33,7 +34,7 @@ class ScaleByQhmState(NamedTuple):
     mu: Updates
 
 
-@transformation("direction", example={}, leafwise=True)
+@transformation("direction", example={})
 def scale_by_qhm(
     decay: Decay = 0.999, nu: Share = 0.7, accumulator_dtype: DType | None = None
 ) -> GradientTransformation:
@@ -71,7 +72,7 @@ def scale_by_qhm(
         updates, m = map_leaves(leaf, updates, (state.mu,))
         return updates, ScaleByQhmState(m)
 
-    return GradientTransformation(init, update)
+    return Leafwise(init, update)
 
 
 @transformation("optimizer", example={"learning_rate": 0.1})

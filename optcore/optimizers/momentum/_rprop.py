@@ -10,6 +10,7 @@ from ..._core import (
     Bound,
     GradientTransformation,
     Hyperparameter,
+    Leafwise,
     Params,
     Range,
     Rate,
@@ -38,7 +39,7 @@ class ScaleByRpropState(NamedTuple):
     previous_gradient: Updates
 
 
-@transformation("transform", example={"learning_rate": 0.1}, leafwise=True)
+@transformation("transform", example={"learning_rate": 0.1})
 def scale_by_rprop(
     learning_rate: Rate,
     eta_minus: Shrink = 0.5,
@@ -109,7 +110,7 @@ def scale_by_rprop(
         updates, sizes, previous = map_leaves(_part_by_part(real_leaf), updates, old)
         return updates, ScaleByRpropState(sizes, previous)
 
-    return GradientTransformation(init, update)
+    return Leafwise(init, update)
 
 
 def _both_parts(x: jax.Array) -> jax.Array:
