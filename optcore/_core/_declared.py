@@ -4,7 +4,7 @@ import copy
 import functools
 import importlib
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
@@ -211,7 +211,7 @@ class Declared:
         """The arguments of the factory by name, as they were normalised."""
         return dict(self.declaration.arguments)
 
-    def replace(self, **arguments: Any) -> Any:
+    def replace(self, **arguments: Any) -> Self:
         """The same factory with some arguments changed, all of them checked again.
 
         >>> import optcore
