@@ -31,6 +31,10 @@ class Declaration:
         self.arguments = arguments
         self._built: GradientTransformation | None = None
 
+    def __repr__(self) -> str:
+        # Methods print whose they are.
+        return repr(declare(self.factory, self.arguments))
+
     @property
     def name(self) -> str:
         """The factory's name."""
