@@ -7,6 +7,7 @@ from typing import Any, ParamSpec
 
 from ._declared import DeclaredSchedule, DeclaredTransformation, declare
 from ._factory import KINDS, REGISTRY, STAGES, Factory, Kind, Stage
+from ._help import shown_signature
 from ._roles import roles_of
 from ._types import GradientTransformation, Schedule
 
@@ -160,6 +161,7 @@ def _register(
         outermost=outermost,
     )
     declaring.declared_by = factory  # type: ignore[attr-defined]
+    declaring.__signature__ = shown_signature(function)  # type: ignore[attr-defined]
     if own and key in REGISTRY:
         raise ValueError(f"two factories are called {key}")
     REGISTRY[key] = factory
