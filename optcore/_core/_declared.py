@@ -218,11 +218,24 @@ class Declared:
     def replace(self, **arguments: Any) -> Self:
         """The same factory with some arguments changed, all of them checked again.
 
+        Args:
+          **arguments: by name; those of what is inside by path, or by as much of the end of the
+            path as makes it unique, as in `set_hyperparams`.
+
+        Raises:
+          KeyError: a name is not there, or ambiguous; the message suggests.
+          TypeError: there is nothing inside, and a name is not there.
+
         >>> import optcore
         >>> optcore.sgd(0.1, momentum=0.9).replace(learning_rate=0.2)
         sgd(learning_rate=0.2, momentum=0.9)
+        >>> tx = optcore.chain(optcore.clip(1.0), optcore.sgd(0.1))
+        >>> tx.replace(**{"transforms.1.learning_rate": 0.2}) == tx.replace(learning_rate=0.2)
+        True
         """
-        return make(self.declaration.factory, {**self.declaration.arguments, **arguments})
+        from ._replace import replaced  # which reads what is declared here
+
+        return replaced(self, arguments)
 
     def __eq__(self, other: object) -> bool:
         if self is other:
