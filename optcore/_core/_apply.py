@@ -28,7 +28,7 @@ def apply_updates(params: Params, updates: Updates) -> Params:
     >>> apply_updates(params, {"w": jnp.array([0.5, -1.0]), "frozen": None})
     {'frozen': Array([1.], dtype=float32), 'w': Array([1.5, 0], dtype=bfloat16)}
     """
-    updates = _checks.check_updates("apply_updates", updates, params)
+    updates = _checks.check_updates("apply_updates", updates, params, caller=_checks.APPLY)
     leaves, treedef = jax.tree.flatten(updates, is_leaf=is_leaf)
     pairs = zip(treedef.flatten_up_to(params), leaves, strict=True)
     return treedef.unflatten([p if u is None else _added(p, u) for p, u in pairs])

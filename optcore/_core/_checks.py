@@ -7,7 +7,7 @@ the likely cause.
 import difflib
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +19,28 @@ from ._paths import describe, differences, is_leaf, listed, named_leaves
 from ._tape import is_absent
 
 CALL = "the call is tx.update(updates, state, params=params)"
+
+
+class Caller(NamedTuple):
+    """How the hints speak of the function that was called with updates and parameters.
+
+    Attributes:
+      call: how it is called.
+      updates: what it takes for updates.
+      origin: where those come from.
+    """
+
+    call: str
+    updates: str
+    origin: str
+
+
+UPDATE = Caller(CALL, "gradients", "gradients come from jax.grad at the same parameters")
+APPLY = Caller(
+    "the call is apply_updates(params, updates)",
+    "updates",
+    "the updates are the first of what tx.update gives for the same parameters",
+)
 
 
 class MissingArgumentError(ValueError):
@@ -196,7 +218,9 @@ def _kind(state: Any) -> str:
     )
 
 
-def check_updates(name: str, updates: Any, params: Any, per_example: bool = False) -> Any:
+def check_updates(
+    name: str, updates: Any, params: Any, per_example: bool = False, caller: Caller = UPDATE
+) -> Any:
     """The updates, in at least float32 and with `None` for float0, after checking every leaf."""
     leaves, treedef = jax.tree.flatten(updates, is_leaf=is_leaf)
     partners: list[Any] = [None] * len(leaves)
@@ -204,24 +228,24 @@ def check_updates(name: str, updates: Any, params: Any, per_example: bool = Fals
         try:
             partners = treedef.flatten_up_to(params)
         except ValueError:
-            _refuse_structure(name, updates, params)
+            _refuse_structure(name, updates, params, caller)
     checked: list[Any] = []
     for i, (g, p) in enumerate(zip(leaves, partners, strict=True)):
         if is_absent(g):
             checked.append(None)
             continue
-        if problem := _leaf_problem(g, p, params is not None, per_example):
+        if problem := _leaf_problem(g, p, params is not None, per_example, caller):
             path = named_leaves(updates)[i][0]
             raise ValueError(f"{name}: the update of {path!r} {problem}")
         checked.append(_widened(g, p))
     return treedef.unflatten(checked)
 
 
-def _leaf_problem(g: Any, p: Any, paired: bool, per_example: bool) -> str | None:
+def _leaf_problem(g: Any, p: Any, paired: bool, per_example: bool, caller: Caller) -> str | None:
     if not hasattr(g, "dtype") and not isinstance(g, (int, float, complex)):
         return f"is {describe(g)}, expected an array"
     if paired and not hasattr(p, "dtype") and not isinstance(p, (int, float, complex)):
-        return f"is {describe(g)}, but there the parameters have {describe(p)}; {CALL}"
+        return f"is {describe(g)}, but there the parameters have {describe(p)}; {caller.call}"
     if paired and not is_inexact(p):
         return (
             f"is {describe(g)}, but the parameter is {describe(p)}, which cannot be trained by "
@@ -245,7 +269,7 @@ def _leaf_problem(g: Any, p: Any, paired: bool, per_example: bool) -> str | None
             "along a first axis, as jax.vmap(jax.grad(loss), (None, 0)) gives"
         )
     if not per_example and np.shape(g) != np.shape(p):
-        return f"is {describe(g)}, the parameter is {describe(p)}{_shape_cause(g, p)}"
+        return f"is {describe(g)}, the parameter is {describe(p)}{_shape_cause(g, p, caller)}"
     if jnp.iscomplexobj(g) != jnp.iscomplexobj(p):
         return (
             f"is {describe(g)}, the parameter is {describe(p)}: expected both real or both complex"
@@ -253,16 +277,16 @@ def _leaf_problem(g: Any, p: Any, paired: bool, per_example: bool) -> str | None
     return None
 
 
-def _shape_cause(g: Any, p: Any) -> str:
+def _shape_cause(g: Any, p: Any, caller: Caller) -> str:
     got, expected = np.shape(g), np.shape(p)
     if got[1:] == expected:
         return (
             "; it has an extra leading axis: did you forget the mean over the batch or the "
-            f"devices, jax.tree.map(lambda g: g.mean(0), grads)? ({CALL})"
+            f"devices, jax.tree.map(lambda g: g.mean(0), grads)? ({caller.call})"
         )
     if got == expected[::-1]:
         return "; it is transposed"
-    return f"; did you give the gradients of other parameters? ({CALL})"
+    return f"; did you give the {caller.updates} of other parameters? ({caller.call})"
 
 
 def _widened(g: Any, p: Any) -> Any:
@@ -275,18 +299,19 @@ def _widened(g: Any, p: Any) -> Any:
     return (g if isinstance(g, OneLeaf) else jnp.asarray(g)).astype(target)
 
 
-def _refuse_structure(name: str, updates: Any, params: Any) -> None:
+def _refuse_structure(name: str, updates: Any, params: Any, caller: Caller) -> None:
     sentences = listed(differences(params, updates))
     if not sentences:
         sentences = (
             f"the leaves are the same, the containers differ: expected "
             f"{jax.tree.structure(params)}, got {jax.tree.structure(updates)}"
         )
-    cause = "gradients come from jax.grad at the same parameters"
+    cause = caller.origin
     if jax.tree.structure(updates) == jax.tree.structure(params):
         cause = "None stands in other places"
     raise ValueError(
-        f"{name}: the updates and the parameters are different trees: {sentences}; {cause}; {CALL}"
+        f"{name}: the updates and the parameters are different trees: {sentences}; {cause}; "
+        f"{caller.call}"
     )
 
 

@@ -4,7 +4,7 @@ import copy
 import functools
 import importlib
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
@@ -31,6 +31,10 @@ class Declaration:
         self.factory = factory
         self.arguments = arguments
         self._built: GradientTransformation | None = None
+
+    def __repr__(self) -> str:
+        # Methods print whose they are.
+        return repr(declare(self.factory, self.arguments))
 
     @property
     def name(self) -> str:
@@ -207,14 +211,27 @@ class Declared:
         """The arguments of the factory by name, as they were normalised."""
         return dict(self.declaration.arguments)
 
-    def replace(self, **arguments: Any) -> Any:
+    def replace(self, **arguments: Any) -> Self:
         """The same factory with some arguments changed, all of them checked again.
+
+        Args:
+          **arguments: by name; those of what is inside by path, or by as much of the end of the
+            path as makes it unique, as in `set_hyperparams`.
+
+        Raises:
+          KeyError: a name is not there, or ambiguous; the message suggests.
+          TypeError: there is nothing inside, and a name is not there.
 
         >>> import optcore
         >>> optcore.sgd(0.1, momentum=0.9).replace(learning_rate=0.2)
         sgd(learning_rate=0.2, momentum=0.9)
+        >>> tx = optcore.chain(optcore.clip(1.0), optcore.sgd(0.1))
+        >>> tx.replace(**{"transforms.1.learning_rate": 0.2}) == tx.replace(learning_rate=0.2)
+        True
         """
-        return make(self.declaration.factory, {**self.declaration.arguments, **arguments})
+        from ._replace import replaced  # which reads what is declared here
+
+        return replaced(self, arguments)
 
     def __eq__(self, other: object) -> bool:
         if self is other:

@@ -1,11 +1,11 @@
 """Factories: what is known of one, the registry of all, and how its arguments are bound."""
 
 import dataclasses
-import difflib
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args
 
+from ._other_names import meant
 from ._roles import Role
 
 Kind = Literal["optimizer", "direction", "transform", "wrapper", "schedule"]
@@ -57,7 +57,7 @@ class Factory:
         """The arguments by name, checked and normalised, defaults included."""
         unknown = [name for name in kwargs if name not in self.roles]
         if unknown:
-            raise TypeError(f"{self.name}: unknown argument {unknown[0]!r}{self._suggest(kwargs)}")
+            raise TypeError(f"{self.name}: {'; '.join(map(self._unknown, unknown))}")
         try:
             bound = self.signature.bind(*args, **kwargs)
         except TypeError as error:
@@ -108,12 +108,10 @@ class Factory:
         """The names of the arguments that are hyper-parameters."""
         return [name for name, role in self.roles.items() if role.kind == "hyperparameter"]
 
-    def _suggest(self, keywords: Mapping[str, Any]) -> str:
-        unknown = [k for k in keywords if k not in self.roles]
-        near = [m for k in unknown for m in difflib.get_close_matches(k, self.roles, 1)]
-        if near:
-            return f"; did you mean {' and '.join(map(repr, near))}?"
-        return f"; the arguments are {', '.join(self.roles)}" if unknown else ""
+    def _unknown(self, name: str) -> str:
+        near = " and ".join(map(repr, meant(name, self.roles)))
+        hint = f"did you mean {near}?" if near else f"the arguments are {', '.join(self.roles)}"
+        return f"unknown argument {name!r}; {hint}"
 
 
 REGISTRY: dict[str, Factory] = {}

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from ._anatomy import anatomy
 from ._declared import Declared
+from ._other_names import meant
 from ._roles import Role, is_transformation
 from ._scheduled import ScheduledState
 
@@ -117,22 +118,25 @@ def find_path(tx: Declared, name: str) -> str:
     """The path of the one hyper-parameter that has this name, or this end of its path."""
     held = [path for names in anatomy(tx).holders for path in names.values() if path is not None]
     known = list(dict.fromkeys([*hyperparameters(tx, schedules_inside=False), *held]))
+    return find_among(tx, name, known, "hyper-parameter")
+
+
+def find_among(tx: Declared, name: str, known: list[str], what: str) -> str:
+    """The one path among those known that has this name, or this end."""
     matches = [path for path in known if path == name or path.endswith(f".{name}")]
     if name in known:
         matches = [name]
     if len(matches) != 1:
-        raise KeyError(_no_match(tx, name, matches, known))
+        raise KeyError(_no_match(tx, name, matches, known, what))
     return matches[0]
 
 
-def _no_match(tx: Any, name: str, matches: list[str], known: list[str]) -> str:
+def _no_match(tx: Any, name: str, matches: list[str], known: list[str], what: str) -> str:
     if matches:
         return f"{name!r} is ambiguous in {tx!r}: give one of {', '.join(matches)}"
-    ends = [path.rpartition(".")[2] for path in known]
-    return (
-        f"{tx!r} has no hyper-parameter {name!r}; {suggestion(name, [*known, *ends])}"
-        f"it has {', '.join(known) or 'none'}"
-    )
+    near = meant(name, [*known, *(path.rpartition(".")[2] for path in known)])
+    hint = f"did you mean {' and '.join(map(repr, near))}? " if near else ""
+    return f"{tx!r} has no {what} {name!r}; {hint}it has {', '.join(known) or 'none'}"
 
 
 def suggestion(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:

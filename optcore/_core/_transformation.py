@@ -3,13 +3,15 @@
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar, cast
+from typing import Any, ParamSpec
 
-from ._declared import declare
+from ._declared import DeclaredSchedule, DeclaredTransformation, declare
 from ._factory import KINDS, REGISTRY, STAGES, Factory, Kind, Stage
+from ._help import shown_signature
 from ._roles import roles_of
+from ._types import GradientTransformation, Schedule
 
-F = TypeVar("F", bound=Callable[..., Any])
+P = ParamSpec("P")
 
 
 def transformation(
@@ -24,7 +26,7 @@ def transformation(
     holds: Callable[[Mapping[str, Any]], dict[str, str]] | None = None,
     strict: bool = False,
     outermost: bool = False,
-) -> Callable[[F], F]:
+) -> Callable[[Callable[P, GradientTransformation]], Callable[P, DeclaredTransformation]]:
     """Declare a factory of gradient transformations.
 
     The body stays plain closures over its arguments; the decorator makes what it returns a
@@ -68,7 +70,9 @@ def transformation(
     if stage is not None and stage not in STAGES:
         raise ValueError(f"transformation: stage must be one of {', '.join(STAGES)}, got {stage!r}")
 
-    def decorate(function: F) -> F:
+    def decorate(
+        function: Callable[P, GradientTransformation],
+    ) -> Callable[P, DeclaredTransformation]:
         return _register(
             function,
             kind,
@@ -86,7 +90,9 @@ def transformation(
     return decorate
 
 
-def schedule(*, example: Mapping[str, Any] | Callable[[], Any]) -> Callable[[F], F]:
+def schedule(
+    *, example: Mapping[str, Any] | Callable[[], Any]
+) -> Callable[[Callable[P, Schedule]], Callable[P, DeclaredSchedule]]:
     """Declare a factory of schedules; the body returns a function of an int32 count.
 
     Args:
@@ -101,14 +107,14 @@ def schedule(*, example: Mapping[str, Any] | Callable[[], Any]) -> Callable[[F],
     [1.0, 0.5, 0.3333333432674408]
     """
 
-    def decorate(function: F) -> F:
+    def decorate(function: Callable[P, Schedule]) -> Callable[P, DeclaredSchedule]:
         return _register(function, "schedule", example)
 
     return decorate
 
 
 def _register(
-    function: F,
+    function: Callable[P, Any],
     kind: Kind,
     example: Any,
     *,
@@ -120,7 +126,7 @@ def _register(
     holds: Callable[[Mapping[str, Any]], dict[str, str]] | None = None,
     strict: bool = False,
     outermost: bool = False,
-) -> F:
+) -> Callable[P, Any]:
     library = __name__.partition(".")[0]
     own = function.__module__.partition(".")[0] == library
     key = f"{library if own else function.__module__}:{function.__qualname__}"
@@ -149,8 +155,9 @@ def _register(
         outermost=outermost,
     )
     declaring.declared_by = factory  # type: ignore[attr-defined]
+    declaring.__signature__ = shown_signature(function)  # type: ignore[attr-defined]
     if own and key in REGISTRY:
         raise ValueError(f"two factories are called {key}")
     REGISTRY[key] = factory
 
-    return cast(F, declaring)
+    return declaring

@@ -5,7 +5,6 @@ import math
 from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple, Protocol
 
-import jax
 from jax.typing import DTypeLike
 
 Params = Any
@@ -146,8 +145,8 @@ def _short(number: float) -> str:
     return str(int(number)) if math.isfinite(number) and number == int(number) else f"{number:g}"
 
 
-Schedule = Annotated[Callable[[Any], jax.Array], ScheduleMark()]
-"""A pure function of the step count (int32, from 0; an int, an array or traced)."""
+Schedule = Annotated[Callable[[Any], Any], ScheduleMark()]
+"""A pure function of the step count (int32, from 0; an int, an array or traced) to a number."""
 
 Hyperparameter = Annotated[Any, HyperparameterMark()]
 """A number, or a schedule of it: it may be traced, swept and differentiated. Absent is `None`.

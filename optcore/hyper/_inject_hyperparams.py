@@ -4,7 +4,7 @@ import collections
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, ParamSpec
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +12,7 @@ import numpy as np
 
 from .._core import (
     Containing,
+    DeclaredTransformation,
     DType,
     GradientTransformation,
     Hyperparameter,
@@ -26,6 +27,8 @@ from ..compose import chain
 from ..schedules import linear_schedule
 from ..transforms import scale_by_learning_rate, trace
 from ._inject import check_wide, held, inject
+
+P = ParamSpec("P")
 
 
 def _sgd(learning_rate: Any, momentum: Any, nesterov: bool) -> GradientTransformation:
@@ -115,10 +118,10 @@ def _name(factory: Any) -> str:
 
 
 def inject_hyperparams(
-    inner_factory: Callable[..., Any],
+    inner_factory: Callable[P, Any],
     static_args: str | Iterable[str] = (),
     hyperparam_dtype: DType | None = None,
-) -> Callable[..., GradientTransformation]:
+) -> Callable[P, DeclaredTransformation]:
     """The same factory, whose transformations keep their hyper-parameters in the state.
 
     Of a factory that is declared, all that its annotations call hyper-parameters are in the
@@ -168,7 +171,7 @@ def inject_hyperparams(
             )
 
     @functools.wraps(inner_factory, updated=())
-    def injected(*args: Any, **kwargs: Any) -> GradientTransformation:
+    def injected(*args: Any, **kwargs: Any) -> DeclaredTransformation:
         if declared:
             return inject(inner_factory(*args, **kwargs), constant, hyperparam_dtype)
         bound = inspect.signature(inner_factory).bind(*args, **kwargs)

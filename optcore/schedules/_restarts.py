@@ -4,7 +4,7 @@ import functools
 import itertools
 import math
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
@@ -157,4 +157,4 @@ def sgdr_schedule(cosine_kwargs: Iterable[Mapping[str, Any]]) -> DeclaredSchedul
     if not cycles:
         raise ValueError("sgdr_schedule: cosine_kwargs must hold at least one cycle, got none")
     ends = itertools.accumulate(cycle.arguments["decay_steps"] for cycle in cycles[:-1])
-    return cast(DeclaredSchedule, join_schedules(cycles, list(ends)))
+    return join_schedules(cycles, list(ends))

@@ -119,6 +119,21 @@ class TestCalls:
         with pytest.raises(ValueError, match=r"apply_updates.*'dense/bias'.*forget the mean"):
             wrap(optcore.apply_updates)(PARAMS, batched)
 
+    @pytest.mark.parametrize(
+        ("wrong", "pattern"),
+        [
+            (lambda updates: updates["dense"], "the first of what tx.update gives"),
+            (lambda updates: (updates, optcore.EmptyState()), "the first of what tx.update gives"),
+            (lambda updates: jax.tree.map(lambda u: u[None], updates), "forget the mean"),
+            (lambda updates: jax.tree.map(lambda u: u[:1], updates), "the updates of other param"),
+        ],
+    )
+    def test_hints_of_apply_updates_are_about_its_call(self, wrap, wrong, pattern):
+        with pytest.raises(ValueError, match=pattern) as caught:
+            wrap(lambda u: optcore.apply_updates(PARAMS, wrong(u)))(GRADS)
+        assert "the call is apply_updates(params, updates)" in str(caught.value)
+        assert "params=params" not in str(caught.value)
+
 
 def test_integer_parameters_with_no_gradient_stay():
     params = {"w": jnp.ones(2), "step": jnp.int32(3)}
