@@ -25,13 +25,11 @@ from ._core import abs_sq as abs_sq
 from ._core import apply_updates as apply_updates
 from ._core import debias as debias
 from ._core import global_norm as global_norm
-from ._core import hyperparameters as hyperparameters
 from ._core import increment as increment
 from ._core import leaf_keys as leaf_keys
 from ._core import map_leaves as map_leaves
 from ._core import over_root as over_root
 from ._core import per_leaf as per_leaf
-from ._core import read as read
 from ._core import registry as registry
 from ._core import safe_divide as safe_divide
 from ._core import safe_sqrt as safe_sqrt
@@ -93,9 +91,11 @@ from .groups import partition as partition
 from .groups import route as route
 from .groups import selective_transform as selective_transform
 from .hyper import InjectStatefulHyperparamsState as InjectStatefulHyperparamsState
+from .hyper import hyperparameters as hyperparameters
 from .hyper import inject as inject
 from .hyper import inject_foreign as inject_foreign
 from .hyper import inject_hyperparams as inject_hyperparams
+from .hyper import read as read
 from .hyper import set_hyperparams as set_hyperparams
 from .hyper import stack as stack
 from .optimizers.diagonal import FactoredState as FactoredState

@@ -11,7 +11,7 @@ import pytest
 
 import optcore
 from optcore._core import REGISTRY, GradientTransformation
-from optcore._core._types import ScheduleMark
+from optcore._core._marks import ScheduleMark
 
 ROOT = pathlib.Path(__file__).parents[1]
 INITS = sorted((ROOT / "optcore").rglob("__init__.py"))

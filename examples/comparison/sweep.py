@@ -67,7 +67,7 @@ def sweep(tx: Any, steps: int, seeds: int) -> Sweep:
     images, testing = digits.data()
     own = rate_name(tx)
     rates = tx.arguments[own] * FACTORS
-    per_example = tx.declaration.per_example
+    per_example = tx.declaration.structure.per_example
 
     def step(tx: Any, carry: Any, now: tuple[jax.Array, jax.Array]) -> Any:
         (params, state), (row, key) = carry, now

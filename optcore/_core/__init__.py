@@ -1,9 +1,6 @@
 """The contract: types, the decorator and registry, leaves, numerics, checks and names of leaves."""
 
 from ._adapt import adapt as adapt
-from ._anatomy import Containing as Containing
-from ._anatomy import anatomy as anatomy
-from ._anatomy import extras_of as extras_of
 from ._apply import apply_updates as apply_updates
 from ._axes import own_axes as own_axes
 from ._checks import MissingArgumentError as MissingArgumentError
@@ -18,6 +15,7 @@ from ._declared import make as make
 from ._factory import REGISTRY as REGISTRY
 from ._factory import Factory as Factory
 from ._factory import registry as registry
+from ._facts import Facts as Facts
 from ._finite import all_finite as all_finite
 from ._finite import choose as choose
 from ._finite import finite_part as finite_part
@@ -31,6 +29,8 @@ from ._keys import leaf_keys as leaf_keys
 from ._leaves import copies as copies
 from ._leaves import map_leaves as map_leaves
 from ._leaves import slots as slots
+from ._marks import Range as Range
+from ._marks import is_transformation as is_transformation
 from ._masks import Mask as Mask
 from ._masks import select as select
 from ._norm import global_norm as global_norm
@@ -47,6 +47,8 @@ from ._numerics import shrink as shrink
 from ._numerics import wide as wide
 from ._numerics import zero_count as zero_count
 from ._one_leaf import OneLeaf as OneLeaf
+from ._other_names import find_among as find_among
+from ._other_names import suggestion as suggestion
 from ._paths import describe as describe
 from ._paths import is_leaf as is_leaf
 from ._paths import is_none as is_none
@@ -59,20 +61,15 @@ from ._per_leaf import per_leaf as per_leaf
 from ._placeholder import Placeholder as Placeholder
 from ._placeholder import is_partial as is_partial
 from ._placeholder import is_placeholder as is_placeholder
-from ._placeholder import of_a_part as of_a_part
-from ._read import HOLDERS as HOLDERS
-from ._read import find_path as find_path
-from ._read import holders_of as holders_of
-from ._read import hyperparameters as hyperparameters
-from ._read import map_holders as map_holders
-from ._read import place as place
-from ._read import read as read
-from ._read import role_at as role_at
-from ._read import suggestion as suggestion
+from ._refusals import scales_loss as scales_loss
+from ._refusals import skips_nonfinite as skips_nonfinite
 from ._roles import Role as Role
-from ._roles import is_transformation as is_transformation
+from ._scheduled import HOLDERS as HOLDERS
 from ._scheduled import ScheduledState as ScheduledState
 from ._scheduled import evaluate as evaluate
+from ._structure import Containing as Containing
+from ._structure import contents_of as contents_of
+from ._structure import extras_of as extras_of
 from ._tape import begin as begin
 from ._tape import is_absent as is_absent
 from ._tape import settle as settle
@@ -90,7 +87,6 @@ from ._types import Key as Key
 from ._types import Length as Length
 from ._types import LookaheadParams as LookaheadParams
 from ._types import Params as Params
-from ._types import Range as Range
 from ._types import Rate as Rate
 from ._types import Schedule as Schedule
 from ._types import State as State
@@ -98,3 +94,9 @@ from ._types import StaticFloat as StaticFloat
 from ._types import Update as Update
 from ._types import Updates as Updates
 from ._types import trained as trained
+from ._walk import Part as Part
+from ._walk import children as children
+from ._walk import is_declared as is_declared
+from ._walk import joined as joined
+from ._walk import parts_in as parts_in
+from ._walk import walk as walk

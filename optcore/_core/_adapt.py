@@ -5,11 +5,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ._anatomy import extras_of
-from ._declared import DeclaredTransformation
 from ._paths import refuse_one_leaf
+from ._structure import extras_of
 from ._tape import settle
 from ._types import GradientTransformation, Params, State, Updates
+from ._walk import is_declared
 
 
 def adapt(tx: Any) -> GradientTransformation:
@@ -18,7 +18,7 @@ def adapt(tx: Any) -> GradientTransformation:
     A foreign `update` gets the extra arguments that its signature has room for, and its state
     keeps the dtypes that its `init` gave it.
     """
-    if isinstance(tx, DeclaredTransformation):
+    if is_declared(tx):
         return tx
     names, others = extras_of(tx.update)
 

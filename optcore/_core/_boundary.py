@@ -1,23 +1,27 @@
 """The outermost call of a declared transformation: checks, and compiled eager calls."""
 
-import contextlib
 import dataclasses
 import functools
-import threading
-from collections.abc import Iterator, Mapping
-from typing import Any, Literal, Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import jax
 import numpy as np
 
 from . import _checks
+from ._factory import Factory
+from ._frames import shorten
+from ._mode import Mode, mode, within
 from ._one_leaf import OneLeafError
 from ._paths import refuse_one_leaf
 from ._per_leaf import Leafwise
+from ._structure import Structure, structure_of
 from ._tape import Waiting, settle
 from ._types import GradientTransformation, trained
 
-_local = threading.local()
+PATIENCE = 2
+"""Eager calls of one structure are compiled for this many sets of numbers at once. Another set
+has to come as often again, or a number that changes in every call would be compiled each time."""
 
 
 class Declaration(Protocol):
@@ -26,34 +30,9 @@ class Declaration(Protocol):
     @property
     def name(self) -> str: ...
     @property
-    def needs(self) -> tuple[str, ...]: ...
-    @property
-    def outermost(self) -> bool: ...
-    @property
-    def per_example(self) -> bool: ...
-    def takes(self) -> set[str]: ...
+    def factory(self) -> Factory: ...
     def pair(self) -> GradientTransformation: ...
-    def is_pure(self) -> bool: ...
     def flatten(self) -> tuple[list[Any], Any]: ...
-
-
-Mode = Literal["outermost", "eager", "traced"]
-
-
-def mode() -> Mode:
-    """Who calls: the user, a transformation that runs eagerly, or one that is being traced."""
-    return getattr(_local, "mode", "outermost")
-
-
-@contextlib.contextmanager
-def _within(inner: Mode) -> Iterator[None]:
-    """Mark what is called from here as inner: the outermost call has checked its arguments."""
-    before = mode()
-    _local.mode = inner
-    try:
-        yield
-    finally:
-        _local.mode = before
 
 
 def init(declaration: Declaration, params: Any) -> Any:
@@ -61,9 +40,13 @@ def init(declaration: Declaration, params: Any) -> Any:
     if mode() != "outermost":
         _refuse_wrapped(declaration)
         return declaration.pair().init(params)
-    _checks.check_params(declaration.name, params)
-    with _within("traced"):
-        return declaration.pair().init(params)
+    try:
+        _checks.check_params(declaration.name, params)
+        with within("traced"):
+            return declaration.pair().init(params)
+    except Exception as error:
+        shorten(error)
+        raise
 
 
 def update(
@@ -75,27 +58,55 @@ def update(
     would keep what a plain function once said.
     """
     caller = mode()
-    if caller != "outermost":
-        _refuse_wrapped(declaration)
-    if caller != "traced":
-        leaves, treedef = declaration.flatten()
-        concrete = all(map(_is_concrete, jax.tree.leaves((leaves, updates, state, params, extra))))
-        # A Python bool among the extras is there to be branched on.
-        plain = not any(isinstance(x, bool) for x in jax.tree.leaves(extra))
-        if concrete and plain and declaration.is_pure():
-            constant = _Constant(treedef, tuple(x if _is_number(x) else None for x in leaves))
-            arrays = [x for x in leaves if not _is_number(x)]
-            return _compiled_update(constant, arrays, updates, state, params, extra)
-        if caller == "outermost":
-            inner: Mode = "eager" if concrete else "traced"
-            return _checked_update(declaration, updates, state, params, extra, inner)
-    _checks.check_needs(declaration.name, declaration.needs, params, extra)
+    if caller == "outermost":
+        try:
+            return _eager_or_traced(declaration, updates, state, params, extra, caller)
+        except Exception as error:
+            shorten(error)
+            raise
+    _refuse_wrapped(declaration)
+    if caller == "eager":
+        return _eager_or_traced(declaration, updates, state, params, extra, caller)
     return _inner_update(declaration, updates, state, params, extra)
+
+
+def _eager_or_traced(
+    declaration: Declaration,
+    updates: Any,
+    state: Any,
+    params: Any,
+    extra: Mapping[str, Any],
+    caller: Mode,
+) -> tuple[Any, Any]:
+    leaves, treedef = declaration.flatten()
+    structure = structure_of(treedef)
+    concrete = all(map(_is_concrete, jax.tree.leaves((leaves, updates, state, params, extra))))
+    # A Python bool among the extras is there to be branched on.
+    plain = not any(isinstance(x, bool) for x in jax.tree.leaves(extra))
+    if concrete and plain and structure.pure:
+        numbers = tuple(x if _is_number(x) else None for x in leaves)
+        if _comes_again(structure, numbers):
+            arrays = [x for x in leaves if not _is_number(x)]
+            constant = _Constant(treedef, numbers)
+            return _compiled_update(constant, arrays, updates, state, params, extra)
+    if caller == "outermost":
+        inner: Mode = "eager" if concrete else "traced"
+        return _checked_update(declaration, structure, updates, state, params, extra, inner)
+    return _inner_update(declaration, updates, state, params, extra)
+
+
+def _comes_again(structure: Structure, numbers: tuple[float | None, ...]) -> bool:
+    """Whether a compilation for these numbers is likely to be used more than once."""
+    seen = structure.constants
+    calls = seen[numbers] = seen.pop(numbers, 0) + 1
+    if len(seen) > 256:
+        del seen[next(iter(seen))]
+    return calls > PATIENCE or len(seen) <= PATIENCE
 
 
 def _refuse_wrapped(declaration: Declaration) -> None:
     """Raise where what must be outermost is called by another transformation."""
-    if declaration.outermost:
+    if declaration.factory.outermost:
         name = declaration.name
         raise ValueError(
             f"{name} was called by another transformation, but must be outermost: it relies on its "
@@ -107,6 +118,7 @@ def _refuse_wrapped(declaration: Declaration) -> None:
 def _inner_update(
     declaration: Declaration, updates: Any, state: Any, params: Any, extra: Mapping[str, Any]
 ) -> tuple[Any, Any]:
+    _checks.check_needs(declaration.name, declaration.factory.needs, params, extra)
     try:
         return call(declaration.pair(), updates, state, params, extra)
     except OneLeafError as error:
@@ -149,8 +161,9 @@ class _Constant:
 def _compiled_update(
     constant: _Constant, arrays: list[Any], updates: Any, state: Any, params: Any, extra: Any
 ) -> Any:
-    tx = constant.with_arrays(arrays)
-    return _checked_update(tx.declaration, updates, state, params, extra, "traced")
+    declaration = constant.with_arrays(arrays).declaration
+    structure = structure_of(constant.treedef)
+    return _checked_update(declaration, structure, updates, state, params, extra, "traced")
 
 
 def _is_number(x: Any) -> bool:
@@ -167,31 +180,29 @@ def _is_concrete(x: Any) -> bool:
 
 def _checked_update(
     declaration: Declaration,
+    structure: Structure,
     updates: Any,
     state: Any,
     params: Any,
     extra: Mapping[str, Any],
     inner: Mode,
 ) -> tuple[Any, Any]:
-    name = declaration.name
-    expected = _skeleton(declaration.flatten()[1])
+    name, expected, per_example = declaration.name, structure.skeleton, structure.per_example
     exactly = functools.partial(_exact_skeleton, declaration, updates if params is None else params)
     _checks.check_state(name, expected, exactly, state, updates, params)
     if extra:
-        _checks.check_names(name, declaration.takes(), extra)
-    _checks.check_needs(name, declaration.needs, params, extra)
-    updates = _checks.check_updates(
-        f"{name}.update", updates, trained(params), declaration.per_example
-    )
+        _checks.check_names(name, structure.contents.takes, extra)
+    _checks.check_needs(name, declaration.factory.needs, params, extra)
+    updates = _checks.check_updates(f"{name}.update", updates, trained(params), per_example)
     try:
-        with _within(inner):
+        with within(inner):
             new_updates, new_state = _inner_update(declaration, updates, state, params, extra)
     except _checks.MissingArgumentError:
         raise
     except (TypeError, ValueError, AttributeError) as error:
         _checks.explain_failure(name, expected, exactly, state, error)
         raise
-    _checks.check_result(name, updates, trained(new_updates), declaration.per_example)
+    _checks.check_result(name, updates, trained(new_updates), per_example)
     _checks.check_state_kept(name, state, new_state)
     return new_updates, new_state
 
@@ -199,25 +210,7 @@ def _checked_update(
 def _exact_skeleton(declaration: Declaration, params: Any) -> Any:
     """The abstract state for these parameters, or `None` where `init` cannot work on them."""
     try:
-        with _within("traced"):
+        with within("traced"):
             return jax.eval_shape(declaration.pair().init, params)
-    except Exception:
-        return None
-
-
-@functools.lru_cache(maxsize=256)
-def _skeleton(treedef: Any) -> Any:
-    """The state for one scalar parameter, abstractly: what kinds of state stand where.
-
-    `None` where `init` cannot work on a scalar parameter, and so nothing can be said.
-    """
-
-    def init(leaves: list[Any]) -> Any:
-        return treedef.unflatten(leaves).declaration.pair().init(np.zeros((), np.float32))
-
-    leaf = jax.ShapeDtypeStruct((), np.float32)
-    try:
-        with _within("traced"):
-            return jax.eval_shape(init, [leaf] * treedef.num_leaves)
     except Exception:
         return None

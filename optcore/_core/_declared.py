@@ -13,24 +13,28 @@ from jax.typing import ArrayLike
 
 from . import _boundary, _checks
 from ._factory import REGISTRY, Factory
+from ._marks import is_transformation
 from ._numerics import increment, is_inexact, weak, wide, zero_count
 from ._paths import path_name
 from ._per_leaf import Leafwise
-from ._roles import Role, is_transformation
+from ._replace import replaced
+from ._roles import Role
 from ._scheduled import ScheduledState, evaluate
-from ._static import Frozen, Static, is_plain, printed, same
+from ._static import Frozen, Static, printed, same
+from ._structure import Structure, structure_of
 from ._types import GradientTransformation, Params, State, Updates
 
 
 class Declaration:
     """A factory with its arguments; builds the pair when it is first used."""
 
-    __slots__ = ("_built", "arguments", "factory")
+    __slots__ = ("_built", "_flat", "arguments", "factory")
 
     def __init__(self, factory: Factory, arguments: dict[str, Any]):
         self.factory = factory
         self.arguments = arguments
         self._built: GradientTransformation | None = None
+        self._flat: tuple[list[Any], Any] | None = None
 
     def __repr__(self) -> str:
         # Methods print whose they are.
@@ -42,31 +46,15 @@ class Declaration:
         return self.factory.name
 
     @property
-    def needs(self) -> tuple[str, ...]:
-        """What `update` must be given."""
-        return self.factory.needs
-
-    @property
-    def outermost(self) -> bool:
-        """Whether nothing may wrap it."""
-        return self.factory.outermost
-
-    @property
-    def per_example(self) -> bool:
-        """Whether it, or something in it, takes one gradient per example."""
-        parts = jax.tree.leaves(self.arguments, is_leaf=lambda x: isinstance(x, Declared))
-        inside = (x.declaration.per_example for x in parts if isinstance(x, Declared))
-        return self.factory.per_example or any(inside)
-
-    def takes(self) -> set[str]:
-        """The extra arguments that its `update`, or that of something in it, names."""
-        from ._anatomy import anatomy  # which walks through what is declared here
-
-        return anatomy(declare(self.factory, self.arguments)).takes
+    def structure(self) -> Structure:
+        """What is known of everything that differs from it only in its numbers."""
+        return structure_of(self.flatten()[1])
 
     def flatten(self) -> tuple[list[Any], Any]:
         """Leaves and structure of the declared object."""
-        return jax.tree.flatten(declare(self.factory, self.arguments))
+        if self._flat is None:
+            self._flat = jax.tree.flatten(declare(self.factory, self.arguments))
+        return self._flat
 
     def schedules(self) -> dict[str, Callable[[ArrayLike], jax.Array]]:
         """The hyper-parameters that are given as schedules."""
@@ -164,10 +152,6 @@ class Declaration:
         """Transformed updates and the next state."""
         return _boundary.update(self, updates, state, params, extra)
 
-    def is_pure(self) -> bool:
-        """Whether every part is declared, so that equality by value is equality of meaning."""
-        return all(_is_pure(v) for v in self.arguments.values())
-
     def key(self) -> tuple[Any, ...]:
         """What equality and hash go by; raises where an array stands in for a number."""
         tx = declare(self.factory, self.arguments)
@@ -184,16 +168,6 @@ class Declaration:
 
 def _nothing(_: Any) -> None:
     """What `eval_shape` may return when only the checks on the way matter."""
-
-
-def _is_pure(value: Any) -> bool:
-    if isinstance(value, Declared):
-        return value.declaration.is_pure()
-    if isinstance(value, (tuple, list)) and not is_transformation(value):
-        return all(map(_is_pure, value))
-    if isinstance(value, Mapping):
-        return all(map(_is_pure, value.values()))
-    return is_plain(value)
 
 
 class Declared:
@@ -229,9 +203,7 @@ class Declared:
         >>> tx.replace(**{"transforms.1.learning_rate": 0.2}) == tx.replace(learning_rate=0.2)
         True
         """
-        from ._replace import replaced  # which reads what is declared here
-
-        return replaced(self, arguments)
+        return replaced(self, arguments, make)
 
     def __eq__(self, other: object) -> bool:
         if self is other:

@@ -3,55 +3,35 @@
 import dataclasses
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, get_args
+from typing import Any
 
+from ._facts import KINDS, Facts, Kind
 from ._other_names import meant
+from ._refusals import refuse_parts
 from ._roles import Role
-
-Kind = Literal["optimizer", "direction", "transform", "wrapper", "schedule"]
-KINDS: tuple[str, ...] = get_args(Kind)
-Stage = Literal["rate", "decay", "drift", "freeze"]
-STAGES: tuple[str, ...] = get_args(Stage)
+from ._walk import parts_in
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Factory:
-    """A registered factory and the facts that stand beside its algorithm.
+class Factory(Facts):
+    """A registered factory with its facts.
 
     Attributes:
       name: its public name.
       key: `module:qualname`; `optcore:name` for the library's own.
-      kind: what it makes.
       function: the undecorated body.
       signature: of the body.
       roles: what each argument is.
-      needs: what `update` must be given besides updates and state, such as `"params"`.
-      example: arguments that make a sensible instance, for the conformance suite.
-      real_only: whether it is meaningless for complex parameters.
-      per_example: whether its `update` takes one gradient per example along a first axis.
-      uses: given the arguments, what `update` takes besides, if it is there; `None` for anything.
-      holds: given the arguments, the names under which its state holds hyper-parameters of what
-        it wraps, each with its path; `None` if it holds none.
-      strict: whether its `update` refuses extra arguments that nothing in it takes.
-      stage: what a transform does to the order of a chain, if anything.
-      outermost: whether nothing may wrap it, since it relies on what is done with its updates.
+      example: makes a sensible instance, for the conformance suite.
     """
 
+    _: dataclasses.KW_ONLY
     name: str
     key: str
-    kind: Kind
     function: Callable[..., Any]
     signature: inspect.Signature
     roles: dict[str, Role]
-    needs: tuple[str, ...]
     example: Callable[[], Any]
-    real_only: bool
-    per_example: bool
-    uses: Callable[[Mapping[str, Any]], tuple[str, ...] | None]
-    holds: Callable[[Mapping[str, Any]], dict[str, str]] | None
-    strict: bool
-    stage: Stage | None
-    outermost: bool
 
     def bind(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """The arguments by name, checked and normalised, defaults included."""
@@ -63,7 +43,11 @@ class Factory:
         except TypeError as error:
             raise TypeError(f"{self.name}: {error}") from None
         bound.apply_defaults()
-        return {n: self.roles[n].normalise(v) for n, v in bound.arguments.items()}
+        arguments = {n: self.roles[n].normalise(v) for n, v in bound.arguments.items()}
+        for name, value in arguments.items():
+            for part in parts_in(self.roles[name], name, value, given=True):
+                refuse_parts(self.name, self, name, part.value)
+        return arguments
 
     def bind_named(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Like `bind`, with every argument by name, also those that the signature stars."""

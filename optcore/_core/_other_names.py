@@ -1,7 +1,8 @@
-"""What arguments are called elsewhere, for the errors about unknown ones."""
+"""What is meant by a name: the end of a path, and what arguments are called elsewhere."""
 
 import difflib
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from typing import Any
 
 # Of several names the first that is there is meant.
 _ELSEWHERE: dict[str, tuple[str, ...]] = {
@@ -59,3 +60,27 @@ def meant(name: str, known: Collection[str]) -> list[str]:
             return several
     there = [other for other in _ELSEWHERE.get(name, ()) if other in known]
     return there[:1] or difflib.get_close_matches(name, known, 1)
+
+
+def find_among(tx: Any, name: str, known: list[str], what: str) -> str:
+    """The one path among those known that has this name, or this end."""
+    matches = [path for path in known if path == name or path.endswith(f".{name}")]
+    if name in known:
+        matches = [name]
+    if len(matches) != 1:
+        raise KeyError(_no_match(tx, name, matches, known, what))
+    return matches[0]
+
+
+def _no_match(tx: Any, name: str, matches: list[str], known: list[str], what: str) -> str:
+    if matches:
+        return f"{name!r} is ambiguous in {tx!r}: give one of {', '.join(matches)}"
+    near = meant(name, [*known, *(path.rpartition(".")[2] for path in known)])
+    hint = f"did you mean {' and '.join(map(repr, near))}? " if near else ""
+    return f"{tx!r} has no {what} {name!r}; {hint}it has {', '.join(known) or 'none'}"
+
+
+def suggestion(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """`did you mean 'value'? `, or nothing."""
+    near = difflib.get_close_matches(name, list(known), 1, cutoff)
+    return f"did you mean {near[0]!r}? " if near else ""

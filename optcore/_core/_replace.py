@@ -1,19 +1,23 @@
 """Replacing arguments of a declared object, also of those inside it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from ._declared import Declared, make
-from ._read import children_of, find_among
-from ._roles import Role, is_transformation
+from ._marks import is_transformation
+from ._other_names import find_among
+from ._roles import Role
+from ._walk import is_declared, joined, parts_in
+
+Make = Callable[[Any, Mapping[str, Any]], Any]
 
 
-def replaced(tx: Declared, arguments: Mapping[str, Any]) -> Any:
+def replaced(tx: Any, arguments: Mapping[str, Any], make: Make) -> Any:
     """Its factory called with other arguments, and so at every level that they change.
 
     Args:
       tx: a declared object; it is not changed.
       arguments: by name, by path, or by as much of the end of the path as makes it unique.
+      make: from a factory and arguments by name to what is declared.
 
     Raises:
       KeyError: a name is not there, or ambiguous; the message suggests.
@@ -31,10 +35,10 @@ def replaced(tx: Declared, arguments: Mapping[str, Any]) -> Any:
             if _is_in(path, other) or _is_in(other, path):
                 raise TypeError(f"replace: {other!r} and {path!r} are one, or one in the other")
         changes[path] = value
-    return _with(tx, changes)
+    return _with(tx, changes, make)
 
 
-def _paths(tx: Declared) -> Iterator[str]:
+def _paths(tx: Any) -> Iterator[str]:
     """The paths of all arguments: its own, then of what is declared inside."""
     declaration = tx.declaration
     yield from declaration.arguments
@@ -42,8 +46,9 @@ def _paths(tx: Declared) -> Iterator[str]:
         value = declaration.arguments[name]
         if _has_keys(value, role):
             yield from (f"{name}.{key}" for key in value)
-        for path, child in children_of(name, value, pairs=role.holds_pairs):
-            yield from (f"{path}.{deeper}" for deeper in _paths(child))
+        for part in parts_in(role, name, value):
+            if is_declared(part.value):
+                yield from (joined(part.path, deeper) for deeper in _paths(part.value))
 
 
 def _has_keys(value: Any, role: Role) -> bool:
@@ -55,35 +60,37 @@ def _is_in(path: str, other: str) -> bool:
     return path == other or path.startswith(f"{other}.")
 
 
-def _with(tx: Declared, changes: Mapping[str, Any]) -> Any:
+def _with(tx: Any, changes: Mapping[str, Any], make: Make) -> Any:
     factory, new = tx.declaration.factory, dict(tx.declaration.arguments)
     for name, role in factory.roles.items():
         value = new[name]
-        children = children_of(name, value, pairs=role.holds_pairs)
-        inside = [name] if _has_keys(value, role) else [path for path, _ in children]
+        parts = [part.path for part in parts_in(role, name, value)]
+        inside = [name] if _has_keys(value, role) else parts
         if name in changes:
             new[name] = changes[name]
         elif any(_is_in(path, there) for path in changes for there in inside):
-            new[name] = _member(name, value, changes, pairs=role.holds_pairs)
+            new[name] = _member(name, value, changes, make, pairs=role.holds_pairs)
     return make(factory, new)
 
 
-def _member(path: str, value: Any, changes: Mapping[str, Any], *, pairs: bool = False) -> Any:
-    """An argument, or a part of one, with what changes in it; paths as in `children_of`."""
+def _member(
+    path: str, value: Any, changes: Mapping[str, Any], make: Make, *, pairs: bool = False
+) -> Any:
+    """An argument, or a part of one, with what changes in it; paths as in `parts_in`."""
     if path in changes:
         return changes[path]
-    if isinstance(value, Declared):
+    if is_declared(value):
         start = f"{path}."
         inner = {p.removeprefix(start): v for p, v in changes.items() if p.startswith(start)}
-        return _with(value, inner) if inner else value
+        return _with(value, inner, make) if inner else value
     if is_transformation(value):
         return value
     if isinstance(value, Mapping):
-        return {k: _member(f"{path}.{k}", v, changes) for k, v in value.items()}
+        return {k: _member(f"{path}.{k}", v, changes, make) for k, v in value.items()}
     if isinstance(value, tuple) and pairs:
         named = [k if isinstance(k, str) else f"{path}.{i}" for i, (k, _) in enumerate(value)]
         members = zip(named, value, strict=True)
-        return tuple((k, _member(there, v, changes)) for there, (k, v) in members)
+        return tuple((k, _member(there, v, changes, make)) for there, (k, v) in members)
     if isinstance(value, tuple):
-        return tuple(_member(f"{path}.{i}", v, changes) for i, v in enumerate(value))
+        return tuple(_member(f"{path}.{i}", v, changes, make) for i, v in enumerate(value))
     return value

@@ -3,25 +3,26 @@
 import collections.abc
 import dataclasses
 import inspect
-import math
 import types
 import typing
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
-import jax
 import numpy as np
 
-from ._keys import is_key
-from ._types import (
+from ._marks import (
     DTypeMark,
-    GradientTransformation,
     HyperparameterMark,
     KeyMark,
+    Mark,
     Range,
+    RoleKind,
     ScheduleMark,
     StaticMark,
+    TransformationMark,
+    is_transformation,
 )
+from ._types import GradientTransformation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,11 +31,16 @@ class Role:
 
     owner: str
     name: str
-    kind: Literal["hyperparameter", "transformation", "schedule", "dtype", "key", "static"]
+    mark: Mark
     optional: bool
     container: bool
     range: Range | None
     base: Any
+
+    @property
+    def kind(self) -> RoleKind:
+        """What its annotation makes of it."""
+        return self.mark.kind
 
     @property
     def where(self) -> str:
@@ -106,183 +112,11 @@ class Role:
         return value[0], self._single(value[1])
 
     def _single(self, value: Any) -> Any:
-        return getattr(self, f"_{self.kind}")(value)
-
-    def _hyperparameter(self, value: Any) -> Any:
-        if isinstance(value, jax.core.Tracer):
-            self._refuse_complex(value)
-            return value
-        if callable(value):
-            self._refuse_uncalled(value)
-            return value
-        if isinstance(value, (bool, np.bool_)):
-            raise TypeError(f"{self.where} must be a number, got the bool {value}")
-        if isinstance(value, (int, float, np.integer, np.floating)):
-            return self._in_range(self._float(value))
-        if isinstance(value, (np.ndarray, jax.Array)):
-            self._refuse_complex(value)
-            return self._in_range(float(value)) if value.ndim == 0 else value
-        hint = ""
-        if isinstance(value, str):
-            hint = f"; did you mean {value} without quotes?" if _is_number(value) else ""
-        raise TypeError(
-            f"{self.where} must be a number, a scalar array or a schedule (count -> value), "
-            f"got {value!r} of type {type(value).__name__}{hint}"
-        )
-
-    def _float(self, value: Any) -> float:
-        try:
-            return float(value)
-        except OverflowError:
-            raise ValueError(f"{self.where} must fit in a float, got {value}") from None
-
-    def _refuse_complex(self, value: Any) -> None:
-        real = jax.numpy.issubdtype(value.dtype, np.number)
-        if not real or jax.numpy.issubdtype(value.dtype, np.complexfloating):
-            raise TypeError(f"{self.where} must be a real number, got an array of {value.dtype}")
-
-    def _refuse_uncalled(self, value: Any) -> None:
-        if isinstance(value, type) or hasattr(value, "declared_by"):
-            raise TypeError(
-                f"{self.where} must be a number or a schedule, got the factory {value.__name__}; "
-                "was it meant to be called?"
-            )
-
-    def _in_range(self, value: Any) -> Any:
-        if self.range is not None and value not in self.range:
-            cause = ""
-            if math.isnan(value):
-                cause = "; a NaN usually comes from an earlier computation"
-            elif value < 0 <= self.range.low and self.name == "learning_rate":
-                cause = "; the sign of a step is set by the optimizer, not by this argument"
-            raise ValueError(f"{self.where} must lie in {self.range}, got {value}{cause}")
-        if isinstance(value, float) and math.isnan(value):
-            raise ValueError(f"{self.where} must be a number, got nan")
-        if self.range is None and isinstance(value, float) and math.isinf(value):
-            raise ValueError(f"{self.where} must be finite, got {value}")
-        return value
-
-    def _transformation(self, value: Any) -> Any:
-        if is_transformation(value):
-            self._refuse_outermost(value)
-            return value
-        cause = ""
-        if callable(value):
-            cause = "; it is a function: was it meant to be called, as in adam(1e-3)?"
-        elif isinstance(value, (list, tuple)):
-            cause = "; unpack it: chain(*transformations)"
-        raise TypeError(
-            f"{self.where} must hold gradient transformations, which have `init` and `update`, "
-            f"got {value!r} of type {type(value).__name__}{cause}"
-        )
-
-    def _refuse_outermost(self, value: Any) -> None:
-        declaration = getattr(value, "declaration", None)
-        if declaration is not None and declaration.factory.outermost:
-            name = declaration.name
-            raise ValueError(
-                f"{self.where} holds {name}, which must be outermost: it relies on its updates "
-                f"being added to the parameters as they are; write {name}({self.owner}(...))"
-            )
-
-    def _schedule(self, value: Any) -> Any:
-        if callable(value):
-            self._refuse_uncalled(value)
-        elif self.or_int:
-            return self._int(value)
-        else:
-            several = isinstance(value, (list, tuple))
-            cause = "unpack it: f(*schedules)" if several else f"constant_schedule({value!r})"
-            raise TypeError(
-                f"{self.where} must be a schedule, a function count -> value, got {value!r}; "
-                f"was this meant: {cause}?"
-            )
-        return value
-
-    def _dtype(self, value: Any) -> Any:
-        try:
-            dtype = np.dtype(value)
-        except TypeError as error:
-            raise TypeError(f"{self.where} must be a dtype, got {value!r}") from error
-        if not jax.numpy.issubdtype(dtype, np.floating):
-            raise TypeError(f"{self.where} must be a real floating-point dtype, got {dtype}")
-        return dtype
-
-    def _key(self, value: Any) -> Any:
-        if not is_key(value) or value.ndim:
-            raise TypeError(
-                f"{self.where} must be one typed random key, such as jax.random.key(0), "
-                f"got {value!r}"
-            )
-        return value
-
-    def _static(self, value: Any) -> Any:
-        if typing.get_origin(self.base) is Literal:
-            if value not in self.base.__args__:
-                options = ", ".join(map(repr, self.base.__args__))
-                raise ValueError(f"{self.where} must be one of {options}, got {value!r}")
-            return value
-        if self.container and isinstance(value, list):
-            value = tuple(value)
-        if isinstance(value, (dict, list)):
-            # A copy, which does not change when the caller's container does.
-            value = jax.tree.map(lambda x: x, value)
-        if self.base is bool:
-            if not isinstance(value, (bool, np.bool_)):
-                raise TypeError(f"{self.where} must be True or False, got {value!r}")
-            return bool(value)
-        if self.base is int:
-            return self._int(value)
-        if self.base is float:
-            return self._static_float(value)
-        if self.container and self.range is not None:
-            if not isinstance(value, Iterable) or getattr(value, "ndim", 1) != 1:
-                raise TypeError(f"{self.where} must be a sequence of ints, got {value!r}")
-            return tuple(self._int(v) for v in value)
-        return value
-
-    def _static_float(self, value: Any) -> float:
-        self._refuse_traced(value, "number")
-        if callable(value):
-            raise TypeError(f"{self.where} is static and takes no schedule, got {value!r}")
-        return self._hyperparameter(value)
-
-    def _refuse_traced(self, value: Any, expected: str) -> None:
-        if isinstance(value, jax.core.Tracer):
-            raise TypeError(
-                f"{self.where} must be a static {expected}, got a traced value: it fixes the "
-                "structure of the computation, so it cannot be an argument of a jitted function"
-            )
-
-    def _int(self, value: Any) -> int:
-        self._refuse_traced(value, "int")
-        if isinstance(value, (np.ndarray, jax.Array)) and value.ndim == 0:
-            value = value.item()
-        if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
-            kinds = "an int or a schedule" if self.or_int else "an int"
-            raise TypeError(f"{self.where} must be {kinds}, got {value!r}")
-        return self._in_range(int(value))
-
-
-def is_transformation(value: Any) -> bool:
-    """Whether something has the contract: `init` and `update`, and is not a class."""
-    return (
-        not isinstance(value, type)
-        and callable(getattr(value, "init", None))
-        and callable(getattr(value, "update", None))
-    )
+        return self.mark.kept(self, value)
 
 
 def _plain_key(key: Any) -> Any:
     return key.item() if isinstance(key, np.generic) else key
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def roles_of(function: Callable[..., Any]) -> dict[str, Role]:
@@ -305,27 +139,22 @@ def roles_of(function: Callable[..., Any]) -> dict[str, Role]:
     return roles
 
 
+_ORDER = (HyperparameterMark, TransformationMark, ScheduleMark, DTypeMark, KeyMark)
+"""Which mark decides where an annotation has several."""
+
+
 def _role(owner: str, parameter: inspect.Parameter, hint: Any) -> Role:
     parts = list(_parts(hint))
     base, optional = _base(hint)
-    kind: Any = "static"
-    if any(isinstance(p, HyperparameterMark) for p in parts):
-        kind = "hyperparameter"
-    elif any(p is GradientTransformation for p in parts):
-        kind = "transformation"
-    elif any(isinstance(p, ScheduleMark) for p in parts):
-        kind = "schedule"
-    elif any(isinstance(p, DTypeMark) for p in parts):
-        kind = "dtype"
-    elif any(isinstance(p, KeyMark) for p in parts):
-        kind = "key"
+    marks = [TransformationMark() if p is GradientTransformation else p for p in parts]
+    mark = next((m for kind in _ORDER for m in marks if isinstance(m, kind)), StaticMark())
     origin = typing.get_origin(base)
     container = parameter.kind is parameter.VAR_POSITIONAL or (
         isinstance(origin, type) and issubclass(origin, collections.abc.Collection)
     )
     ranges = [p for p in parts if isinstance(p, Range)]
     limits = ranges[0] if ranges else None
-    return Role(owner, parameter.name, kind, optional, container, limits, base)
+    return Role(owner, parameter.name, mark, optional, container, limits, base)
 
 
 def _base(hint: Any) -> tuple[Any, bool]:

@@ -25,6 +25,10 @@ class ScheduledState(NamedTuple):
     inner: State
 
 
+HOLDERS: set[type] = {ScheduledState}
+"""The types of states whose field `hyperparams` holds values in use, by name."""
+
+
 def evaluate(where: str, schedule: Callable[[ArrayLike], Any], count: jax.Array) -> jax.Array:
     """The value of a schedule at `count`, as a float32 scalar."""
     try:

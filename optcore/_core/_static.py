@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from ._keys import is_key, key_words
+from ._walk import is_declared
 
 _PLAIN = (bool, int, float, complex, str, np.dtype, np.generic, np.ndarray, jax.Array, re.Pattern)
 
@@ -23,12 +24,14 @@ def is_plain(value: Any) -> bool:
     def plain(leaf: Any) -> bool:
         if isinstance(leaf, _PLAIN):
             return True
+        if is_declared(leaf):
+            return is_plain(leaf.declaration.arguments)
         made = getattr(type(leaf), "__dataclass_params__", None)
         if made is None or not made.frozen:
             return False
         return all(is_plain(getattr(leaf, field.name)) for field in dataclasses.fields(leaf))
 
-    return all(map(plain, jax.tree.leaves(value)))
+    return all(map(plain, jax.tree.leaves(value, is_leaf=is_declared)))
 
 
 @jax.tree_util.register_pytree_node_class

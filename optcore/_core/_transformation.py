@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec
 
 from ._declared import DeclaredSchedule, DeclaredTransformation, declare
-from ._factory import KINDS, REGISTRY, STAGES, Factory, Kind, Stage
+from ._factory import REGISTRY, Factory
+from ._facts import Facts
 from ._help import shown_signature
 from ._roles import roles_of
 from ._types import GradientTransformation, Schedule
@@ -14,20 +15,8 @@ from ._types import GradientTransformation, Schedule
 P = ParamSpec("P")
 
 
-def transformation(
-    kind: Kind,
-    *,
-    example: Mapping[str, Any] | Callable[[], Any],
-    needs: tuple[str, ...] = (),
-    real_only: bool = False,
-    per_example: bool = False,
-    stage: Stage | None = None,
-    uses: tuple[str, ...] | Callable[[Mapping[str, Any]], tuple[str, ...] | None] = (),
-    holds: Callable[[Mapping[str, Any]], dict[str, str]] | None = None,
-    strict: bool = False,
-    outermost: bool = False,
-) -> Callable[[Callable[P, GradientTransformation]], Callable[P, DeclaredTransformation]]:
-    """Declare a factory of gradient transformations.
+class transformation(Facts):  # noqa: N801 (a decorator)
+    """Declare a factory of gradient transformations, with its facts.
 
     The body stays plain closures over its arguments; the decorator makes what it returns a
     pytree of its hyper-parameters, compared, hashed and printed by value, with schedules on
@@ -36,26 +25,12 @@ def transformation(
     Args:
       kind: `"optimizer"` (its updates are steps), `"direction"` (without rate and sign),
         `"transform"`, or `"wrapper"` (of other transformations).
-      example: keyword arguments of a sensible instance, or a function that makes one; the
-        conformance suite runs on it.
-      needs: what `update` must be given, such as `("params",)`.
-      real_only: the algorithm has no meaning for complex parameters.
-      per_example: `update` takes updates with one gradient per example along a first axis.
-      stage: what a chain must know of a transform to refuse nonsense: that it turns directions
-        into steps (`"rate"`, unless its argument `flip_sign` is False), that it adds to a
-        direction of ascent what shrinks weights (`"decay"`), that it moves parameters whose
-        update is zero (`"drift"`), or that it makes updates zero (`"freeze"`).
-      uses: the extra arguments that `update` uses if they are there, or a function that says so
-        of the factory's arguments by name, `None` for anything. What `update` names in its
-        signature needs no mention, nor what the transformations use that the factory is given or
-        returns.
-      holds: for a wrapper whose state has a field `hyperparams`: a function of the factory's
-        arguments by name that says which hyper-parameters are in it, as a dict from key to path.
-      strict: `update` refuses extra arguments that nothing in it takes.
-      outermost: nothing may wrap it, since it relies on its updates being added as they are.
+      example: keyword arguments of a sensible instance, or a function that makes one.
+      **facts: see `Facts`, which lists them.
 
     Raises:
-      TypeError: an argument is a bare `float` (it would be static), or the signature has `**`.
+      TypeError: an argument is a bare `float` (it would be static), or the signature has `**`;
+        there is no such fact.
       ValueError: there is no such kind or stage, or two of optcore's factories have the same name.
 
     >>> from optcore import GradientTransformation, Rate, map_leaves, stateless
@@ -65,29 +40,12 @@ def transformation(
     >>> shrink(0.5), shrink(0.5) == shrink(0.5), shrink(0.5) == shrink(0.25)
     (shrink(rate=0.5), True, False)
     """
-    if kind not in KINDS:
-        raise ValueError(f"transformation: kind must be one of {', '.join(KINDS)}, got {kind!r}")
-    if stage is not None and stage not in STAGES:
-        raise ValueError(f"transformation: stage must be one of {', '.join(STAGES)}, got {stage!r}")
 
-    def decorate(
-        function: Callable[P, GradientTransformation],
+    def __call__(
+        self, function: Callable[P, GradientTransformation]
     ) -> Callable[P, DeclaredTransformation]:
-        return _register(
-            function,
-            kind,
-            example,
-            needs=needs,
-            real_only=real_only,
-            per_example=per_example,
-            stage=stage,
-            uses=uses if callable(uses) else lambda arguments: uses,
-            holds=holds,
-            strict=strict,
-            outermost=outermost,
-        )
-
-    return decorate
+        """The factory, declared."""
+        return _register(function, self)
 
 
 def schedule(
@@ -108,25 +66,12 @@ def schedule(
     """
 
     def decorate(function: Callable[P, Schedule]) -> Callable[P, DeclaredSchedule]:
-        return _register(function, "schedule", example)
+        return _register(function, Facts("schedule", example=example))
 
     return decorate
 
 
-def _register(
-    function: Callable[P, Any],
-    kind: Kind,
-    example: Any,
-    *,
-    needs: tuple[str, ...] = (),
-    real_only: bool = False,
-    per_example: bool = False,
-    stage: Stage | None = None,
-    uses: Callable[[Mapping[str, Any]], tuple[str, ...] | None] = lambda arguments: (),
-    holds: Callable[[Mapping[str, Any]], dict[str, str]] | None = None,
-    strict: bool = False,
-    outermost: bool = False,
-) -> Callable[P, Any]:
+def _register(function: Callable[P, Any], facts: Facts) -> Callable[P, Any]:
     library = __name__.partition(".")[0]
     own = function.__module__.partition(".")[0] == library
     key = f"{library if own else function.__module__}:{function.__qualname__}"
@@ -137,22 +82,17 @@ def _register(
         declared.declaration.build()
         return declared
 
+    example = facts.example
     factory = Factory(
+        **{
+            **vars(facts),
+            "example": example if callable(example) else lambda: declaring(**example),
+        },
         name=function.__name__,
         key=key,
-        kind=kind,
         function=function,
         signature=inspect.signature(function),
         roles=roles_of(function),
-        needs=needs,
-        example=example if callable(example) else lambda: declaring(**example),
-        real_only=real_only,
-        per_example=per_example,
-        stage=stage,
-        uses=uses,
-        holds=holds,
-        strict=strict,
-        outermost=outermost,
     )
     declaring.declared_by = factory  # type: ignore[attr-defined]
     declaring.__signature__ = shown_signature(function)  # type: ignore[attr-defined]

@@ -1,11 +1,12 @@
 """The contract: what a transformation is, and the annotations that declare its arguments."""
 
-import dataclasses
 import math
 from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple, Protocol
 
 from jax.typing import DTypeLike
+
+from ._marks import DTypeMark, HyperparameterMark, KeyMark, Range, ScheduleMark, StaticMark
 
 Params = Any
 """A pytree of arrays: what is trained."""
@@ -82,67 +83,6 @@ class LookaheadParams(NamedTuple):
 def trained(params: Params) -> Params:
     """The parameters that gradients are taken at."""
     return params.fast if isinstance(params, LookaheadParams) else params
-
-
-class _Mark:
-    """Metadata of an `Annotated` argument; found by type."""
-
-
-@dataclasses.dataclass(frozen=True)
-class HyperparameterMark(_Mark):
-    """This argument is a leaf of the declared pytree."""
-
-
-@dataclasses.dataclass(frozen=True)
-class ScheduleMark(_Mark):
-    """This argument is a function of the step count."""
-
-
-@dataclasses.dataclass(frozen=True)
-class StaticMark(_Mark):
-    """This number is static: it shapes the computation, so it cannot be traced or swept."""
-
-
-@dataclasses.dataclass(frozen=True)
-class DTypeMark(_Mark):
-    """This argument is a dtype; it is compared and printed as such."""
-
-
-@dataclasses.dataclass(frozen=True)
-class KeyMark(_Mark):
-    """This argument is a typed random key."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Range(_Mark):
-    """The interval that a concrete value must lie in; `low` is included, `high` by `closed`.
-
-    Args:
-      low: the smallest legal value.
-      high: the upper end, by default infinity.
-      closed: whether `high` itself is legal.
-      open_low: whether `low` itself is illegal.
-
-    >>> print(Range(0, 1), 1.0 in Range(0, 1))
-    [0, 1) False
-    """
-
-    low: float = -math.inf
-    high: float = math.inf
-    closed: bool = False
-    open_low: bool = False
-
-    def __contains__(self, value: float) -> bool:
-        above = value > self.low if self.open_low else value >= self.low
-        return above and (value <= self.high if self.closed else value < self.high)
-
-    def __str__(self) -> str:
-        left = "(" if self.open_low or math.isinf(self.low) else "["
-        return f"{left}{_short(self.low)}, {_short(self.high)}{']' if self.closed else ')'}"
-
-
-def _short(number: float) -> str:
-    return str(int(number)) if math.isfinite(number) and number == int(number) else f"{number:g}"
 
 
 Schedule = Annotated[Callable[[Any], Any], ScheduleMark()]

@@ -27,7 +27,6 @@ from ..schedules import linear_schedule
 from ..transforms import scale_by_learning_rate, trace
 from ._branch import run_if
 from ._chain import chain
-from ._skip import refuse_loss_scale
 
 
 class AccumulateState(NamedTuple):
@@ -57,7 +56,7 @@ def _momentum() -> GradientTransformation:
     return accumulate(chain(trace(0.9), scale_by_learning_rate(rate)), 2)
 
 
-@transformation("wrapper", example=_momentum, uses=("weight",))
+@transformation("wrapper", example=_momentum, uses=("weight",), skips=True, skips_nonfinite=True)
 def accumulate(inner: GradientTransformation, every: Length | Schedule) -> GradientTransformation:
     r"""Make one step for the mean of `every` gradients, and give exact zeros in between.
 
@@ -105,7 +104,6 @@ def accumulate(inner: GradientTransformation, every: Length | Schedule) -> Gradi
     0.0
     -5.0
     """
-    refuse_loss_scale("accumulate", inner)
     inner = adapt(inner)
 
     def init(params: Params) -> AccumulateState:

@@ -22,7 +22,7 @@ def _clipped_momentum() -> GradientTransformation:
     return chain(clip_by_global_norm(1.0), trace(0.5), scale_by_learning_rate(rate))
 
 
-@transformation("wrapper", example=_clipped_momentum)
+@transformation("wrapper", example=_clipped_momentum, chains=True)
 def chain(*transforms: GradientTransformation) -> GradientTransformation:
     """Apply transformations one after another; each gets what the one before gave.
 
@@ -72,7 +72,7 @@ def _named_momentum() -> GradientTransformation:
     )
 
 
-@transformation("wrapper", example=_named_momentum)
+@transformation("wrapper", example=_named_momentum, chains=True)
 def named_chain(*transforms: tuple[str, GradientTransformation]) -> GradientTransformation:
     """A `chain` of named transformations; the state is a dict from name to state.
 

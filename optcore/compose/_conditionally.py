@@ -21,7 +21,6 @@ from ..schedules import linear_schedule
 from ..transforms import scale_by_learning_rate, trace
 from ._branch import like, run_if
 from ._chain import chain
-from ._skip import refuse_loss_scale
 from ._stages import gives_steps
 
 
@@ -73,7 +72,7 @@ def _forwarded(arguments: Mapping[str, Any]) -> tuple[str, ...] | None:
     return None if others else tuple(sorted(names))
 
 
-@transformation("wrapper", example=_transform, uses=_forwarded)
+@transformation("wrapper", example=_transform, uses=_forwarded, partial="steps")
 def conditionally_transform(
     inner: GradientTransformation,
     should_transform_fn: Callable[..., Any],
@@ -112,7 +111,6 @@ def conditionally_transform(
             "it the raw gradient would be added to the parameters; conditionally_mask gives zeros"
         )
     _check_function("conditionally_transform", should_transform_fn)
-    refuse_loss_scale("conditionally_transform", inner, whole=False)
     inner = adapt(inner)
 
     def init(params: Params) -> ConditionallyTransformState:
@@ -140,7 +138,7 @@ def conditionally_transform(
     return GradientTransformation(init, update)
 
 
-@transformation("wrapper", example=_mask, uses=_forwarded)
+@transformation("wrapper", example=_mask, uses=_forwarded, skips=True)
 def conditionally_mask(
     inner: GradientTransformation,
     should_transform_fn: Callable[..., Any],
@@ -173,7 +171,6 @@ def conditionally_mask(
     0.0
     """
     _check_function("conditionally_mask", should_transform_fn)
-    refuse_loss_scale("conditionally_mask", inner)
     inner = adapt(inner)
 
     def init(params: Params) -> ConditionallyMaskState:

@@ -21,7 +21,6 @@ from .._core import (
 from ..schedules import linear_schedule
 from ..transforms import scale_by_learning_rate, trace
 from ._chain import chain
-from ._skip import refuse_loss_scale
 
 
 class GraftState(NamedTuple):
@@ -39,7 +38,7 @@ def _sgd_and_momentum() -> GradientTransformation:
     return graft(scale_by_learning_rate(rate), chain(trace(0.5), scale_by_learning_rate(1.0)))
 
 
-@transformation("wrapper", example=_sgd_and_momentum)
+@transformation("wrapper", example=_sgd_and_momentum, partial="steps")
 def graft(
     magnitude: GradientTransformation,
     direction: GradientTransformation,
@@ -74,7 +73,6 @@ def graft(
     >>> tx.update(g, tx.init(g))[0].round(4).tolist()
     [-0.3536, -0.3536]
     """
-    refuse_loss_scale("graft", magnitude, direction, whole=False)
     both = adapt(magnitude), adapt(direction)
 
     def norm(x: jax.Array) -> jax.Array:

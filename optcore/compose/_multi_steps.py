@@ -28,7 +28,6 @@ from ..transforms import scale_by_learning_rate, trace
 from ._accumulate import AccumulateState, gather, shares, window
 from ._branch import run_if
 from ._chain import chain
-from ._skip import refuse_loss_scale
 
 
 class MultiStepsState(NamedTuple):
@@ -58,7 +57,7 @@ def _momentum() -> GradientTransformation:
     return MultiSteps(chain(trace(0.9), scale_by_learning_rate(rate)), 2)
 
 
-@transformation("wrapper", example=_momentum)
+@transformation("wrapper", example=_momentum, skips=True, skips_nonfinite=True)
 def MultiSteps(  # noqa: N802 (optax's name)
     opt: GradientTransformation,
     every_k_schedule: Length | Schedule,
@@ -99,7 +98,6 @@ def MultiSteps(  # noqa: N802 (optax's name)
     0.0 False
     -6.0 True
     """
-    refuse_loss_scale("MultiSteps", opt)
     inner = adapt(opt)
 
     def judge(updates: Updates, step: jax.Array, params: Params | None) -> tuple[jax.Array, Any]:

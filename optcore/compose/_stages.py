@@ -3,18 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from .._core import Declared, is_transformation
-from ._skip import scales_a_loss
-
-CHAINS = ("optcore:chain", "optcore:named_chain")
-PARTIAL = (
-    "optcore:masked",
-    "optcore:route",
-    "optcore:partition",
-    "optcore:multi_transform",
-    "optcore:selective_transform",
-)
-"""What lets its parts see some of the parameters."""
+from .._core import children, is_declared, scales_loss
 
 _TURNED = "it would take the steps of descent for gradients and turn them into steps of ascent"
 _SCALE = "to change the size of steps use scale"
@@ -57,8 +46,8 @@ def check_order(owner: str, transforms: Sequence[Any]) -> None:
     """
     links = list(_links(transforms))
     for i, (later, later_parts) in enumerate(links):
-        known = [earlier for earlier, _ in links[:i] if isinstance(earlier, Declared)]
-        if known and scales_a_loss(later):
+        known = [earlier for earlier, _ in links[:i] if is_declared(earlier)]
+        if known and scales_loss(later):
             raise ValueError(
                 f"{owner}: {_name(later)} stands behind {_name(known[0])}, which would see the "
                 f"gradients of a scaled loss: use dynamic_loss_scale({owner}(...))"
@@ -82,17 +71,17 @@ def gives_steps(tx: Any) -> bool:
 
 def parts(tx: Any) -> frozenset[str]:
     """What a transformation is, seen as a whole."""
-    if not isinstance(tx, Declared):
+    if not is_declared(tx):
         return frozenset()
     factory, arguments = tx.declaration.factory, tx.declaration.arguments
     if factory.kind in ("optimizer", "direction"):
         return frozenset([factory.kind])
-    if factory.key in CHAINS:
+    if factory.chains:
         found = frozenset().union(*(p for _, p in _links(members(tx))))
         return found - {"rate"} | {"optimizer"} if "rate" in found else found
     if factory.kind == "wrapper":
         found = frozenset().union(*map(parts, members(tx)))
-        return found - {"drift"} if factory.key in PARTIAL else found
+        return found - {"drift"} if factory.partial in ("parameters", "masked") else found
     if factory.stage == "rate":
         return frozenset(["rate"] if arguments.get("flip_sign", True) else [])
     everywhere = arguments.get("mask") is None
@@ -105,39 +94,24 @@ def parts(tx: Any) -> frozenset[str]:
 
 def _in_part(tx: Any) -> bool:
     """Whether a rate that it applies may be one of some parameters only."""
-    if not isinstance(tx, Declared) or tx.declaration.factory.key not in PARTIAL:
-        return False
-    masks = tx.declaration.factory.key == "optcore:masked"
-    return masks or not all("rate" in parts(member) for member in members(tx))
+    partial = tx.declaration.factory.partial if is_declared(tx) else None
+    all_have_rates = all("rate" in parts(member) for member in members(tx))
+    return partial == "masked" or (partial == "parameters" and not all_have_rates)
 
 
 def _links(transforms: Sequence[Any]) -> Iterator[tuple[Any, frozenset[str]]]:
     """The links of a chain, those of chains inside it among them, with what they are."""
     for tx in transforms:
-        if isinstance(tx, Declared) and tx.declaration.factory.key in CHAINS:
+        if is_declared(tx) and tx.declaration.factory.chains:
             yield from _links(members(tx))
         else:
             yield tx, parts(tx)
 
 
-def members(tx: Declared) -> list[Any]:
-    """The transformations that it was given."""
-    declaration = tx.declaration
-    roles = declaration.factory.roles.items()
-    given = [declaration.arguments[name] for name, role in roles if role.kind == "transformation"]
-    return list(_inside(given))
-
-
-def _inside(value: Any) -> Iterator[Any]:
-    if is_transformation(value):
-        yield value
-    elif isinstance(value, Mapping):
-        for member in value.values():
-            yield from _inside(member)
-    elif isinstance(value, (tuple, list)):
-        for member in value:
-            yield from _inside(member)
+def members(tx: Any) -> list[Any]:
+    """The transformations that it was given, in the order of the arguments."""
+    return [part.value for part in children(tx, given=True) if part.is_transformation]
 
 
 def _name(tx: Any) -> str:
-    return tx.declaration.name if isinstance(tx, Declared) else type(tx).__name__
+    return tx.declaration.name if is_declared(tx) else type(tx).__name__

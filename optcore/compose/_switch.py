@@ -22,7 +22,6 @@ from .._core import (
 from ..schedules import linear_schedule
 from ..transforms import scale_by_learning_rate, trace
 from ._chain import chain
-from ._skip import refuse_loss_scale
 
 
 class SwitchState(NamedTuple):
@@ -43,7 +42,7 @@ def _momentum_then_descent() -> GradientTransformation:
     return switch([momentum, scale_by_learning_rate(0.1)], [1])
 
 
-@transformation("wrapper", example=_momentum_then_descent)
+@transformation("wrapper", example=_momentum_then_descent, partial="steps")
 def switch(
     inner: Sequence[GradientTransformation], boundaries: Sequence[Length]
 ) -> GradientTransformation:
@@ -79,7 +78,6 @@ def switch(
     -0.1
     """
     check_boundaries("switch", "optimizers", len(inner), boundaries)
-    refuse_loss_scale("switch", *inner, whole=False)
     members = [adapt(tx) for tx in inner]
     starts = jnp.array(boundaries, jnp.int32)
 

@@ -75,7 +75,7 @@ def trajectory(
     own: Any = tx if isinstance(tx, DeclaredTransformation) else chain(tx)
     gradients = jax.grad(loss_fn)
     functions = {"value_fn": loss_fn, "obj_fn": loss_fn, "grad_fn": lambda p, _: gradients(p)}
-    takes = {"value", "grad", "value_fn"} | own.declaration.takes()
+    takes = {"value", "grad", "value_fn"} | own.declaration.structure.contents.takes
     given = {name: f for name, f in functions.items() if name in takes} | extra
 
     def record(params: Params) -> tuple[Any, Trajectory]:

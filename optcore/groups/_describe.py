@@ -8,15 +8,15 @@ import jax
 from .._core import (
     Declared,
     Params,
-    hyperparameters,
+    Placeholder,
+    children,
     is_key,
     is_none,
     is_transformation,
     named_parameters,
-    of_a_part,
 )
 from .._core import describe as what_it_is
-from ..compose._stages import CHAINS, members
+from ..hyper import hyperparameters
 from ._groups import Grouped, split
 
 HEADER = ("parameter", "shape", "group", "state bytes", "hyper-parameters")
@@ -77,15 +77,14 @@ def describe(tx: Any, params: Params) -> Table:
     jax.eval_shape(tx.init, params)
     applied = _applied(tx, params)
     leaves, treedef = jax.tree.flatten(params, is_leaf=is_none)
-    with of_a_part():
-        alone = [
-            _state_bytes(
-                tx, treedef.unflatten([x if i == j else None for j, x in enumerate(leaves)])
-            )
-            for i in range(len(leaves))
-        ]
-        shared = _state_bytes(tx, treedef.unflatten([None] * len(leaves)))
-        total = _state_bytes(tx, params)
+    # In the place of the others stands what may match no rule.
+    nothing: list[Any] = [Placeholder()] * len(leaves)
+    alone = [
+        _state_bytes(tx, treedef.unflatten([*nothing[:i], x, *nothing[i + 1 :]]))
+        for i, x in enumerate(leaves)
+    ]
+    shared = _state_bytes(tx, treedef.unflatten(nothing))
+    total = _state_bytes(tx, params)
 
     rows: list[tuple[str, ...]] = [HEADER]
     for (path, leaf), parts, size in zip(named_parameters(params), applied, alone, strict=True):
@@ -130,8 +129,9 @@ def _applied(tx: Any, params: Params) -> list[list[_Part]]:
         return _of_groups(pair, params)
     if tx.declaration.factory.kind != "wrapper":
         return [[_Part((), _text(tx))] for _ in leaves]
-    inside = [_applied(member, params) for member in members(tx)]
-    own = [] if tx.declaration.factory.key in CHAINS else [_Part((), _text(tx))]
+    members = (part.value for part in children(tx, given=True) if part.is_transformation)
+    inside = [_applied(member, params) for member in members]
+    own = [] if tx.declaration.factory.chains else [_Part((), _text(tx))]
     return [own + [part for parts in inside for part in parts[i]] for i in range(len(leaves))]
 
 

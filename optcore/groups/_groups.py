@@ -15,7 +15,6 @@ from .._core import (
     is_none,
     is_placeholder,
 )
-from ..compose._skip import refuse_loss_scale
 
 Assign = Callable[[Any], list[int | None]]
 """The number of the group of each leaf of a tree, of which `None` is one; `None` for no group."""
@@ -61,7 +60,6 @@ class Groups:
         assign: Assign,
         mask_extras: bool = False,
     ) -> None:
-        refuse_loss_scale(owner, *transformations, whole=False)
         self.transformations = [adapt(tx) for tx in transformations]
         self.assign = assign
         self.mask_extras = mask_extras

@@ -38,7 +38,7 @@ def _momentum_of_matrices() -> GradientTransformation:
     return masked(trace(0.5), matrices)
 
 
-@transformation("wrapper", example=_momentum_of_matrices)
+@transformation("wrapper", example=_momentum_of_matrices, partial="masked")
 def masked(
     inner: GradientTransformation, mask: Mask, *, mask_compatible_extra_args: bool = False
 ) -> GradientTransformation:

@@ -39,7 +39,7 @@ def _all_alike() -> GradientTransformation:
     return partition({"all": chain(trace(0.5), scale_by_learning_rate(rate))}, "all")
 
 
-@transformation("wrapper", example=_all_alike)
+@transformation("wrapper", example=_all_alike, partial="parameters")
 def partition(
     transforms: Mapping[Hashable, GradientTransformation],
     param_labels: Labels,
@@ -117,7 +117,11 @@ def _check_sortable(labels: Sequence[Any]) -> None:
         ) from None
 
 
-@transformation("wrapper", example={"transforms": {"all": trace(0.5)}, "param_labels": "all"})
+@transformation(
+    "wrapper",
+    example={"transforms": {"all": trace(0.5)}, "param_labels": "all"},
+    partial="parameters",
+)
 def multi_transform(
     transforms: Mapping[Hashable, GradientTransformation],
     param_labels: Labels,
@@ -140,7 +144,7 @@ def _all_trained() -> GradientTransformation:
     return selective_transform(chain(trace(0.5), scale_by_learning_rate(0.1)), freeze_mask=False)
 
 
-@transformation("wrapper", example=_all_trained)
+@transformation("wrapper", example=_all_trained, partial="parameters")
 def selective_transform(
     optimizer: GradientTransformation, *, freeze_mask: Mask
 ) -> GradientTransformation:

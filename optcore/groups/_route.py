@@ -52,7 +52,7 @@ def _matrices_and_vectors() -> GradientTransformation:
     )
 
 
-@transformation("wrapper", example=_matrices_and_vectors)
+@transformation("wrapper", example=_matrices_and_vectors, partial="parameters")
 def route(
     *rules: tuple[Pattern, GradientTransformation],
     labels: Labels | None = None,

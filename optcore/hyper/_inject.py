@@ -19,14 +19,16 @@ from .._core import (
     Updates,
     declare,
     evaluate,
-    hyperparameters,
     increment,
+    is_declared,
     suggestion,
     transformation,
+    walk,
 )
 from ..compose import chain
 from ..schedules import linear_schedule
 from ..transforms import clip_by_global_norm, scale_by_learning_rate, trace
+from ._read import hyperparameters
 
 
 class InjectStatefulHyperparamsState(NamedTuple):
@@ -212,7 +214,5 @@ def _checked(
 
 
 def _injected_inside(tx: Any) -> bool:
-    if isinstance(tx, Declared):
-        parts = jax.tree.leaves(tx.arguments, is_leaf=lambda x: isinstance(x, Declared))
-        return tx.declaration.factory.holds is not None or any(map(_injected_inside, parts))
-    return False
+    parts = (part.value for part in walk(tx) if is_declared(part.value))
+    return any(part.declaration.factory.holds is not None for part in parts)

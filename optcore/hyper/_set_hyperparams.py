@@ -10,12 +10,8 @@ from .._core import (
     Declared,
     Role,
     State,
-    find_path,
-    holders_of,
-    map_holders,
-    place,
-    role_at,
 )
+from ._read import find_path, holders_of, map_holders, place, role_at
 
 
 def set_hyperparams(tx: Any, state: State, /, **values: Any) -> State:

@@ -21,7 +21,6 @@ from .._core import (
     zero_unless,
 )
 from ..compose import chain
-from ..compose._skip import refuse_loss_scale
 from ..schedules import linear_schedule
 from ..transforms import scale_by_learning_rate, trace
 
@@ -47,7 +46,7 @@ def _momentum() -> GradientTransformation:
     return apply_if_finite(chain(trace(0.9), scale_by_learning_rate(rate)), 2)
 
 
-@transformation("wrapper", example=_momentum)
+@transformation("wrapper", example=_momentum, skips=True)
 def apply_if_finite(
     inner: GradientTransformation, max_consecutive_errors: Count
 ) -> GradientTransformation:
@@ -74,7 +73,6 @@ def apply_if_finite(
     [0.0, 0.0] 1
     [-0.0, -1.0] 2
     """
-    refuse_loss_scale("apply_if_finite", inner)
     inner = adapt(inner)
 
     def init(params: Params) -> ApplyIfFiniteState:

@@ -20,12 +20,12 @@ from .._core import (
     choose,
     increment,
     map_leaves,
+    skips_nonfinite,
     tally,
     transformation,
     zero_unless,
 )
 from ..compose import chain
-from ..compose._skip import refuse_loss_scale, skips_by_itself
 from ..schedules import linear_schedule
 from ..transforms import scale_by_learning_rate, trace
 
@@ -57,7 +57,7 @@ def _momentum() -> GradientTransformation:
     return dynamic_loss_scale(chain(trace(0.9), scale_by_learning_rate(rate)), 1.0)
 
 
-@transformation("wrapper", example=_momentum)
+@transformation("wrapper", example=_momentum, scales_loss=True)
 def dynamic_loss_scale(
     inner: GradientTransformation,
     initial_scale: Power = 2.0**15,
@@ -121,8 +121,7 @@ def dynamic_loss_scale(
             "dynamic_loss_scale: expected min_scale ≤ initial_scale ≤ max_scale, got "
             f"{min_scale}, {initial_scale} and {max_scale}"
         )
-    refuse_loss_scale("dynamic_loss_scale", inner)
-    alone = skips_by_itself(inner)
+    alone = skips_nonfinite(inner)
     inner = adapt(inner)
 
     def init(params: Params) -> DynamicLossScaleState:

@@ -1,5 +1,6 @@
 """No number that is not finite enters the parameters or the state."""
 
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -20,7 +21,6 @@ from .._core import (
     zero_unless,
 )
 from ..compose import chain
-from ..compose._skip import refuse_loss_scale
 from ..schedules import linear_schedule
 from ..transforms import scale_by_learning_rate, trace
 
@@ -44,7 +44,16 @@ def _momentum() -> GradientTransformation:
     return guard(chain(trace(0.9), scale_by_learning_rate(rate)))
 
 
-@transformation("wrapper", example=_momentum)
+def _skips(arguments: Mapping[str, Any]) -> bool:
+    return arguments["on_nonfinite"] == "skip"
+
+
+@transformation(
+    "wrapper",
+    example=_momentum,
+    skips=True,
+    skips_nonfinite=lambda arguments: arguments["on_nonfinite"] == "skip",
+)
 def guard(
     inner: GradientTransformation, on_nonfinite: Literal["skip", "zero"] = "skip"
 ) -> GradientTransformation:
@@ -83,7 +92,6 @@ def guard(
     0.0 1 1
     -1.5 0 1
     """
-    refuse_loss_scale("guard", inner)
     inner = adapt(inner)
 
     def init(params: Params) -> GuardState:

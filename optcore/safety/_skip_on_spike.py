@@ -24,7 +24,6 @@ from .._core import (
     zero_unless,
 )
 from ..compose import chain
-from ..compose._skip import refuse_loss_scale
 from ..schedules import linear_schedule
 from ..transforms import scale_by_learning_rate, trace
 
@@ -55,7 +54,7 @@ def _watched(arguments: Mapping[str, Any]) -> tuple[str, ...]:
     return () if arguments["watch"] == "gradient" else ("value",)
 
 
-@transformation("wrapper", example=_momentum, uses=_watched)
+@transformation("wrapper", example=_momentum, uses=_watched, skips=True)
 def skip_on_spike(
     inner: GradientTransformation,
     window_steps: Annotated[int, Range(2, 2**31)] = 128,
@@ -112,7 +111,6 @@ def skip_on_spike(
     0.0 1
     -0.1 0
     """
-    refuse_loss_scale("skip_on_spike", inner)
     inner = adapt(inner)
     enough = max(2, (window_steps + 1) // 2)
 

@@ -9,7 +9,7 @@ from .._core import (
     State,
     Updates,
     adapt,
-    anatomy,
+    contents_of,
     suggestion,
     transformation,
 )
@@ -53,7 +53,7 @@ def strict(inner: GradientTransformation) -> GradientTransformation:
     def update(
         updates: Updates, state: State, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, State]:
-        parts = anatomy(inner)
+        parts = contents_of(inner)
         for name in extra:
             if name not in parts.takes and not parts.open:
                 takes = ", ".join(map(repr, sorted(parts.takes))) or "none"

@@ -11,8 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import schedules
-from .._core import hyperparameters, read
-from ..hyper import stack
+from ..hyper import hyperparameters, read, stack
 from ..serialize import from_config, to_config
 from ._subject import Subject, assert_close, with_arrays
 

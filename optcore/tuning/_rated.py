@@ -2,9 +2,8 @@
 
 from typing import Any
 
-import jax
-
-from .._core import Declared, declare, hyperparameters, is_transformation
+from .._core import Declared, declare, is_declared, is_transformation, walk
+from ..hyper import hyperparameters
 
 
 def check_rate(owner: str, tx: Any) -> None:
@@ -60,12 +59,11 @@ def _injects(part: Declared) -> bool:
     return part.declaration.factory.holds is not None and "inner" in part.arguments
 
 
-def _holder(part: Any) -> Declared | None:
+def _holder(tx: Declared) -> Declared | None:
     """What has a learning rate in its state, and no transformation inside it could be read from."""
-    if not isinstance(part, Declared):
-        return None
-    if part.declaration.factory.holds is not None and not _injects(part):
-        names = hyperparameters(part, schedules_inside=False)
-        return part if any(n.endswith(".learning_rate") for n in names) else None
-    parts = jax.tree.leaves(part.arguments, is_leaf=lambda x: isinstance(x, Declared))
-    return next((held for held in map(_holder, parts) if held is not None), None)
+    for part in (part.value for part in walk(tx) if is_declared(part.value)):
+        if part.declaration.factory.holds is not None and not _injects(part):
+            names = hyperparameters(part, schedules_inside=False)
+            if any(name.endswith(".learning_rate") for name in names):
+                return part
+    return None

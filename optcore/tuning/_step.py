@@ -80,7 +80,7 @@ def step(
 
 def _asked_for(tx: DeclaredTransformation, given: dict[str, Any]) -> dict[str, Any]:
     """What some part of `tx` names: optax's line searches refuse what they do not know."""
-    takes = {"value", "grad", "value_fn"} | tx.declaration.takes()
+    takes = {"value", "grad", "value_fn"} | tx.declaration.structure.contents.takes
     return {name: value for name, value in given.items() if name in takes}
 
 

@@ -1,17 +1,18 @@
-"""What a declared transformation is made of: where its state holds values, what `update` takes."""
+"""What is known of the structure of a transformation, computed once: its states and arguments."""
 
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
-from ._declared import Declaration, Declared
-from ._roles import is_transformation
+from ._mode import within
+from ._static import is_plain
 from ._types import GradientTransformation, Init, Update
+from ._walk import children, is_declared, joined, walk
 
 
 class Containing(GradientTransformation):
@@ -28,8 +29,8 @@ class Containing(GradientTransformation):
 
 
 @dataclasses.dataclass
-class Anatomy:
-    """What is known of all parts of a transformation together.
+class Contents:
+    """What is known of all parts of a transformation together, those that bodies make among them.
 
     Attributes:
       holders: for every state in it that holds hyper-parameters, in the order of the state, the
@@ -43,27 +44,82 @@ class Anatomy:
     open: bool = False
 
 
-def anatomy(tx: Any) -> Anatomy:
-    """The anatomy of a transformation, declared or not."""
-    if not isinstance(tx, Declared):
-        return _of_foreign(tx, Anatomy())
-    return _anatomy(jax.tree.structure(tx))
+class Structure:
+    """The facts of everything declared that differs only in its numbers; each computed once."""
+
+    def __init__(self, treedef: Any):
+        self.treedef = treedef
+
+    @functools.cached_property
+    def contents(self) -> Contents:
+        """What stands in its states, and what its `update` takes."""
+        found = Contents()
+
+        def look(leaves: list[Any], number: jax.Array) -> None:
+            # Made anew, so that every part is an object of its own.
+            _Look(found, number).visit(self.treedef.unflatten(leaves), "", {})
+
+        jax.eval_shape(look, self._numbers(), _NUMBER)
+        return found
+
+    @functools.cached_property
+    def skeleton(self) -> Any:
+        """The state for one scalar parameter, abstractly: what kinds of state stand where.
+
+        `None` where `init` cannot work on a scalar parameter, and so nothing can be said.
+        """
+
+        def init(leaves: list[Any]) -> Any:
+            tx = self.treedef.unflatten(leaves)
+            return tx.declaration.pair().init(np.zeros((), np.float32))
+
+        try:
+            with within("traced"):
+                return jax.eval_shape(init, self._numbers())
+        except Exception:
+            return None
+
+    @functools.cached_property
+    def per_example(self) -> bool:
+        """Whether it, or something in it, takes one gradient per example."""
+        parts = (part.value for part in walk(self._instance) if is_declared(part.value))
+        return any(part.declaration.factory.per_example for part in parts)
+
+    @functools.cached_property
+    def pure(self) -> bool:
+        """Whether every part is declared, so that equality by value is equality of meaning."""
+        return is_plain(self._instance)
+
+    @functools.cached_property
+    def constants(self) -> dict[Any, int]:
+        """The numbers that eager calls came with, each with how often."""
+        return {}
+
+    @property
+    def _instance(self) -> Any:
+        return self.treedef.unflatten([0.0] * self.treedef.num_leaves)
+
+    def _numbers(self) -> list[jax.ShapeDtypeStruct]:
+        return [_NUMBER] * self.treedef.num_leaves
+
+
+_NUMBER = jax.ShapeDtypeStruct((), np.float32)
 
 
 @functools.lru_cache(maxsize=256)
-def _anatomy(treedef: Any) -> Anatomy:
-    found = Anatomy()
-
-    def look(leaves: list[Any], number: jax.Array) -> None:
-        # Made anew, so that every part is an object of its own.
-        _Walk(found, number).visit(treedef.unflatten(leaves), "", {})
-
-    scalar = jax.ShapeDtypeStruct((), np.float32)
-    jax.eval_shape(look, [scalar] * treedef.num_leaves, scalar)
-    return found
+def structure_of(treedef: Any) -> Structure:
+    """The record of a structure, one for all that have it."""
+    return Structure(treedef)
 
 
-def _of_foreign(tx: Any, found: Anatomy) -> Anatomy:
+def contents_of(tx: Any) -> Contents:
+    """What is in a transformation, declared or not."""
+    if is_declared(tx):
+        return structure_of(jax.tree.structure(tx)).contents
+    return _of_foreign(tx, Contents())
+
+
+def _of_foreign(tx: Any, found: Contents) -> Contents:
     names, others = extras_of(tx.update)
     found.takes |= names
     found.open |= others
@@ -93,29 +149,30 @@ _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_O
 
 
 @dataclasses.dataclass
-class _Walk:
-    """A walk through the parts, and through what their bodies are made of, within a trace.
+class _Look:
+    """A look into the parts, and into what their bodies make, within a trace.
 
     A part that a body makes has no path, but what it was given may be an argument that has one.
     """
 
-    found: Anatomy
+    found: Contents
     number: jax.Array
 
     def visit(
         self, tx: Any, path: str | None, known: dict[int, str], resolved: bool = False
     ) -> None:
-        if not isinstance(tx, Declared):
+        if not is_declared(tx):
             _of_foreign(tx, self.found)
             return
         declaration = tx.declaration
         factory, arguments = declaration.factory, declaration.arguments
-        uses = factory.uses(arguments)
+        uses = factory.known("uses", arguments)
         self.found.open |= uses is None
         self.found.takes |= {*factory.needs, *(uses or ())} - {"params"}
+        parts = [part for part in children(tx) if part.is_transformation]
         if path is not None:
             known = {id(value): joined(path, name) for name, value in arguments.items()}
-            known |= {id(part): joined(path, where) for where, part in parts_of(tx)}
+            known |= {id(part.value): joined(path, part.path) for part in parts}
         schedules = declaration.schedules()
         if schedules and not resolved:
             within = {name: known.get(id(schedule)) for name, schedule in schedules.items()}
@@ -124,15 +181,16 @@ class _Walk:
             held = factory.holds(arguments)
             self._hold({n: None if path is None else joined(path, p) for n, p in held.items()})
         made = self._made(declaration, schedules)
-        if isinstance(made, Declared):
+        if is_declared(made):
             self.visit(made, None, known)
             return
         if made is not None:
             self.found.takes |= extras_of(made.update)[0]
         if isinstance(made, Containing):
             self._contents(made)
-        for _, part in parts_of(tx):
-            self.visit(part, known.get(id(part)), known, resolved=factory.holds is not None)
+        for part in parts:
+            where = known.get(id(part.value))
+            self.visit(part.value, where, known, resolved=factory.holds is not None)
 
     def _contents(self, made: Containing) -> None:
         """What a pair says is in it; anything, if that cannot be made of traced numbers."""
@@ -147,39 +205,9 @@ class _Walk:
     def _hold(self, names: Mapping[str, str | None]) -> None:
         self.found.holders.append(dict(names))
 
-    def _made(self, declaration: Declaration, schedules: Mapping[str, Any]) -> Any:
+    def _made(self, declaration: Any, schedules: Mapping[str, Any]) -> Any:
         """What the body returns; `None` if it does not work on traced numbers."""
         try:
             return declaration.resolved(dict.fromkeys(schedules, self.number))
         except Exception:
             return None
-
-
-def parts_of(tx: Declared) -> list[tuple[str, Any]]:
-    """The transformations that it was given, each with its path, in the order of their states."""
-    found: list[tuple[str, Any]] = []
-    for name, role in tx.declaration.factory.roles.items():
-        if role.kind == "transformation":
-            value = tx.declaration.arguments[name]
-            if role.names_members:
-                value = tuple(sorted(value, key=lambda pair: pair[0]))
-            found += _parts(name, value, role.holds_pairs)
-    return found
-
-
-def _parts(name: str, value: Any, pairs: bool = False) -> Iterator[tuple[str, Any]]:
-    if is_transformation(value):
-        yield name, value
-    elif isinstance(value, Mapping):
-        # As part of a tree that was made anew it is sorted, as a state that mirrors it is.
-        for key, part in value.items():
-            yield from _parts(f"{name}.{key}", part)
-    elif isinstance(value, tuple):
-        for i, member in enumerate(value):
-            first, part = member if pairs else (None, member)
-            yield from _parts(first if isinstance(first, str) else f"{name}.{i}", part)
-
-
-def joined(path: str, name: str) -> str:
-    """A path and what follows on it."""
-    return f"{path}.{name}" if path else name

@@ -1,20 +1,22 @@
 """Reading hyper-parameters: from the declaration, and from a state the values last used."""
 
-import difflib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from ._anatomy import anatomy
-from ._declared import Declared
-from ._other_names import meant
-from ._roles import Role, is_transformation
-from ._scheduled import ScheduledState
-
-HOLDERS: set[type] = {ScheduledState}
-"""The types of states whose field `hyperparams` holds values in use, by name."""
+from .._core import (
+    HOLDERS,
+    Declared,
+    Role,
+    contents_of,
+    find_among,
+    is_declared,
+    joined,
+    parts_in,
+    walk,
+)
 
 
 def hyperparameters(tx: Any, *, schedules_inside: bool = True) -> dict[str, Any]:
@@ -42,37 +44,14 @@ def hyperparameters(tx: Any, *, schedules_inside: bool = True) -> dict[str, Any]
         value = tx.declaration.arguments[name]
         own = role.kind == "hyperparameter" and value is not None
         if own and isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
-            found.update({f"{name}.{key}": number for key, number in value.items()})
-            continue
-        if own and not (schedules_inside and isinstance(value, Declared)):
+            found.update({joined(name, key): number for key, number in value.items()})
+        elif own and not (schedules_inside and is_declared(value)):
             found[name] = value
-            continue
-        for path, child in children_of(name, value, pairs=role.holds_pairs):
-            inner = hyperparameters(child, schedules_inside=schedules_inside)
-            found.update({f"{path}.{n}": v for n, v in inner.items()})
+        else:
+            for part in filter(lambda part: is_declared(part.value), parts_in(role, name, value)):
+                inner = hyperparameters(part.value, schedules_inside=schedules_inside)
+                found.update({joined(part.path, n): v for n, v in inner.items()})
     return found
-
-
-def children_of(name: str, value: Any, *, pairs: bool = False) -> list[tuple[str, Declared]]:
-    """The declared objects inside an argument, each with its path.
-
-    Args:
-      name: of the argument.
-      value: of the argument.
-      pairs: the argument holds pairs, of which a first that is a string is the second's path.
-    """
-    if isinstance(value, Declared):
-        return [(name, value)]
-    if is_transformation(value):
-        return []
-    if isinstance(value, Mapping):
-        return [pair for k, v in value.items() for pair in children_of(f"{name}.{k}", v)]
-    if isinstance(value, tuple) and pairs:
-        named = [(k if isinstance(k, str) else f"{name}.{i}", v) for i, (k, v) in enumerate(value)]
-        return [pair for path, v in named for pair in children_of(path, v)]
-    if isinstance(value, tuple):
-        return [pair for i, v in enumerate(value) for pair in children_of(f"{name}.{i}", v)]
-    return []
 
 
 def read(tx: Any, state: Any, name: str) -> jax.Array:
@@ -116,33 +95,11 @@ def read(tx: Any, state: Any, name: str) -> jax.Array:
 
 def find_path(tx: Declared, name: str) -> str:
     """The path of the one hyper-parameter that has this name, or this end of its path."""
-    held = [path for names in anatomy(tx).holders for path in names.values() if path is not None]
+    held = [
+        path for names in contents_of(tx).holders for path in names.values() if path is not None
+    ]
     known = list(dict.fromkeys([*hyperparameters(tx, schedules_inside=False), *held]))
     return find_among(tx, name, known, "hyper-parameter")
-
-
-def find_among(tx: Declared, name: str, known: list[str], what: str) -> str:
-    """The one path among those known that has this name, or this end."""
-    matches = [path for path in known if path == name or path.endswith(f".{name}")]
-    if name in known:
-        matches = [name]
-    if len(matches) != 1:
-        raise KeyError(_no_match(tx, name, matches, known, what))
-    return matches[0]
-
-
-def _no_match(tx: Any, name: str, matches: list[str], known: list[str], what: str) -> str:
-    if matches:
-        return f"{name!r} is ambiguous in {tx!r}: give one of {', '.join(matches)}"
-    near = meant(name, [*known, *(path.rpartition(".")[2] for path in known)])
-    hint = f"did you mean {' and '.join(map(repr, near))}? " if near else ""
-    return f"{tx!r} has no {what} {name!r}; {hint}it has {', '.join(known) or 'none'}"
-
-
-def suggestion(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
-    """`did you mean 'value'? `, or nothing."""
-    near = difflib.get_close_matches(name, list(known), 1, cutoff)
-    return f"did you mean {near[0]!r}? " if near else ""
 
 
 def place(tx: Declared, path: str) -> tuple[int, str] | None:
@@ -150,7 +107,7 @@ def place(tx: Declared, path: str) -> tuple[int, str] | None:
 
     `None` for a constant, which no state holds.
     """
-    for number, names in enumerate(anatomy(tx).holders):
+    for number, names in enumerate(contents_of(tx).holders):
         for key, there in names.items():
             if there == path:
                 return number, key
@@ -159,7 +116,7 @@ def place(tx: Declared, path: str) -> tuple[int, str] | None:
 
 def holders_of(tx: Declared, state: Any) -> list[Any]:
     """The states in `state` that hold hyper-parameters, as `tx` makes them."""
-    expected, found = anatomy(tx).holders, list(_held(state))
+    expected, found = contents_of(tx).holders, list(_held(state))
     if len(found) != len(expected):
         raise KeyError(
             f"the state holds hyper-parameters in {len(found)} places, {tx!r} in {len(expected)}: "
@@ -200,11 +157,11 @@ def map_holders(f: Callable[[int, Any], Any], state: Any) -> Any:
 
 def role_at(tx: Declared, path: str) -> Role:
     """The role of the argument at a path."""
-    roles = tx.declaration.factory.roles
-    for name, value in tx.declaration.arguments.items():
-        if path == name or (path.startswith(f"{name}.") and roles[name].kind == "hyperparameter"):
-            return roles[name]
-        for there, child in children_of(name, value, pairs=roles[name].holds_pairs):
-            if path.startswith(f"{there}."):
-                return role_at(child, path.removeprefix(f"{there}."))
+    for part in walk(tx):
+        roles = part.value.declaration.factory.roles if is_declared(part.value) else {}
+        for name, role in roles.items():
+            there = joined(part.path, name)
+            several = role.kind == "hyperparameter" and path.startswith(f"{there}.")
+            if path == there or (several and not is_declared(part.value.arguments[name])):
+                return role
     raise KeyError(f"{tx!r} has no argument at {path!r}")

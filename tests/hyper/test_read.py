@@ -10,7 +10,8 @@ import pytest
 
 import optcore
 from optcore import testing
-from optcore._core import anatomy, find_path, role_at
+from optcore._core import contents_of
+from optcore.hyper._read import find_path, role_at
 
 PARAMS = {"w": jnp.ones((2, 3)), "b": jnp.ones(2)}
 WRAPPERS = {s.name: s for s in testing.subjects("wrapper") if hasattr(optcore, s.name)}
@@ -182,7 +183,7 @@ def test_names_are_suggested_and_ambiguity_is_listed():
 
 def test_what_a_transformation_takes_is_known_of_all_its_parts():
     def takes(tx):
-        return anatomy(tx).takes
+        return contents_of(tx).takes
 
     assert takes(optcore.sgd(0.1)) == set()
     assert takes(optcore.polyak_sgd()) == {"value"}
@@ -198,8 +199,8 @@ def test_what_a_transformation_takes_is_known_of_all_its_parts():
 
     foreign = optcore.GradientTransformation(lambda params: optcore.EmptyState(), update)
     assert takes(optcore.chain(foreign)) == {"temperature"}
-    assert not anatomy(optcore.chain(foreign)).open
-    assert anatomy(optcore.chain(optax.contrib.reduce_on_plateau())).open
+    assert not contents_of(optcore.chain(foreign)).open
+    assert contents_of(optcore.chain(optax.contrib.reduce_on_plateau())).open
 
 
 def test_undeclared_transformations_are_named():

@@ -1,0 +1,75 @@
+"""What is known of a factory: the facts that stand beside its algorithm, listed once."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, get_args
+
+Kind = Literal["optimizer", "direction", "transform", "wrapper", "schedule"]
+KINDS: tuple[str, ...] = get_args(Kind)
+Place = Literal["rate", "decay", "drift", "freeze"]
+PLACES: tuple[str, ...] = get_args(Place)
+Arguments = Mapping[str, Any]
+"""The arguments of a factory by name, as they were normalised."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Facts:
+    """The facts of a factory, which go by what it declares and never by its name.
+
+    Attributes:
+      kind: `"optimizer"` (its updates are steps), `"direction"` (without rate and sign),
+        `"transform"`, `"wrapper"` (of other transformations), or `"schedule"`.
+      example: keyword arguments of a sensible instance, or a function that makes one; the
+        conformance suite runs on it.
+      needs: what `update` must be given besides updates and state, such as `("params",)`.
+      real_only: the algorithm has no meaning for complex parameters.
+      per_example: `update` takes updates with one gradient per example along a first axis.
+      stage: what a chain must know of a transform to refuse nonsense: that it turns directions
+        into steps (`"rate"`, unless its argument `flip_sign` is False), that it adds to a
+        direction of ascent what shrinks weights (`"decay"`), that it moves parameters whose
+        update is zero (`"drift"`), or that it makes updates zero (`"freeze"`).
+      uses: the extra arguments that `update` uses if they are there, or a function that says so
+        of the factory's arguments by name, `None` for anything. What `update` names in its
+        signature needs no mention, nor what the transformations use that the factory is given or
+        returns.
+      holds: for a wrapper whose state has a field `hyperparams`: a function of the factory's
+        arguments by name that says which hyper-parameters are in it, as a dict from key to path.
+      strict: `update` refuses extra arguments that nothing in it takes.
+      outermost: nothing may wrap it, since it relies on its updates being added as they are.
+      chains: it applies the transformations that it is given one after another.
+      partial: each transformation that it is given sees some of the `"parameters"`, also where
+        those of the others pass (`"masked"`), or gives some of the `"steps"`, or a part of each.
+      skips: it keeps some steps from what it wraps.
+      skips_nonfinite: a gradient that is not finite leaves its state as it is, but for its
+        counters; or a function that says so of the factory's arguments by name.
+      scales_loss: it expects the gradients of a loss that was multiplied by its scale.
+    """
+
+    kind: Kind
+    _: dataclasses.KW_ONLY
+    example: Mapping[str, Any] | Callable[[], Any]
+    needs: tuple[str, ...] = ()
+    real_only: bool = False
+    per_example: bool = False
+    stage: Place | None = None
+    uses: tuple[str, ...] | Callable[[Arguments], tuple[str, ...] | None] = ()
+    holds: Callable[[Arguments], dict[str, str]] | None = None
+    strict: bool = False
+    outermost: bool = False
+    chains: bool = False
+    partial: Literal["parameters", "masked", "steps"] | None = None
+    skips: bool = False
+    skips_nonfinite: bool | Callable[[Arguments], bool] = False
+    scales_loss: bool = False
+
+    def __post_init__(self) -> None:
+        for name, value, options in (("kind", self.kind, KINDS), ("stage", self.stage, PLACES)):
+            if value is not None and value not in options:
+                raise ValueError(
+                    f"transformation: {name} must be one of {', '.join(options)}, got {value!r}"
+                )
+
+    def known(self, fact: str, arguments: Arguments) -> Any:
+        """A fact that may depend on the factory's arguments."""
+        value = getattr(self, fact)
+        return value(arguments) if callable(value) else value

@@ -1,0 +1,51 @@
+"""What may not stand inside what: a table of the facts of the owner and of a part of it."""
+
+from typing import Any
+
+from ._facts import Facts
+from ._walk import is_declared, walk
+
+
+def refuse_parts(owner: str, facts: Facts, argument: str, value: Any) -> None:
+    """Raise if a transformation may not stand in `argument` of the factory `owner`.
+
+    Raises:
+      ValueError: it must be outermost; or something in it scales a loss whose gradients the
+        owner would keep from it, or would show to others.
+    """
+    for part in walk(value):
+        if not is_declared(part.value):
+            continue
+        factory = part.value.declaration.factory
+        if factory.outermost:
+            raise ValueError(
+                f"{owner}: {argument} holds {factory.name}, which must be outermost: it relies on "
+                "its updates being added to the parameters as they are; write "
+                f"{factory.name}({owner}(...))"
+            )
+        if factory.scales_loss and (facts.partial or facts.skips or facts.scales_loss):
+            cause = (
+                "it would be one part among others, which would see the gradients of a scaled loss"
+                if facts.partial
+                else "the steps that overflow would never reach it, and the scale would never fall"
+            )
+            raise ValueError(
+                f"{owner}: {factory.name} must stand outside, as in "
+                f"{factory.name}({owner}(...)): inside, {cause}"
+            )
+
+
+def scales_loss(value: Any) -> bool:
+    """Whether it is a loss scale, or one is inside."""
+    return any(
+        is_declared(p.value) and p.value.declaration.factory.scales_loss for p in walk(value)
+    )
+
+
+def skips_nonfinite(value: Any) -> bool:
+    """Whether a gradient that is not finite is known to leave it as it is, but for its counters."""
+    if not is_declared(value):
+        return False
+    declaration = value.declaration
+    known: bool = declaration.factory.known("skips_nonfinite", declaration.arguments)
+    return known
