@@ -95,6 +95,42 @@ def test_imports_point_down(path):
             assert rank(LAYERS, there[0]) < rank(LAYERS, here[0]), message
 
 
+def modules():
+    """Every module by its name, with those of the library that it imports, also in functions."""
+    known = {parts(path) for path in FILES}
+    return {
+        parts(path): {
+            there
+            for module, _ in imports(path)
+            for there in (module, module[:-1])
+            if there in known and there != parts(path)
+        }
+        for path in FILES
+        if path.name != "__init__.py"
+    }
+
+
+def test_no_module_imports_itself_through_others():
+    """Cycles inside a chapter; between chapters imports point down."""
+    graph = modules()
+    done, path = set(), []
+
+    def visit(module):
+        if module in path:
+            cycle = [*path[path.index(module) :], module]
+            raise AssertionError("a cycle: " + " > ".join(".".join(m) for m in cycle))
+        if module in done or module not in graph:
+            return
+        path.append(module)
+        for there in sorted(graph[module]):
+            visit(there)
+        path.pop()
+        done.add(module)
+
+    for module in graph:
+        visit(module)
+
+
 def packages(folder):
     return {path.parent.name for path in folder.glob("*/__init__.py")}
 

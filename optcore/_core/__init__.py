@@ -61,7 +61,7 @@ from ._per_leaf import per_leaf as per_leaf
 from ._placeholder import Placeholder as Placeholder
 from ._placeholder import is_partial as is_partial
 from ._placeholder import is_placeholder as is_placeholder
-from ._refusals import scales_loss as scales_loss
+from ._refusals import loss_scale_in as loss_scale_in
 from ._refusals import skips_nonfinite as skips_nonfinite
 from ._roles import Role as Role
 from ._scheduled import HOLDERS as HOLDERS

@@ -35,11 +35,10 @@ def refuse_parts(owner: str, facts: Facts, argument: str, value: Any) -> None:
             )
 
 
-def scales_loss(value: Any) -> bool:
-    """Whether it is a loss scale, or one is inside."""
-    return any(
-        is_declared(p.value) and p.value.declaration.factory.scales_loss for p in walk(value)
-    )
+def loss_scale_in(value: Any) -> str | None:
+    """The name of the first loss scale in a transformation, itself included."""
+    parts = (part.value.declaration.factory for part in walk(value) if is_declared(part.value))
+    return next((factory.name for factory in parts if factory.scales_loss), None)
 
 
 def skips_nonfinite(value: Any) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from .._core import children, is_declared, scales_loss
+from .._core import children, is_declared, loss_scale_in
 
 _TURNED = "it would take the steps of descent for gradients and turn them into steps of ascent"
 _SCALE = "to change the size of steps use scale"
@@ -47,10 +47,11 @@ def check_order(owner: str, transforms: Sequence[Any]) -> None:
     links = list(_links(transforms))
     for i, (later, later_parts) in enumerate(links):
         known = [earlier for earlier, _ in links[:i] if is_declared(earlier)]
-        if known and scales_loss(later):
+        scale = loss_scale_in(later)
+        if known and scale:
             raise ValueError(
                 f"{owner}: {_name(later)} stands behind {_name(known[0])}, which would see the "
-                f"gradients of a scaled loss: use dynamic_loss_scale({owner}(...))"
+                f"gradients of a scaled loss: use {scale}({owner}(...))"
             )
         for earlier, earlier_parts in links[:i]:
             for a in sorted(earlier_parts):
