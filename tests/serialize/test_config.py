@@ -1,6 +1,9 @@
 """Config: everything that is declared as plain JSON, and back."""
 
+import base64
 import json
+import pathlib
+import pickle
 import subprocess
 import sys
 
@@ -152,3 +155,28 @@ def test_a_function_without_a_name_is_refused_by_its_argument(tx, message):
 def test_refuses_what_is_no_config(config, error, message):
     with pytest.raises(error, match=message):
         optcore.from_config(config)
+
+
+def saved():
+    """What an earlier layout of the library wrote, by `to_config` and by `pickle`."""
+    path = pathlib.Path(__file__).parents[1] / "golden" / "saved_0_1.json"
+    return json.loads(path.read_text())
+
+
+def test_what_was_saved_before_still_loads():
+    """The keys are names: they say nothing of the chapter, or of what the top exports."""
+    for entry in saved():
+        tx = optcore.from_config(entry["config"])
+        assert repr(tx) == entry["repr"]
+        assert optcore.to_config(tx) == entry["config"]
+        if entry["pickle"] is not None:
+            assert pickle.loads(base64.b64decode(entry["pickle"])) == tx
+
+
+def test_a_name_that_is_exported_nowhere_still_loads(monkeypatch):
+    tx = optcore.guard(optcore.sgd(0.1))
+    config, pickled = optcore.to_config(tx), pickle.dumps(tx)
+    monkeypatch.delattr(optcore, "guard")
+    monkeypatch.delattr(optcore.safety, "guard")
+    assert optcore.from_config(config) == tx
+    assert pickle.loads(pickled) == tx
