@@ -153,13 +153,6 @@ def amsgrad(
     [-0.1, 0.1]
     """
     direction = scale_by_amsgrad(
-        b1,
-        b2,
-        eps,
-        eps_root,
-        mu_dtype,
-        bias_correction_mu,
-        bias_correction_nu,
-        max_of=max_of,
+        b1, b2, eps, eps_root, mu_dtype, bias_correction_mu, bias_correction_nu, max_of=max_of
     )
     return descend(direction, learning_rate)
