@@ -20,6 +20,14 @@ def descend(
       learning_rate: a number; the body of a factory has no schedules.
       weight_decay: decoupled; `None` for an optimizer that has none, and no state for it.
       mask: which parameters decay, see `add_decayed_weights`.
+
+    With the gradient for a direction, a step from `w = 4` is `0.5 · (2 + 0.25 · 4)` long:
+
+    >>> import jax.numpy as jnp
+    >>> from optcore import identity
+    >>> tx, w = descend(identity(), 0.5, weight_decay=0.25), jnp.float32(4.0)
+    >>> tx.update(jnp.float32(2.0), tx.init(w), params=w)[0].item()
+    -1.5
     """
     decay = () if weight_decay is None else (add_decayed_weights(weight_decay, mask),)
     return chain(direction, *decay, scale_by_learning_rate(learning_rate))

@@ -8,21 +8,18 @@ import jax.numpy as jnp
 from ..._core import (
     Decay,
     GradientTransformation,
-    Leafwise,
     Mask,
-    Params,
     Rate,
     Updates,
     abs_sq,
     debias,
-    increment,
-    map_leaves,
     over_root,
+    per_leaf,
     slots,
     transformation,
+    zero_count,
 )
-from ...compose import chain
-from ...transforms import add_decayed_weights, scale_by_learning_rate
+from ...compose import descend
 
 
 class ScaleByAcpropState(NamedTuple):
@@ -84,31 +81,22 @@ def scale_by_acprop(
     2.286
     """
 
-    def init(params: Params) -> ScaleByAcpropState:
-        count = jnp.zeros((), jnp.int32)
-        return ScaleByAcpropState(count, slots(params), slots(params, real=True))
+    def init(params):
+        return ScaleByAcpropState(zero_count(), slots(params), slots(params, real=True))
 
-    def update(
-        updates: Updates, state: ScaleByAcpropState, params: Params | None = None, **extra: object
-    ) -> tuple[Updates, ScaleByAcpropState]:
-        first = state.count == 0
+    def lagged(t):
         # The correction of the step before; at the first there is nothing to correct.
-        c2 = 1 / debias(b2, jnp.maximum(state.count, 1))
+        return 1 / debias(b2, jnp.maximum(t - 1, 1)), t == 1
 
-        def leaf(
-            g: jax.Array, m: jax.Array, s: jax.Array, c2: jax.Array, first: jax.Array
-        ) -> tuple[jax.Array, ...]:
-            u = jnp.where(first, g, over_root(g, c2 * s, eps, 0.0))
-            surprise = (g - m) if previous_mean else b1 * (g - m)
-            m = b1 * m + (1 - b1) * g
-            # As in `scale_by_belief`, a last sum of two arrays.
-            s = (b2 * s + eps_root) + abs_sq(surprise, 1 - b2)
-            return u, m, s
+    def leaf(g, m, s, c2, first):
+        u = jnp.where(first, g, over_root(g, c2 * s, eps, 0.0))
+        surprise = (g - m) if previous_mean else b1 * (g - m)
+        m = b1 * m + (1 - b1) * g
+        # As in `scale_by_belief`, a last sum of two arrays.
+        s = (b2 * s + eps_root) + abs_sq(surprise, 1 - b2)
+        return u, m, s
 
-        updates, m, s = map_leaves(leaf, updates, (state.mu, state.nu), scalars=(c2, first))
-        return updates, ScaleByAcpropState(increment(state.count), m, s)
-
-    return Leafwise(init, update)
+    return per_leaf(init, leaf, ("mu", "nu"), scalars=lagged)
 
 
 @transformation("optimizer", example={"learning_rate": 0.01}, needs=("params",))
@@ -148,8 +136,5 @@ def acprop(
     >>> tx.update(jnp.array([30.0, -0.5]), tx.init(w), params=w)[0].tolist()
     [-15.0, 0.25]
     """
-    return chain(
-        scale_by_acprop(b1, b2, eps, eps_root, previous_mean=previous_mean),
-        add_decayed_weights(weight_decay, mask),
-        scale_by_learning_rate(learning_rate),
-    )
+    direction = scale_by_acprop(b1, b2, eps, eps_root, previous_mean=previous_mean)
+    return descend(direction, learning_rate, weight_decay, mask)

@@ -3,25 +3,22 @@
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 from ..._core import (
     Decay,
     GradientTransformation,
-    Leafwise,
-    Params,
     Rate,
     Updates,
     abs_sq,
     debias,
     increment,
-    map_leaves,
     over_root,
+    per_leaf,
     slots,
     transformation,
+    zero_count,
 )
-from ...compose import chain
-from ...transforms import scale_by_learning_rate
+from ...compose import descend
 
 
 class ScaleByBeliefState(NamedTuple):
@@ -75,34 +72,20 @@ def scale_by_belief(
     [2.0, -2.0]
     """
 
-    def init(params: Params) -> ScaleByBeliefState:
-        count = jnp.zeros((), jnp.int32)
-        return ScaleByBeliefState(count, slots(params), slots(params, real=True))
+    def init(params):
+        return ScaleByBeliefState(zero_count(), slots(params), slots(params, real=True))
 
-    def update(
-        updates: Updates, state: ScaleByBeliefState, params: Params | None = None, **extra: object
-    ) -> tuple[Updates, ScaleByBeliefState]:
-        t = increment(state.count)
-        c1, c2, c1_next = 1 / debias(b1, t), 1 / debias(b2, t), 1 / debias(b1, increment(t))
+    def corrections(t):
+        return 1 / debias(b1, t), 1 / debias(b2, t), 1 / debias(b1, increment(t))
 
-        def leaf(
-            g: jax.Array,
-            m: jax.Array,
-            s: jax.Array,
-            c1: jax.Array,
-            c2: jax.Array,
-            c1_next: jax.Array,
-        ) -> tuple[jax.Array, ...]:
-            m = b1 * m + (1 - b1) * g
-            # A last sum of two arrays: XLA computes the sum of one and a number again in the step.
-            s = (b2 * s + eps_root) + abs_sq(g - m, 1 - b2)
-            m_ahead = (b1 * c1_next / c1) * m + (1 - b1) * g if nesterov else m
-            return c1 * over_root(m_ahead, c2 * s, eps, 0.0), m, s
+    def leaf(g, m, s, c1, c2, c1_next):
+        m = b1 * m + (1 - b1) * g
+        # A last sum of two arrays: XLA computes the sum of one and a number again in the step.
+        s = (b2 * s + eps_root) + abs_sq(g - m, 1 - b2)
+        m_ahead = (b1 * c1_next / c1) * m + (1 - b1) * g if nesterov else m
+        return c1 * over_root(m_ahead, c2 * s, eps, 0.0), m, s
 
-        updates, m, s = map_leaves(leaf, updates, (state.mu, state.nu), scalars=(c1, c2, c1_next))
-        return updates, ScaleByBeliefState(t, m, s)
-
-    return Leafwise(init, update)
+    return per_leaf(init, leaf, ("mu", "nu"), scalars=corrections)
 
 
 @transformation("optimizer", example={"learning_rate": 0.01})
@@ -133,7 +116,4 @@ def adabelief(
     >>> [round(x, 4) for x in u.tolist()]
     [-0.2, 0.2]
     """
-    return chain(
-        scale_by_belief(b1, b2, eps, eps_root, nesterov=nesterov),
-        scale_by_learning_rate(learning_rate),
-    )
+    return descend(scale_by_belief(b1, b2, eps, eps_root, nesterov=nesterov), learning_rate)

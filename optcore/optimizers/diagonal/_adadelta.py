@@ -2,18 +2,14 @@
 
 from typing import NamedTuple
 
-import jax
-
 from ..._core import (
     Decay,
     GradientTransformation,
-    Leafwise,
     Mask,
-    Params,
     Rate,
     Updates,
     abs_sq,
-    map_leaves,
+    per_leaf,
     safe_divide,
     safe_sqrt,
     slots,
@@ -60,23 +56,17 @@ def scale_by_adadelta(rho: Decay = 0.9, eps: Rate = 1e-6) -> GradientTransformat
     [0.02, -0.02]
     """
 
-    def init(params: Params) -> ScaleByAdaDeltaState:
+    def init(params):
         return ScaleByAdaDeltaState(slots(params, real=True), slots(params, real=True))
 
-    def leaf(g: jax.Array, v: jax.Array, x: jax.Array) -> tuple[jax.Array, ...]:
+    def leaf(g, v, x):
         v = rho * v + abs_sq(g, 1 - rho)
         # The root of one quotient: XLA stores each root that two kernels need.
         u = safe_sqrt(safe_divide(x + eps, v + eps)) * g
         x = rho * x + abs_sq(u, 1 - rho)
         return u, v, x
 
-    def update(
-        updates: Updates, state: ScaleByAdaDeltaState, params: Params | None = None, **extra: object
-    ) -> tuple[Updates, ScaleByAdaDeltaState]:
-        updates, v, x = map_leaves(leaf, updates, (state.nu, state.e_x))
-        return updates, ScaleByAdaDeltaState(v, x)
-
-    return Leafwise(init, update)
+    return per_leaf(init, leaf, ("nu", "e_x"))
 
 
 @transformation("optimizer", example={}, needs=("params",))

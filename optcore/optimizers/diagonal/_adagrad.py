@@ -6,18 +6,15 @@ import jax
 
 from ..._core import (
     GradientTransformation,
-    Leafwise,
-    Params,
     Rate,
     Updates,
     abs_sq,
-    map_leaves,
     over_root,
+    per_leaf,
     slots,
     transformation,
 )
-from ...compose import chain
-from ...transforms import scale_by_learning_rate
+from ...compose import descend
 
 
 class ScaleByRssState(NamedTuple):
@@ -58,21 +55,19 @@ def scale_by_rss(
     0.5
     """
 
-    def init(params: Params) -> ScaleByRssState:
+    def init(params):
         return ScaleByRssState(slots(params, fill=initial_accumulator_value, real=True))
 
-    def leaf(g: jax.Array, s: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def leaf(g, s):
         s = s + abs_sq(g)
-        inside, outside = (eps, 0.0) if eps_in_sqrt else (0.0, eps)
-        return over_root(g, s, outside, inside), s
+        return divided(g, s, eps, eps_in_sqrt), s
 
-    def update(
-        updates: Updates, state: ScaleByRssState, params: Params | None = None, **extra: object
-    ) -> tuple[Updates, ScaleByRssState]:
-        updates, s = map_leaves(leaf, updates, (state.nu,))
-        return updates, ScaleByRssState(s)
+    return per_leaf(init, leaf, ("nu",))
 
-    return Leafwise(init, update)
+
+def divided(g: jax.Array, nu: jax.Array, eps: Rate, eps_in_sqrt: bool) -> jax.Array:
+    """`g / √(nu + eps)`, or `g / (√nu + eps)` if not `eps_in_sqrt`."""
+    return over_root(g, nu, 0.0, eps) if eps_in_sqrt else over_root(g, nu, eps, 0.0)
 
 
 @transformation("optimizer", example={"learning_rate": 0.5})
@@ -98,7 +93,5 @@ def adagrad(
     >>> tx.update(jnp.array([30.0, -2.0]), tx.init(jnp.zeros(2)))[0].round(6).tolist()
     [-0.10000000149011612, 0.10000000149011612]
     """
-    return chain(
-        scale_by_rss(initial_accumulator_value, eps, eps_in_sqrt=eps_in_sqrt),
-        scale_by_learning_rate(learning_rate),
-    )
+    direction = scale_by_rss(initial_accumulator_value, eps, eps_in_sqrt=eps_in_sqrt)
+    return descend(direction, learning_rate)

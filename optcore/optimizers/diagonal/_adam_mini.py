@@ -10,24 +10,22 @@ from ..._core import (
     Decay,
     DType,
     GradientTransformation,
-    Leafwise,
     Mask,
     Params,
     Rate,
     Updates,
     abs_sq,
     debias,
-    increment,
     is_inexact,
-    map_leaves,
     over_root,
     own_axes,
+    per_leaf,
     slots,
     transformation,
+    zero_count,
 )
 from ..._core._paths import path_name
-from ...compose import chain
-from ...transforms import add_decayed_weights, scale_by_learning_rate
+from ...compose import descend
 from ._shared import reduced
 
 Axes = Any | Callable[[str, Any], tuple[int, ...] | None]
@@ -60,7 +58,7 @@ def _is_axes(x: Any) -> bool:
 def _resolved(axes: Axes | None, params: Params) -> Any:
     """For every parameter the axes along which it shares one second moment."""
 
-    def checked(path: Any, chosen: Any, p: Any) -> tuple[int, ...]:
+    def checked(path, chosen, p):
         ndim, name = jnp.ndim(p), path_name(path)
         if not _is_axes(chosen):
             raise TypeError(
@@ -76,7 +74,7 @@ def _resolved(axes: Axes | None, params: Params) -> Any:
             lambda path, p: checked(path, axes(path_name(path), p), p), params
         )
 
-    def below(prefix: Any, chosen: Any, subtree: Any) -> Any:
+    def below(prefix, chosen, subtree):
         return jax.tree_util.tree_map_with_path(
             lambda path, p: checked((*prefix, *path), chosen, p), subtree
         )
@@ -144,16 +142,17 @@ def scale_by_adam_mini(
     ([[0.2, 1.0], [1.4, 1.0]], (1, 2))
     """
 
-    def init(params: Params) -> ScaleByAdamMiniState:
-        def slot(p: Any, shared: tuple[int, ...]) -> jax.Array | None:
+    def init(params):
+        def slot(p, shared):
             return slots(reduced(p, shared), real=True) if is_inexact(p) else None
 
         nu = jax.tree.map(slot, params, _resolved(axes, params))
-        return ScaleByAdamMiniState(jnp.zeros((), jnp.int32), slots(params, mu_dtype), nu)
+        return ScaleByAdamMiniState(zero_count(), slots(params, mu_dtype), nu)
 
-    def leaf(
-        g: jax.Array, m: jax.Array, v: jax.Array, c1: jax.Array, c2: jax.Array
-    ) -> tuple[jax.Array, ...]:
+    def corrections(t):
+        return 1 / debias(b1, t), 1 / debias(b2, t)
+
+    def leaf(g, m, v, c1, c2):
         # The axes that share are those along which the moment has length 1.
         shared = tuple(i for i in range(g.ndim) if g.shape[i] != v.shape[i])
         weight = (1 - b2) / max(g.size // max(v.size, 1), 1)
@@ -161,15 +160,7 @@ def scale_by_adam_mini(
         v = b2 * v + abs_sq(g, weight).sum(shared, keepdims=True)
         return over_root(c1 * m, c2 * v, eps, eps_root), m, v
 
-    def update(
-        updates: Updates, state: ScaleByAdamMiniState, params: Params | None = None, **extra: object
-    ) -> tuple[Updates, ScaleByAdamMiniState]:
-        t = increment(state.count)
-        corrections = (1 / debias(b1, t), 1 / debias(b2, t))
-        updates, m, v = map_leaves(leaf, updates, (state.mu, state.nu), scalars=corrections)
-        return updates, ScaleByAdamMiniState(t, m, v)
-
-    return Leafwise(init, update)
+    return per_leaf(init, leaf, ("mu", "nu"), scalars=corrections)
 
 
 @transformation("optimizer", example={"learning_rate": 0.01}, needs=("params",))
@@ -211,8 +202,5 @@ def adam_mini(
     >>> nu["embed"].shape, nu["out"]["kernel"].shape
     ((9, 1), (1, 9))
     """
-    return chain(
-        scale_by_adam_mini(b1, b2, eps, eps_root, mu_dtype, axes=axes),
-        add_decayed_weights(weight_decay, mask),
-        scale_by_learning_rate(learning_rate),
-    )
+    direction = scale_by_adam_mini(b1, b2, eps, eps_root, mu_dtype, axes=axes)
+    return descend(direction, learning_rate, weight_decay, mask)

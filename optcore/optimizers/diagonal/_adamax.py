@@ -8,20 +8,17 @@ import jax.numpy as jnp
 from ..._core import (
     Decay,
     GradientTransformation,
-    Leafwise,
     Mask,
-    Params,
     Rate,
     Updates,
     debias,
-    increment,
-    map_leaves,
+    per_leaf,
     safe_divide,
     slots,
     transformation,
+    zero_count,
 )
-from ...compose import chain
-from ...transforms import add_decayed_weights, scale_by_learning_rate
+from ...compose import descend
 
 
 class ScaleByAdamaxState(NamedTuple):
@@ -71,25 +68,18 @@ def scale_by_adamax(b1: Decay = 0.9, b2: Decay = 0.999, eps: Rate = 1e-8) -> Gra
     0.5
     """
 
-    def init(params: Params) -> ScaleByAdamaxState:
-        count = jnp.zeros((), jnp.int32)
-        return ScaleByAdamaxState(count, slots(params), slots(params, real=True))
+    def init(params):
+        return ScaleByAdamaxState(zero_count(), slots(params), slots(params, real=True))
 
-    def leaf(g: jax.Array, m: jax.Array, n: jax.Array, c1: jax.Array) -> tuple[jax.Array, ...]:
+    def correction(t):
+        return (1 / debias(b1, t),)
+
+    def leaf(g, m, n, c1):
         m = b1 * m + (1 - b1) * g
         n = jnp.maximum(b2 * n, jnp.abs(g) + eps)
         return c1 * safe_divide(m, n), m, n
 
-    def update(
-        updates: Updates, state: ScaleByAdamaxState, params: Params | None = None, **extra: object
-    ) -> tuple[Updates, ScaleByAdamaxState]:
-        t = increment(state.count)
-        updates, m, n = map_leaves(
-            leaf, updates, (state.mu, state.nu), scalars=(1 / debias(b1, t),)
-        )
-        return updates, ScaleByAdamaxState(t, m, n)
-
-    return Leafwise(init, update)
+    return per_leaf(init, leaf, ("mu", "nu"), scalars=correction)
 
 
 @transformation("optimizer", example={"learning_rate": 0.01})
@@ -112,7 +102,7 @@ def adamax(
     >>> [round(x, 6) for x in u.tolist()]
     [-0.1, 0.1]
     """
-    return chain(scale_by_adamax(b1, b2, eps), scale_by_learning_rate(learning_rate))
+    return descend(scale_by_adamax(b1, b2, eps), learning_rate)
 
 
 @transformation("optimizer", example={"learning_rate": 0.01}, needs=("params",))
@@ -144,8 +134,4 @@ def adamaxw(
     >>> round((w + step).item(), 6)
     1.9
     """
-    return chain(
-        scale_by_adamax(b1, b2, eps),
-        add_decayed_weights(weight_decay, mask),
-        scale_by_learning_rate(learning_rate),
-    )
+    return descend(scale_by_adamax(b1, b2, eps), learning_rate, weight_decay, mask)

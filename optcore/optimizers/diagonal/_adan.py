@@ -8,18 +8,16 @@ import jax.numpy as jnp
 from ..._core import (
     Decay,
     GradientTransformation,
-    Leafwise,
     Mask,
-    Params,
     Rate,
     Updates,
     abs_sq,
     debias,
-    increment,
-    map_leaves,
     over_root,
+    per_leaf,
     slots,
     transformation,
+    zero_count,
 )
 from ...compose import chain
 from ...transforms import scale_by_learning_rate, shrink_weights
@@ -83,43 +81,22 @@ def scale_by_adan(
     True
     """
 
-    def init(params: Params) -> ScaleByAdanState:
-        count = jnp.zeros((), jnp.int32)
+    def init(params):
         m, v, g = slots(params), slots(params), slots(params)
-        return ScaleByAdanState(count, m, v, slots(params, real=True), g)
+        return ScaleByAdanState(zero_count(), m, v, slots(params, real=True), g)
 
-    def update(
-        updates: Updates, state: ScaleByAdanState, params: Params | None = None, **extra: object
-    ) -> tuple[Updates, ScaleByAdanState]:
-        t = increment(state.count)
-        c1, c2, c3 = (1 / debias(b, t) for b in (b1, b2, b3))
+    def first_and_corrections(t):
+        return t == 1, *(1 / debias(b, t) for b in (b1, b2, b3))
 
-        def leaf(
-            g: jax.Array,
-            m: jax.Array,
-            v: jax.Array,
-            n: jax.Array,
-            g_last: jax.Array,
-            first: jax.Array,
-            c1: jax.Array,
-            c2: jax.Array,
-            c3: jax.Array,
-        ) -> tuple[jax.Array, ...]:
-            difference = jnp.where(first, 0, g - g_last)
-            m = b1 * m + (1 - b1) * g
-            v = b2 * v + (1 - b2) * difference
-            n = b3 * n + abs_sq(g + b2 * difference, 1 - b3)
-            return over_root(c1 * m + (b2 * c2) * v, c3 * n, eps, eps_root), m, v, n, g
+    def leaf(g, m, v, n, g_last, first, c1, c2, c3):
+        difference = jnp.where(first, 0, g - g_last)
+        m = b1 * m + (1 - b1) * g
+        v = b2 * v + (1 - b2) * difference
+        n = b3 * n + abs_sq(g + b2 * difference, 1 - b3)
+        return over_root(c1 * m + (b2 * c2) * v, c3 * n, eps, eps_root), m, v, n, g
 
-        updates, *new = map_leaves(
-            leaf,
-            updates,
-            (state.mu, state.mu_diff, state.nu, state.previous_gradient),
-            scalars=(state.count == 0, c1, c2, c3),
-        )
-        return updates, ScaleByAdanState(t, *new)
-
-    return Leafwise(init, update)
+    remembered = ("mu", "mu_diff", "nu", "previous_gradient")
+    return per_leaf(init, leaf, remembered, scalars=first_and_corrections)
 
 
 @transformation("optimizer", example={"learning_rate": 0.01}, needs=("params",))

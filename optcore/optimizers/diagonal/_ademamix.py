@@ -3,27 +3,23 @@
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 from ..._core import (
     Decay,
     DType,
     GradientTransformation,
-    Leafwise,
     Mask,
-    Params,
     Rate,
     Updates,
     abs_sq,
     debias,
-    increment,
-    map_leaves,
     over_root,
+    per_leaf,
     slots,
     transformation,
+    zero_count,
 )
-from ...compose import chain
-from ...transforms import add_decayed_weights, scale_by_learning_rate
+from ...compose import descend
 
 
 class ScaleByAdemamixState(NamedTuple):
@@ -101,34 +97,20 @@ def scale_by_ademamix(
     8.0
     """
 
-    def init(params: Params) -> ScaleByAdemamixState:
-        count = jnp.zeros((), jnp.int32)
+    def init(params):
         m, s = slots(params, mu_dtype), slots(params, mu_dtype)
-        return ScaleByAdemamixState(count, m, s, slots(params, real=True))
+        return ScaleByAdemamixState(zero_count(), m, s, slots(params, real=True))
 
-    def update(
-        updates: Updates,
-        state: ScaleByAdemamixState,
-        params: Params | None = None,
-        **extra: object,
-    ) -> tuple[Updates, ScaleByAdemamixState]:
-        t = increment(state.count)
-        c1, c2 = 1 / debias(b1, t), 1 / debias(b2, t)
+    def corrections(t):
+        return 1 / debias(b1, t), 1 / debias(b2, t)
 
-        def leaf(
-            g: jax.Array, m: jax.Array, s: jax.Array, v: jax.Array, c1: jax.Array, c2: jax.Array
-        ) -> tuple[jax.Array, ...]:
-            m = b1 * m + (1 - b1) * g
-            s = b3 * s + (1 - b3) * g
-            v = b2 * v + abs_sq(g, 1 - b2)
-            return over_root(c1 * m + alpha * s, c2 * v, eps, eps_root), m, s, v
+    def leaf(g, m, s, v, c1, c2):
+        m = b1 * m + (1 - b1) * g
+        s = b3 * s + (1 - b3) * g
+        v = b2 * v + abs_sq(g, 1 - b2)
+        return over_root(c1 * m + alpha * s, c2 * v, eps, eps_root), m, s, v
 
-        updates, *new = map_leaves(
-            leaf, updates, (state.mu, state.mu_slow, state.nu), scalars=(c1, c2)
-        )
-        return updates, ScaleByAdemamixState(t, *new)
-
-    return Leafwise(init, update)
+    return per_leaf(init, leaf, ("mu", "mu_slow", "nu"), scalars=corrections)
 
 
 @transformation("direction", example={})
@@ -168,28 +150,18 @@ def scale_by_simplified_ademamix(
     11.75
     """
 
-    def init(params: Params) -> ScaleBySimplifiedAdEMAMixState:
-        count = jnp.zeros((), jnp.int32)
-        return ScaleBySimplifiedAdEMAMixState(count, slots(params), slots(params, real=True))
+    def init(params):
+        return ScaleBySimplifiedAdEMAMixState(zero_count(), slots(params), slots(params, real=True))
 
-    def update(
-        updates: Updates,
-        state: ScaleBySimplifiedAdEMAMixState,
-        params: Params | None = None,
-        **extra: object,
-    ) -> tuple[Updates, ScaleBySimplifiedAdEMAMixState]:
-        t = increment(state.count)
+    def correction(t):
+        return (1 / debias(b2, t),)
 
-        def leaf(g: jax.Array, m: jax.Array, v: jax.Array, c: jax.Array) -> tuple[jax.Array, ...]:
-            m = b1 * m + g
-            v = b2 * v + abs_sq(g, 1 - b2)
-            return over_root(m + alpha * g, c * v, eps, eps_root), m, v
+    def leaf(g, m, v, c):
+        m = b1 * m + g
+        v = b2 * v + abs_sq(g, 1 - b2)
+        return over_root(m + alpha * g, c * v, eps, eps_root), m, v
 
-        scalars = (1 / debias(b2, t),)
-        updates, m, v = map_leaves(leaf, updates, (state.trace, state.nu), scalars=scalars)
-        return updates, ScaleBySimplifiedAdEMAMixState(t, m, v)
-
-    return Leafwise(init, update)
+    return per_leaf(init, leaf, ("trace", "nu"), scalars=correction)
 
 
 @transformation("optimizer", example={"learning_rate": 0.01}, needs=("params",))
@@ -231,11 +203,8 @@ def ademamix(
     >>> tx.update(jnp.array([300.0, -0.2]), tx.init(w), params=w)[0].round(4).tolist()
     [-0.5, 0.5]
     """
-    return chain(
-        scale_by_ademamix(b1, b2, b3, alpha, eps, eps_root, mu_dtype),
-        add_decayed_weights(weight_decay, mask),
-        scale_by_learning_rate(learning_rate),
-    )
+    direction = scale_by_ademamix(b1, b2, b3, alpha, eps, eps_root, mu_dtype)
+    return descend(direction, learning_rate, weight_decay, mask)
 
 
 @transformation("optimizer", example={"learning_rate": 0.001}, needs=("params",))
@@ -273,8 +242,5 @@ def simplified_ademamix(
     >>> tx.update(jnp.array([300.0, -0.2]), tx.init(w), params=w)[0].round(4).tolist()
     [-1.0, 1.0]
     """
-    return chain(
-        scale_by_simplified_ademamix(b1, b2, alpha, eps, eps_root),
-        add_decayed_weights(weight_decay, mask),
-        scale_by_learning_rate(learning_rate),
-    )
+    direction = scale_by_simplified_ademamix(b1, b2, alpha, eps, eps_root)
+    return descend(direction, learning_rate, weight_decay, mask)

@@ -9,20 +9,16 @@ from ..._core import (
     Decay,
     DType,
     GradientTransformation,
-    Leafwise,
-    Params,
     Rate,
-    Updates,
     abs_sq,
-    increment,
-    map_leaves,
+    per_leaf,
     safe_divide,
     safe_sqrt,
     slots,
     transformation,
+    zero_count,
 )
-from ...compose import chain
-from ...transforms import scale_by_learning_rate
+from ...compose import descend
 from ._adam import ScaleByAdamState
 
 
@@ -74,30 +70,22 @@ def scale_by_adopt(
     [0.25, -0.5]
     """
 
-    def init(params: Params) -> ScaleByAdamState:
-        count = jnp.zeros((), jnp.int32)
-        return ScaleByAdamState(count, slots(params, mu_dtype), slots(params, real=True))
+    def init(params):
+        return ScaleByAdamState(zero_count(), slots(params, mu_dtype), slots(params, real=True))
 
-    def update(
-        updates: Updates, state: ScaleByAdamState, params: Params | None = None, **extra: object
-    ) -> tuple[Updates, ScaleByAdamState]:
-        t = state.count
-        limits = ((clip_value_fn or _fourth_root)(t),) if use_clipping else ()
+    def first_and_limit(t):
+        limits = ((clip_value_fn or _fourth_root)(t - 1),) if use_clipping else ()
+        return t == 1, *limits
 
-        def leaf(
-            g: jax.Array, m: jax.Array, v: jax.Array, first: jax.Array, *c: jax.Array
-        ) -> tuple[jax.Array, ...]:
-            root = jnp.maximum(safe_sqrt(v), eps)
-            x = jnp.where(first, 0, safe_divide(g, root))
-            x = _bounded(x, *c) if c else x
-            m = b1 * m + (1 - b1) * x
-            v = jnp.where(first, abs_sq(g), b2 * v + abs_sq(g, 1 - b2))
-            return (b1 * m + (1 - b1) * x if nesterov else m), m, v
+    def leaf(g, m, v, first, *c):
+        root = jnp.maximum(safe_sqrt(v), eps)
+        x = jnp.where(first, 0, safe_divide(g, root))
+        x = _bounded(x, *c) if c else x
+        m = b1 * m + (1 - b1) * x
+        v = jnp.where(first, abs_sq(g), b2 * v + abs_sq(g, 1 - b2))
+        return (b1 * m + (1 - b1) * x if nesterov else m), m, v
 
-        updates, m, v = map_leaves(leaf, updates, (state.mu, state.nu), scalars=(t == 0, *limits))
-        return updates, ScaleByAdamState(increment(t), m, v)
-
-    return Leafwise(init, update)
+    return per_leaf(init, leaf, ("mu", "nu"), scalars=first_and_limit)
 
 
 def _bounded(x: jax.Array, c: jax.Array) -> jax.Array:
@@ -146,15 +134,13 @@ def adopt(
     0.0
     0.05
     """
-    return chain(
-        scale_by_adopt(
-            b1,
-            b2,
-            eps,
-            mu_dtype,
-            nesterov=nesterov,
-            use_clipping=use_clipping,
-            clip_value_fn=clip_value_fn,
-        ),
-        scale_by_learning_rate(learning_rate),
+    direction = scale_by_adopt(
+        b1,
+        b2,
+        eps,
+        mu_dtype,
+        nesterov=nesterov,
+        use_clipping=use_clipping,
+        clip_value_fn=clip_value_fn,
     )
+    return descend(direction, learning_rate)

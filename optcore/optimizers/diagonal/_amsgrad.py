@@ -9,20 +9,17 @@ from ..._core import (
     Decay,
     DType,
     GradientTransformation,
-    Leafwise,
-    Params,
     Rate,
     Updates,
     abs_sq,
     debias,
-    increment,
-    map_leaves,
     over_root,
+    per_leaf,
     slots,
     transformation,
+    zero_count,
 )
-from ...compose import chain
-from ...transforms import scale_by_learning_rate
+from ...compose import descend
 
 
 class ScaleByAmsgradState(NamedTuple):
@@ -103,19 +100,14 @@ def scale_by_amsgrad(
             "but bias_correction_nu=False leaves them uncorrected"
         )
 
-    def init(params: Params) -> ScaleByAmsgradState:
-        count = jnp.zeros((), jnp.int32)
+    def init(params):
         nu, nu_max = slots(params, real=True), slots(params, real=True)
-        return ScaleByAmsgradState(count, slots(params, mu_dtype), nu, nu_max)
+        return ScaleByAmsgradState(zero_count(), slots(params, mu_dtype), nu, nu_max)
 
-    def leaf(
-        g: jax.Array,
-        m: jax.Array,
-        v: jax.Array,
-        v_max: jax.Array,
-        c1: jax.Array,
-        c2: jax.Array,
-    ) -> tuple[jax.Array, ...]:
+    def corrections(t):
+        return 1 / debias(b1, t), 1 / debias(b2, t)
+
+    def leaf(g, m, v, v_max, c1, c2):
         m = b1 * m + (1 - b1) * g
         v = b2 * v + abs_sq(g, 1 - b2)
         v_max = jnp.maximum(v_max, c2 * v if max_of == "corrected" else v)
@@ -123,17 +115,7 @@ def scale_by_amsgrad(
         u = over_root(m, v_hat, eps, eps_root)
         return (c1 * u if bias_correction_mu else u), m, v, v_max
 
-    def update(
-        updates: Updates, state: ScaleByAmsgradState, params: Params | None = None, **extra: object
-    ) -> tuple[Updates, ScaleByAmsgradState]:
-        t = increment(state.count)
-        corrections = 1 / debias(b1, t), 1 / debias(b2, t)
-        updates, m, v, v_max = map_leaves(
-            leaf, updates, (state.mu, state.nu, state.nu_max), scalars=corrections
-        )
-        return updates, ScaleByAmsgradState(t, m, v, v_max)
-
-    return Leafwise(init, update)
+    return per_leaf(init, leaf, ("mu", "nu", "nu_max"), scalars=corrections)
 
 
 @transformation("optimizer", example={"learning_rate": 0.01})
@@ -170,16 +152,7 @@ def amsgrad(
     >>> [round(x, 6) for x in u.tolist()]
     [-0.1, 0.1]
     """
-    return chain(
-        scale_by_amsgrad(
-            b1,
-            b2,
-            eps,
-            eps_root,
-            mu_dtype,
-            bias_correction_mu,
-            bias_correction_nu,
-            max_of=max_of,
-        ),
-        scale_by_learning_rate(learning_rate),
+    direction = scale_by_amsgrad(
+        b1, b2, eps, eps_root, mu_dtype, bias_correction_mu, bias_correction_nu, max_of=max_of
     )
+    return descend(direction, learning_rate)

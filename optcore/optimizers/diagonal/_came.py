@@ -9,22 +9,19 @@ from ..._core import (
     Bound,
     Decay,
     GradientTransformation,
-    Leafwise,
     Mask,
-    Params,
     Rate,
     Updates,
     global_norm,
     is_inexact,
-    map_leaves,
+    per_leaf,
     shrink,
     slots,
     transformation,
 )
-from ...compose import chain
-from ...transforms import add_decayed_weights, scale_by_learning_rate
+from ...compose import descend
 from ._factored import factored_axes
-from ._shared import Moment, factored_moment, factored_slot, over_factored_root
+from ._shared import factored_moment, factored_slot, over_factored_root
 
 
 class ScaleByCameState(NamedTuple):
@@ -90,19 +87,17 @@ def scale_by_came(
     [0.1, -0.1]
     """
 
-    def init(params: Params) -> ScaleByCameState:
-        def second(p: Any) -> Moment | None:
+    def init(params):
+        def second(p):
             return factored_slot(p, _axes(p)) if is_inexact(p) else None
 
-        def residual(p: Any) -> Moment | None:
+        def residual(p):
             return second(p) if _axes(p) else None
 
         trees = (jax.tree.map(slot, params) for slot in (second, residual))
         return ScaleByCameState(slots(params), *trees)
 
-    def leaf(
-        g: jax.Array, m: jax.Array, v: Moment, s: Moment | None
-    ) -> tuple[jax.Array, jax.Array, Moment, Moment | None]:
+    def leaf(g, m, v, s):
         axes = _axes(g)
         v = factored_moment(g, v, axes, b2, 1 - b2, eps)
         u = over_factored_root(g, v, axes)
@@ -114,13 +109,7 @@ def scale_by_came(
         s = factored_moment(u - m, s, axes, b3, 1 - b3, eps_residual)
         return over_factored_root(m, s, axes), m, v, s
 
-    def update(
-        updates: Updates, state: ScaleByCameState, params: Params | None = None, **extra: object
-    ) -> tuple[Updates, ScaleByCameState]:
-        updates, *moments = map_leaves(leaf, updates, tuple(state))
-        return updates, ScaleByCameState(*moments)
-
-    return Leafwise(init, update)
+    return per_leaf(init, leaf, ("mu", "nu", "nu_residual"))
 
 
 @transformation("optimizer", example={"learning_rate": 0.01}, needs=("params",))
@@ -164,8 +153,5 @@ def came(
     >>> bool((once == scaled).all())
     True
     """
-    return chain(
-        scale_by_came(b1, b2, b3, eps, eps_residual, clipping_threshold),
-        add_decayed_weights(weight_decay, mask),
-        scale_by_learning_rate(learning_rate),
-    )
+    direction = scale_by_came(b1, b2, b3, eps, eps_residual, clipping_threshold)
+    return descend(direction, learning_rate, weight_decay, mask)

@@ -9,16 +9,14 @@ import jax.numpy as jnp
 from ..._core import (
     Count,
     GradientTransformation,
-    Leafwise,
-    Params,
     Rate,
     Updates,
-    increment,
     is_inexact,
-    map_leaves,
+    per_leaf,
     transformation,
+    zero_count,
 )
-from ._shared import Moment, factored_moment, factored_slot, over_factored_root
+from ._shared import factored_moment, factored_slot, over_factored_root
 
 Axes = Literal["largest", "last"]
 
@@ -94,36 +92,29 @@ def scale_by_factored_rms(
     [(2, 1), (1, 3)]
     """
 
-    def axes_of(p: Any) -> tuple[int, int] | None:
+    def axes_of(p):
         return (
             factored_axes(jnp.shape(p), min_dim_size_to_factor, factor_axes) if factored else None
         )
 
-    def init(params: Params) -> FactoredState:
-        def slot(p: Any) -> Moment | None:
+    def init(params):
+        def slot(p):
             return factored_slot(p, axes_of(p)) if is_inexact(p) else None
 
-        return FactoredState(jnp.zeros((), jnp.int32), jax.tree.map(slot, params))
+        return FactoredState(zero_count(), jax.tree.map(slot, params))
 
-    def leaf(
-        g: jax.Array, v: Moment, decay: jax.Array, weight: jax.Array
-    ) -> tuple[jax.Array, Moment]:
+    def leaf(g, v, decay, weight):
         axes = axes_of(g)
         v = factored_moment(g, v, axes, decay, weight, epsilon)
         return over_factored_root(g, v, axes), v
 
-    def weight_at(count: jax.Array) -> jax.Array:
-        """`1 - b_t`."""
-        step = count - step_offset
+    def weights(t):
+        """`b_t` and `1 - b_t`."""
+        step = t - 1 - step_offset
         if decay_rate_fn is not None:
-            return 1 - jnp.asarray(decay_rate_fn(step, decay_rate))
-        return jnp.maximum(step + 1, 1).astype(jnp.result_type(float)) ** -decay_rate
+            weight = 1 - jnp.asarray(decay_rate_fn(step, decay_rate))
+        else:
+            weight = jnp.maximum(step + 1, 1).astype(jnp.result_type(float)) ** -decay_rate
+        return 1 - weight, weight
 
-    def update(
-        updates: Updates, state: FactoredState, params: Params | None = None, **extra: object
-    ) -> tuple[Updates, FactoredState]:
-        weight = weight_at(state.count)
-        updates, v = map_leaves(leaf, updates, (state.nu,), scalars=(1 - weight, weight))
-        return updates, FactoredState(increment(state.count), v)
-
-    return Leafwise(init, update)
+    return per_leaf(init, leaf, ("nu",), scalars=weights)

@@ -3,20 +3,17 @@
 import math
 from typing import Annotated, NamedTuple
 
-import jax
 import jax.numpy as jnp
 
 from ..._core import (
     GradientTransformation,
     Hyperparameter,
-    Leafwise,
-    Params,
     Range,
     Rate,
     Updates,
     abs_sq,
     add_multiple,
-    map_leaves,
+    per_leaf,
     safe_divide,
     safe_sqrt,
     slots,
@@ -87,7 +84,7 @@ def ftrl(
     [-0.07500000298023224, 0.0]
     """
 
-    def power(n: jax.Array) -> jax.Array:
+    def power(n):
         """`n^{-p}`, with derivative 0 at 0."""
         if isinstance(learning_rate_power, float) and learning_rate_power == -0.5:
             # The usual power: two passes over memory fewer, and less arithmetic, than `**`.
@@ -95,9 +92,7 @@ def ftrl(
         positive = n > 0
         return jnp.where(positive, jnp.where(positive, n, 1) ** -learning_rate_power, 0)
 
-    def leaf(
-        g: jax.Array, z: jax.Array, n: jax.Array, w: jax.Array
-    ) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def leaf(g, z, n, w):
         before, n = power(n), n + abs_sq(g)
         after = power(n)
         z = z + learning_rate * add_multiple(g, l2_shrinkage, w) - (after - before) * w
@@ -105,13 +100,7 @@ def ftrl(
         scale = after + (beta + learning_rate * l2)
         return safe_divide(-shrunk, scale) - w, z, n
 
-    def init(params: Params) -> FtrlState:
+    def init(params):
         return FtrlState(slots(params), slots(params, fill=initial_accumulator_value, real=True))
 
-    def update(
-        updates: Updates, state: FtrlState, params: Params | None = None, **extra: object
-    ) -> tuple[Updates, FtrlState]:
-        updates, z, n = map_leaves(leaf, updates, (state.trace, state.nu), (params,))
-        return updates, FtrlState(z, n)
-
-    return Leafwise(init, update)
+    return per_leaf(init, leaf, ("trace", "nu"), reads=lambda params: (params,))

@@ -1,27 +1,22 @@
 """Grams: the sign of the gradient with the magnitude of Adam."""
 
-import jax
 import jax.numpy as jnp
 
 from ..._core import (
     Decay,
     DType,
     GradientTransformation,
-    Leafwise,
     Mask,
-    Params,
     Rate,
-    Updates,
     abs_sq,
     debias,
-    increment,
-    map_leaves,
     over_root,
+    per_leaf,
     slots,
     transformation,
+    zero_count,
 )
-from ...compose import chain
-from ...transforms import add_decayed_weights, scale_by_learning_rate
+from ...compose import descend
 from ._adam import ScaleByAdamState
 
 
@@ -62,27 +57,19 @@ def scale_by_grams(
     0.61
     """
 
-    def init(params: Params) -> ScaleByAdamState:
-        count = jnp.zeros((), jnp.int32)
-        return ScaleByAdamState(count, slots(params, mu_dtype), slots(params, real=True))
+    def init(params):
+        return ScaleByAdamState(zero_count(), slots(params, mu_dtype), slots(params, real=True))
 
-    def leaf(
-        g: jax.Array, m: jax.Array, v: jax.Array, c1: jax.Array, c2: jax.Array
-    ) -> tuple[jax.Array, ...]:
+    def corrections(t):
+        return 1 / debias(b1, t), 1 / debias(b2, t)
+
+    def leaf(g, m, v, c1, c2):
         m = b1 * m + (1 - b1) * g
         v = b2 * v + abs_sq(g, 1 - b2)
         magnitude = jnp.abs(c1 * over_root(m, c2 * v, eps, eps_root))
         return jnp.sign(g) * magnitude, m, v
 
-    def update(
-        updates: Updates, state: ScaleByAdamState, params: Params | None = None, **extra: object
-    ) -> tuple[Updates, ScaleByAdamState]:
-        t = increment(state.count)
-        corrections = (1 / debias(b1, t), 1 / debias(b2, t))
-        updates, m, v = map_leaves(leaf, updates, (state.mu, state.nu), scalars=corrections)
-        return updates, ScaleByAdamState(t, m, v)
-
-    return Leafwise(init, update)
+    return per_leaf(init, leaf, ("mu", "nu"), scalars=corrections)
 
 
 @transformation("optimizer", example={"learning_rate": 0.01}, needs=("params",))
@@ -123,8 +110,5 @@ def grams(
     >>> [round(u, 4) for u in step.tolist()]
     [-0.1, -0.0]
     """
-    return chain(
-        scale_by_grams(b1, b2, eps, eps_root, mu_dtype),
-        add_decayed_weights(weight_decay, mask),
-        scale_by_learning_rate(learning_rate),
-    )
+    direction = scale_by_grams(b1, b2, eps, eps_root, mu_dtype)
+    return descend(direction, learning_rate, weight_decay, mask)

@@ -1,7 +1,5 @@
 """Hyperball: Adam on spheres, in steps of a given relative length."""
 
-from typing import Any
-
 import jax
 
 from ..._core import Decay, DType, GradientTransformation, Mask, Rate, transformation
@@ -69,7 +67,7 @@ def hyperball_adamw(
     """
     kept = matrices if mask is None else mask
 
-    def others(params: Any) -> Any:
+    def others(params):
         chosen = kept(params) if callable(kept) else kept
         return jax.tree.map(lambda keep: not keep, chosen)
 

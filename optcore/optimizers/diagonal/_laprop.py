@@ -3,25 +3,21 @@
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 from ..._core import (
     Decay,
     GradientTransformation,
-    Leafwise,
-    Params,
     Rate,
     Updates,
     abs_sq,
     debias,
-    increment,
-    map_leaves,
     over_root,
+    per_leaf,
     slots,
     transformation,
+    zero_count,
 )
-from ...compose import chain
-from ...transforms import scale_by_learning_rate
+from ...compose import descend
 
 
 class ScaleByLapropState(NamedTuple):
@@ -72,26 +68,18 @@ def scale_by_laprop(
     -0.3333
     """
 
-    def init(params: Params) -> ScaleByLapropState:
-        count = jnp.zeros((), jnp.int32)
-        return ScaleByLapropState(count, slots(params), slots(params, real=True))
+    def init(params):
+        return ScaleByLapropState(zero_count(), slots(params), slots(params, real=True))
 
-    def leaf(
-        g: jax.Array, m: jax.Array, n: jax.Array, c1: jax.Array, c2: jax.Array
-    ) -> tuple[jax.Array, ...]:
+    def corrections(t):
+        return 1 / debias(b1, t), 1 / debias(b2, t)
+
+    def leaf(g, m, n, c1, c2):
         n = b2 * n + abs_sq(g, 1 - b2)
         m = b1 * m + (1 - b1) * over_root(g, c2 * n, eps, 0.0)
         return c1 * m, m, n
 
-    def update(
-        updates: Updates, state: ScaleByLapropState, params: Params | None = None, **extra: object
-    ) -> tuple[Updates, ScaleByLapropState]:
-        t = increment(state.count)
-        corrections = 1 / debias(b1, t), 1 / debias(b2, t)
-        updates, m, n = map_leaves(leaf, updates, (state.mu, state.nu), scalars=corrections)
-        return updates, ScaleByLapropState(t, m, n)
-
-    return Leafwise(init, update)
+    return per_leaf(init, leaf, ("mu", "nu"), scalars=corrections)
 
 
 @transformation("optimizer", example={"learning_rate": 0.01})
@@ -114,4 +102,4 @@ def laprop(
     >>> [round(x, 6) for x in u.tolist()]
     [-0.1, 0.1]
     """
-    return chain(scale_by_laprop(b1, b2, eps), scale_by_learning_rate(learning_rate))
+    return descend(scale_by_laprop(b1, b2, eps), learning_rate)

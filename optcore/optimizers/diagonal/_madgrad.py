@@ -14,13 +14,12 @@ from ..._core import (
     Updates,
     abs_sq,
     add_multiple,
-    increment,
-    is_inexact,
-    map_leaves,
+    copies,
+    per_leaf,
     safe_divide,
     slots,
     transformation,
-    wide,
+    zero_count,
 )
 
 
@@ -80,54 +79,23 @@ def madgrad(
     [-1.0, 0.5]
     """
 
-    def init(params: Params) -> MadgradState:
-        count = jnp.zeros((), jnp.int32)
-        return MadgradState(count, slots(params), slots(params, real=True), _copies(params))
+    def init(params):
+        sums = slots(params), slots(params, real=True)
+        return MadgradState(zero_count(), *sums, copies(params, widened=True))
 
-    def update(
-        updates: Updates, state: MadgradState, params: Params | None = None, **extra: object
-    ) -> tuple[Updates, MadgradState]:
-        t = increment(state.count)
+    def scaled_rate(t):
         rate = jnp.where(jnp.asarray(learning_rate) > 0, learning_rate + eps, 0)
-        scaled = rate * jnp.sqrt(t.astype(jnp.float32))
+        return (rate * jnp.sqrt(t.astype(jnp.float32)),)
 
-        def leaf(
-            g: jax.Array,
-            s: jax.Array,
-            v: jax.Array,
-            w_0: jax.Array,
-            w: jax.Array,
-            scaled: jax.Array,
-        ) -> tuple[jax.Array, ...]:
-            g = add_multiple(g, weight_decay, w)
-            s = s + scaled * g
-            v = v + abs_sq(g, scaled)
-            z = w_0 - safe_divide(s, _safe_cbrt(v) + eps)
-            return (1 - momentum) * (z - w), s, v, w_0
+    def leaf(g, s, v, w_0, w, scaled):
+        g = add_multiple(g, weight_decay, w)
+        s = s + scaled * g
+        v = v + abs_sq(g, scaled)
+        z = w_0 - safe_divide(s, _safe_cbrt(v) + eps)
+        return (1 - momentum) * (z - w), s, v, w_0
 
-        updates, *new = map_leaves(
-            leaf,
-            updates,
-            (state.trace, state.nu, state.anchor),
-            reads=(params,),
-            scalars=(scaled,),
-        )
-        return updates, MadgradState(t, *new)
-
-    return GradientTransformation(init, update)
-
-
-def _copies(params: Params) -> Params:
-    """The parameters, at least float32, in memory of their own."""
-
-    def copy(p: jax.Array) -> jax.Array | None:
-        if not is_inexact(p):
-            return None
-        if isinstance(p, jax.ShapeDtypeStruct):
-            return jnp.zeros_like(p, wide(p.dtype))
-        return jnp.array(p, wide(jnp.result_type(p)))
-
-    return jax.tree.map(copy, params)
+    remembered = ("trace", "nu", "anchor")
+    return per_leaf(init, leaf, remembered, scalars=scaled_rate, reads=lambda params: (params,))
 
 
 def _safe_cbrt(x: jax.Array) -> jax.Array:

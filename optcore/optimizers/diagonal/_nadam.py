@@ -12,7 +12,6 @@ from ..._core import (
     GradientTransformation,
     Leafwise,
     Mask,
-    Params,
     Rate,
     Updates,
     abs_sq,
@@ -22,9 +21,9 @@ from ..._core import (
     over_root,
     slots,
     transformation,
+    zero_count,
 )
-from ...compose import chain
-from ...transforms import add_decayed_weights, scale_by_learning_rate
+from ...compose import descend
 from ._adam import scale_by_adam
 
 
@@ -87,21 +86,23 @@ def scale_by_nadam(
     [1.0952, -1.0952]
     """
 
-    def init(params: Params) -> ScaleByNadamState:
-        count, correction = jnp.zeros((), jnp.int32), jnp.zeros(())
+    def init(params):
         mu, nu = slots(params, mu_dtype), slots(params, real=True)
-        return ScaleByNadamState(count, mu, nu, correction)
+        return ScaleByNadamState(zero_count(), mu, nu, correction=jnp.zeros(()))
 
-    def momentum(t: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def momentum(t):
         """`μ_t` and `1 - μ_t`, which keeps its digits where `b1` is nearly 1."""
         missing = 0.5 * jnp.exp(
             t.astype(jnp.result_type(float)) * (momentum_decay * math.log(0.96))
         )
         return b1 * (1 - missing), (1 - b1) + b1 * missing
 
-    def update(
-        updates: Updates, state: ScaleByNadamState, params: Params | None = None, **extra: object
-    ) -> tuple[Updates, ScaleByNadamState]:
+    def leaf(g, m, v, c_m, c_g, c2):
+        m = b1 * m + (1 - b1) * g
+        v = b2 * v + abs_sq(g, 1 - b2)
+        return over_root(c_m * m + c_g * g, c2 * v, eps, eps_root), m, v
+
+    def update(updates, state, params=None, **extra):
         t = increment(state.count)
         mu, rest = momentum(t)
         mu_next, rest_next = momentum(increment(t))
@@ -109,19 +110,6 @@ def scale_by_nadam(
         correction = rest + mu * state.correction
         correction_next = rest_next + mu_next * correction
         scalars = mu_next / correction_next, rest / correction, 1 / debias(b2, t)
-
-        def leaf(
-            g: jax.Array,
-            m: jax.Array,
-            v: jax.Array,
-            c_m: jax.Array,
-            c_g: jax.Array,
-            c2: jax.Array,
-        ) -> tuple[jax.Array, ...]:
-            m = b1 * m + (1 - b1) * g
-            v = b2 * v + abs_sq(g, 1 - b2)
-            return over_root(c_m * m + c_g * g, c2 * v, eps, eps_root), m, v
-
         updates, m, v = map_leaves(leaf, updates, (state.mu, state.nu), scalars=scalars)
         correction = correction.astype(state.correction.dtype)
         return updates, ScaleByNadamState(t, m, v, correction)
@@ -175,10 +163,7 @@ def nadam(
     >>> [round(x, 4) for x in u.tolist()]
     [-0.1333, 0.1333]
     """
-    return chain(
-        _direction(b1, b2, eps, eps_root, mu_dtype, momentum_decay),
-        scale_by_learning_rate(learning_rate),
-    )
+    return descend(_direction(b1, b2, eps, eps_root, mu_dtype, momentum_decay), learning_rate)
 
 
 @transformation("optimizer", example={"learning_rate": 0.01}, needs=("params",))
@@ -217,8 +202,5 @@ def nadamw(
     >>> round((w + step).item(), 6)
     1.9
     """
-    return chain(
-        _direction(b1, b2, eps, eps_root, mu_dtype, momentum_decay),
-        add_decayed_weights(weight_decay, mask),
-        scale_by_learning_rate(learning_rate),
-    )
+    direction = _direction(b1, b2, eps, eps_root, mu_dtype, momentum_decay)
+    return descend(direction, learning_rate, weight_decay, mask)

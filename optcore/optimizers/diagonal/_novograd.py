@@ -9,21 +9,19 @@ from ..._core import (
     Decay,
     DType,
     GradientTransformation,
-    Leafwise,
     Params,
     Rate,
     Updates,
     abs_sq,
     add_multiple,
-    increment,
     is_inexact,
-    map_leaves,
     over_root,
+    per_leaf,
     slots,
     transformation,
+    zero_count,
 )
-from ...compose import chain
-from ...transforms import scale_by_learning_rate
+from ...compose import descend
 
 
 class ScaleByNovogradState(NamedTuple):
@@ -82,38 +80,21 @@ def scale_by_novograd(
     1.0
     """
 
-    def init(params: Params) -> ScaleByNovogradState:
-        count = jnp.zeros((), jnp.int32)
-        return ScaleByNovogradState(
-            count, slots(params, mu_dtype), slots(_scalars(params), real=True)
-        )
+    def init(params):
+        mu, nu = slots(params, mu_dtype), slots(_scalars(params), real=True)
+        return ScaleByNovogradState(zero_count(), mu, nu)
 
-    def update(
-        updates: Updates,
-        state: ScaleByNovogradState,
-        params: Params | None = None,
-        **extra: object,
-    ) -> tuple[Updates, ScaleByNovogradState]:
+    def first(t):
+        return (t == 1,)
 
-        def leaf(
-            g: jax.Array, m: jax.Array, v: jax.Array, w: jax.Array, first: jax.Array
-        ) -> tuple[jax.Array, ...]:
-            square = jnp.sum(abs_sq(g))
-            v = jnp.where(first, square, b2 * v + (1 - b2) * square)
-            u = over_root(jnp.ones_like(v), v, eps, eps_root) * g
-            m = b1 * m + add_multiple(u, weight_decay, w)
-            return m, m, v
+    def leaf(g, m, v, w, first):
+        square = jnp.sum(abs_sq(g))
+        v = jnp.where(first, square, b2 * v + (1 - b2) * square)
+        u = over_root(jnp.ones_like(v), v, eps, eps_root) * g
+        m = b1 * m + add_multiple(u, weight_decay, w)
+        return m, m, v
 
-        updates, m, v = map_leaves(
-            leaf,
-            updates,
-            (state.mu, state.nu),
-            reads=(params,),
-            scalars=(state.count == 0,),
-        )
-        return updates, ScaleByNovogradState(increment(state.count), m, v)
-
-    return Leafwise(init, update)
+    return per_leaf(init, leaf, ("mu", "nu"), scalars=first, reads=lambda params: (params,))
 
 
 def _scalars(params: Params) -> Params:
@@ -155,7 +136,4 @@ def novograd(
     >>> round(jnp.linalg.norm(step).item(), 6)
     0.5
     """
-    return chain(
-        scale_by_novograd(b1, b2, eps, eps_root, weight_decay),
-        scale_by_learning_rate(learning_rate),
-    )
+    return descend(scale_by_novograd(b1, b2, eps, eps_root, weight_decay), learning_rate)

@@ -2,29 +2,22 @@
 
 from typing import Annotated
 
-import jax
-import jax.numpy as jnp
-
 from ..._core import (
     Decay,
     DType,
     GradientTransformation,
     Hyperparameter,
-    Leafwise,
-    Params,
     Range,
     Rate,
-    Updates,
     abs_sq,
     debias,
-    increment,
-    map_leaves,
     over_root,
+    per_leaf,
     slots,
     transformation,
+    zero_count,
 )
-from ...compose import chain
-from ...transforms import scale_by_learning_rate
+from ...compose import descend
 from ._adam import ScaleByAdamState
 
 Share = Annotated[Hyperparameter, Range(0, 1, closed=True)]
@@ -72,28 +65,19 @@ def scale_by_qhadam(
     [-1.0, -1.0]
     """
 
-    def init(params: Params) -> ScaleByAdamState:
-        count = jnp.zeros((), jnp.int32)
-        return ScaleByAdamState(count, slots(params, mu_dtype), slots(params, real=True))
+    def init(params):
+        return ScaleByAdamState(zero_count(), slots(params, mu_dtype), slots(params, real=True))
 
-    def update(
-        updates: Updates, state: ScaleByAdamState, params: Params | None = None, **extra: object
-    ) -> tuple[Updates, ScaleByAdamState]:
-        t = increment(state.count)
-        c1, c2 = nu1 / debias(b1, t), nu2 / debias(b2, t)
+    def corrections(t):
+        return nu1 / debias(b1, t), nu2 / debias(b2, t)
 
-        def leaf(
-            g: jax.Array, m: jax.Array, v: jax.Array, c1: jax.Array, c2: jax.Array
-        ) -> tuple[jax.Array, ...]:
-            m = b1 * m + (1 - b1) * g
-            v = b2 * v + abs_sq(g, 1 - b2)
-            square = abs_sq(g, 1 - nu2) + c2 * v
-            return over_root((1 - nu1) * g + c1 * m, square, eps, eps_root), m, v
+    def leaf(g, m, v, c1, c2):
+        m = b1 * m + (1 - b1) * g
+        v = b2 * v + abs_sq(g, 1 - b2)
+        square = abs_sq(g, 1 - nu2) + c2 * v
+        return over_root((1 - nu1) * g + c1 * m, square, eps, eps_root), m, v
 
-        updates, m, v = map_leaves(leaf, updates, (state.mu, state.nu), scalars=(c1, c2))
-        return updates, ScaleByAdamState(t, m, v)
-
-    return Leafwise(init, update)
+    return per_leaf(init, leaf, ("mu", "nu"), scalars=corrections)
 
 
 @transformation("optimizer", example={"learning_rate": 0.02})
@@ -128,7 +112,4 @@ def qhadam(
     >>> tx.update(jnp.array([300.0, -0.2]), tx.init(jnp.zeros(2)))[0].round(4).tolist()
     [-0.25, 0.25]
     """
-    return chain(
-        scale_by_qhadam(b1, b2, nu1, nu2, eps, eps_root, mu_dtype),
-        scale_by_learning_rate(learning_rate),
-    )
+    return descend(scale_by_qhadam(b1, b2, nu1, nu2, eps, eps_root, mu_dtype), learning_rate)

@@ -9,22 +9,20 @@ from ..._core import (
     Decay,
     GradientTransformation,
     Hyperparameter,
-    Leafwise,
-    Params,
     Range,
     Rate,
     Updates,
     abs_sq,
     debias,
     increment,
-    map_leaves,
     over_root,
+    per_leaf,
     safe_sqrt,
     slots,
     transformation,
+    zero_count,
 )
-from ...compose import chain
-from ...transforms import scale_by_learning_rate
+from ...compose import descend
 
 Threshold = Annotated[Hyperparameter, Range(4)]
 """A length of the average; the variance is finite above 4."""
@@ -129,14 +127,10 @@ def scale_by_radam(
     1000 0.645
     """
 
-    def init(params: Params) -> ScaleByRadamState:
-        count = jnp.zeros((), jnp.int32)
-        return ScaleByRadamState(count, slots(params), slots(params, real=True))
+    def init(params):
+        return ScaleByRadamState(zero_count(), slots(params), slots(params, real=True))
 
-    def update(
-        updates: Updates, state: ScaleByRadamState, params: Params | None = None, **extra: object
-    ) -> tuple[Updates, ScaleByRadamState]:
-        t = increment(state.count)
+    def corrections(t):
         c1, c2, c1_next = 1 / debias(b1, t), 1 / debias(b2, t), 1 / debias(b1, increment(t))
         rho, rho_inf = _lengths(b2, t)
         rectified = rho >= threshold
@@ -144,29 +138,16 @@ def scale_by_radam(
             jnp.where(rectified, (rho - 4) * (rho - 2) / rho, 0)
             * jnp.where(rectified, rho_inf / ((rho_inf - 4) * (rho_inf - 2)), 0)
         )
+        return c1, c2, c1_next, r, rectified
 
-        def leaf(
-            g: jax.Array,
-            m: jax.Array,
-            v: jax.Array,
-            c1: jax.Array,
-            c2: jax.Array,
-            c1_next: jax.Array,
-            r: jax.Array,
-            rectified: jax.Array,
-        ) -> tuple[jax.Array, ...]:
-            m = b1 * m + (1 - b1) * g
-            v = b2 * v + abs_sq(g, 1 - b2)
-            m_ahead = (b1 * c1_next / c1) * m + (1 - b1) * g if nesterov else m
-            adapted = r * over_root(m_ahead, c2 * v, eps, eps_root)
-            return c1 * jnp.where(rectified, adapted, m_ahead), m, v
+    def leaf(g, m, v, c1, c2, c1_next, r, rectified):
+        m = b1 * m + (1 - b1) * g
+        v = b2 * v + abs_sq(g, 1 - b2)
+        m_ahead = (b1 * c1_next / c1) * m + (1 - b1) * g if nesterov else m
+        adapted = r * over_root(m_ahead, c2 * v, eps, eps_root)
+        return c1 * jnp.where(rectified, adapted, m_ahead), m, v
 
-        updates, m, v = map_leaves(
-            leaf, updates, (state.mu, state.nu), scalars=(c1, c2, c1_next, r, rectified)
-        )
-        return updates, ScaleByRadamState(t, m, v)
-
-    return Leafwise(init, update)
+    return per_leaf(init, leaf, ("mu", "nu"), scalars=corrections)
 
 
 @transformation("optimizer", example={"learning_rate": 0.01})
@@ -199,7 +180,5 @@ def radam(
     >>> [round(x, 4) for x in u.tolist()]
     [-15.0, 0.1]
     """
-    return chain(
-        scale_by_radam(b1, b2, eps, eps_root, threshold, nesterov=nesterov),
-        scale_by_learning_rate(learning_rate),
-    )
+    direction = scale_by_radam(b1, b2, eps, eps_root, threshold, nesterov=nesterov)
+    return descend(direction, learning_rate)

@@ -8,20 +8,18 @@ import jax.numpy as jnp
 from ..._core import (
     Decay,
     GradientTransformation,
-    Leafwise,
-    Params,
     Rate,
     Updates,
     abs_sq,
     debias,
-    increment,
-    map_leaves,
-    over_root,
+    per_leaf,
     slots,
     transformation,
+    zero_count,
 )
 from ...compose import chain
 from ...transforms import identity, scale_by_learning_rate, trace
+from ._adagrad import divided
 
 
 class ScaleByRmsState(NamedTuple):
@@ -81,25 +79,19 @@ def scale_by_rms(
     [2.0, -2.0]
     """
 
-    def init(params: Params) -> ScaleByRmsState:
-        count = jnp.zeros((), jnp.int32) if bias_correction else None
+    def init(params):
+        count = zero_count() if bias_correction else None
         return ScaleByRmsState(slots(params, fill=initial_scale, real=True), count)
 
-    def update(
-        updates: Updates, state: ScaleByRmsState, params: Params | None = None, **extra: object
-    ) -> tuple[Updates, ScaleByRmsState]:
-        count, corrections = _bias_correction(decay, state.count)
+    def correction(t):
+        return (1 / debias(decay, t),)
 
-        def leaf(g: jax.Array, v: jax.Array, *c: jax.Array) -> tuple[jax.Array, jax.Array]:
-            v = decay * v + abs_sq(g, 1 - decay)
-            v_hat = c[0] * v if bias_correction else v
-            inside, outside = (eps, 0.0) if eps_in_sqrt else (0.0, eps)
-            return over_root(g, v_hat, outside, inside), v
+    def leaf(g, v, *c):
+        v = decay * v + abs_sq(g, 1 - decay)
+        v_hat = c[0] * v if bias_correction else v
+        return divided(g, v_hat, eps, eps_in_sqrt), v
 
-        updates, v = map_leaves(leaf, updates, (state.nu,), scalars=corrections)
-        return updates, ScaleByRmsState(v, count)
-
-    return Leafwise(init, update)
+    return per_leaf(init, leaf, ("nu",), scalars=correction if bias_correction else None)
 
 
 @transformation("direction", example={})
@@ -132,39 +124,23 @@ def scale_by_stddev(
     [2.0, -2.0]
     """
 
-    def init(params: Params) -> ScaleByStddevState:
-        count = jnp.zeros((), jnp.int32) if bias_correction else None
+    def init(params):
+        count = zero_count() if bias_correction else None
         return ScaleByStddevState(
             slots(params), slots(params, fill=initial_scale, real=True), count
         )
 
-    def update(
-        updates: Updates, state: ScaleByStddevState, params: Params | None = None, **extra: object
-    ) -> tuple[Updates, ScaleByStddevState]:
-        count, corrections = _bias_correction(decay, state.count)
+    def correction(t):
+        return (1 / debias(decay, t),)
 
-        def leaf(g: jax.Array, m: jax.Array, v: jax.Array, *c: jax.Array) -> tuple[jax.Array, ...]:
-            m = decay * m + (1 - decay) * g
-            v = decay * v + abs_sq(g, 1 - decay)
-            m_hat, v_hat = (c[0] * m, c[0] * v) if bias_correction else (m, v)
-            variance = jnp.maximum(v_hat - abs_sq(m_hat), 0)
-            inside, outside = (eps, 0.0) if eps_in_sqrt else (0.0, eps)
-            return over_root(g, variance, outside, inside), m, v
+    def leaf(g, m, v, *c):
+        m = decay * m + (1 - decay) * g
+        v = decay * v + abs_sq(g, 1 - decay)
+        m_hat, v_hat = (c[0] * m, c[0] * v) if bias_correction else (m, v)
+        variance = jnp.maximum(v_hat - abs_sq(m_hat), 0)
+        return divided(g, variance, eps, eps_in_sqrt), m, v
 
-        updates, m, v = map_leaves(leaf, updates, (state.mu, state.nu), scalars=corrections)
-        return updates, ScaleByStddevState(m, v, count)
-
-    return Leafwise(init, update)
-
-
-def _bias_correction(
-    decay: Decay, count: jax.Array | None
-) -> tuple[jax.Array | None, tuple[jax.Array, ...]]:
-    """The next count and the factor `1 / (1 - decay^count)`; nothing without a count."""
-    if count is None:
-        return None, ()
-    count = increment(count)
-    return count, (1 / debias(decay, count),)
+    return per_leaf(init, leaf, ("mu", "nu"), scalars=correction if bias_correction else None)
 
 
 @transformation("optimizer", example={"learning_rate": 0.01, "momentum": 0.9})

@@ -10,20 +10,17 @@ from ..._core import (
     Decay,
     GradientTransformation,
     Hyperparameter,
-    Leafwise,
-    Params,
     Range,
     Rate,
     Updates,
     abs_sq,
     is_inexact,
-    map_leaves,
     over_root,
+    per_leaf,
     slots,
     transformation,
 )
-from ...compose import chain
-from ...transforms import scale_by_learning_rate
+from ...compose import descend
 from ._shared import reduced
 
 
@@ -84,30 +81,22 @@ def scale_by_sm3(
     [[25.0, 25.0], [25.0, 25.0]]
     """
 
-    def init(params: Params) -> ScaleBySM3State:
-        def cover(p: jax.Array) -> tuple[jax.Array, ...] | None:
+    def init(params):
+        def cover(p):
             if not is_inexact(p):
                 return None
             return tuple(slots(reduced(p, axes), real=True) for axes in _other_axes(jnp.ndim(p)))
 
         return ScaleBySM3State(slots(params), jax.tree.map(cover, params))
 
-    def leaf(
-        g: jax.Array, m: jax.Array, mu: tuple[jax.Array, ...]
-    ) -> tuple[jax.Array, jax.Array, tuple[jax.Array, ...]]:
+    def leaf(g, m, mu):
         weight = jnp.where(b2 < 1, 1 - b2, 1.0)
         nu = b2 * functools.reduce(jnp.minimum, mu) + abs_sq(g, weight)
         mu = tuple(nu.max(axes, keepdims=True, initial=0) for axes in _other_axes(g.ndim))
         m = b1 * m + (1 - b1) * over_root(g, nu, 0.0, eps)
         return m, m, mu
 
-    def update(
-        updates: Updates, state: ScaleBySM3State, params: Params | None = None, **extra: object
-    ) -> tuple[Updates, ScaleBySM3State]:
-        updates, m, mu = map_leaves(leaf, updates, (state.mu, state.nu))
-        return updates, ScaleBySM3State(m, mu)
-
-    return Leafwise(init, update)
+    return per_leaf(init, leaf, ("mu", "nu"))
 
 
 @transformation("optimizer", example={"learning_rate": 0.5})
@@ -127,4 +116,4 @@ def sm3(learning_rate: Rate, momentum: Decay = 0.9) -> GradientTransformation:
     >>> tx.update(jnp.array([30.0, -2.0]), tx.init(jnp.zeros(2)))[0].round(6).tolist()
     [-0.10000000149011612, 0.10000000149011612]
     """
-    return chain(scale_by_sm3(momentum), scale_by_learning_rate(learning_rate))
+    return descend(scale_by_sm3(momentum), learning_rate)

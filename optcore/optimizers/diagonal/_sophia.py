@@ -26,10 +26,11 @@ from ..._core import (
     slots,
     transformation,
     wide,
+    zero_count,
 )
 from ..._core._paths import describe
-from ...compose import chain
-from ...transforms import add_decayed_weights, scale_by_learning_rate, stateless
+from ...compose import descend
+from ...transforms import stateless
 
 Floor = Annotated[Hyperparameter, Range(2.0**-126)]
 """A positive lower bound, which float32 does not take for 0."""
@@ -88,15 +89,10 @@ def hutchinson_estimator_diag_hessian() -> GradientTransformation:
     [6.0, 12.0]
     """
 
-    def init(params: Params) -> HutchinsonState:
-        return HutchinsonState(jnp.zeros((), jnp.int32))
+    def init(params):
+        return HutchinsonState(zero_count())
 
-    def update(
-        updates: Updates,
-        state: HutchinsonState,
-        params: Params | None = None,
-        **extra: Any,
-    ) -> tuple[Updates, HutchinsonState]:
+    def update(updates, state, params=None, **extra):
         key = extra["key"]
         if not is_key(key) or key.ndim:
             raise TypeError(
@@ -122,11 +118,11 @@ def _hutchinson(obj_fn: Any, params: Params, key: Any) -> Any:
     leaves = [p for _, p in paths]
     chosen = [i for i, p in enumerate(leaves) if is_inexact(p)]
 
-    def loss(some: list[jax.Array]) -> jax.Array:
+    def loss(some):
         found = dict(zip(chosen, some, strict=True))
         return obj_fn(treedef.unflatten([found.get(i, p) for i, p in enumerate(leaves)]))
 
-    def signs(path: Any, p: jax.Array) -> jax.Array:
+    def signs(path, p):
         name = zlib.crc32(jax.tree_util.keystr(path).encode())
         return jax.random.rademacher(jax.random.fold_in(key, name), p.shape, p.dtype)
 
@@ -199,30 +195,25 @@ def scale_by_sophia(
     [3.0, -4.0]
     """
 
-    def init(params: Params) -> SophiaState:
-        count = jnp.zeros((), jnp.int32)
+    def init(params):
         m, h = slots(params, mu_dtype), slots(params)
-        return SophiaState(count, m, h, hessian_diagonal_fn.init(params))
+        return SophiaState(zero_count(), m, h, hessian_diagonal_fn.init(params))
 
-    def update(
-        updates: Updates, state: SophiaState, params: Params | None = None, **extra: Any
-    ) -> tuple[Updates, SophiaState]:
+    def leaf(g, m, h):
+        m = b1 * m + (1 - b1) * g
+        u = m / jnp.maximum(gamma * h, eps)
+        if clip_threshold is not None:
+            u = jnp.minimum(jnp.maximum(u, -clip_threshold), clip_threshold)
+        return u, m
 
-        def estimated() -> tuple[Updates, State]:
+    def update(updates, state, params=None, **extra):
+        def estimated():
             estimate, inner = hessian_diagonal_fn.update(updates, state.inner, params, **extra)
             _, h = map_leaves(lambda x, h: (x, b2 * h + (1 - b2) * x), estimate, (state.hessian,))
             return h, inner
 
         due = state.count % update_interval == 0
         h, inner = jax.lax.cond(due, estimated, lambda: (state.hessian, state.inner))
-
-        def leaf(g: jax.Array, m: jax.Array, h: jax.Array) -> tuple[jax.Array, ...]:
-            m = b1 * m + (1 - b1) * g
-            u = m / jnp.maximum(gamma * h, eps)
-            if clip_threshold is not None:
-                u = jnp.minimum(jnp.maximum(u, -clip_threshold), clip_threshold)
-            return u, m
-
         updates, m = map_leaves(leaf, updates, (state.mu,), reads=(h,))
         return updates, SophiaState(increment(state.count), m, h, inner)
 
@@ -282,10 +273,7 @@ def sophia(
     >>> tx.update(jax.grad(loss)(w), tx.init(w), params=w, **extra)[0].tolist()
     [-0.25, 0.25]
     """
-    return chain(
-        scale_by_sophia(
-            b1, b2, eps, gamma, clip_threshold, update_interval, hessian_diagonal_fn, mu_dtype
-        ),
-        add_decayed_weights(weight_decay, weight_decay_mask),
-        scale_by_learning_rate(learning_rate),
+    direction = scale_by_sophia(
+        b1, b2, eps, gamma, clip_threshold, update_interval, hessian_diagonal_fn, mu_dtype
     )
+    return descend(direction, learning_rate, weight_decay, weight_decay_mask)

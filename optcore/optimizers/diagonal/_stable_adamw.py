@@ -7,25 +7,21 @@ from ..._core import (
     Decay,
     DType,
     GradientTransformation,
-    Leafwise,
     Mask,
-    Params,
     Rate,
-    Updates,
     abs_sq,
     add_multiple,
     debias,
-    increment,
-    map_leaves,
     over_root,
+    per_leaf,
     safe_divide,
     safe_sqrt,
     select,
     slots,
     transformation,
+    zero_count,
 )
-from ...compose import chain
-from ...transforms import scale_by_learning_rate
+from ...compose import descend
 from ._adam import ScaleByAdamState
 
 
@@ -72,37 +68,23 @@ def scale_by_stable_adamw(
     1.0
     """
 
-    def init(params: Params) -> ScaleByAdamState:
-        count = jnp.zeros((), jnp.int32)
-        return ScaleByAdamState(count, slots(params, mu_dtype), slots(params, real=True))
+    def init(params):
+        return ScaleByAdamState(zero_count(), slots(params, mu_dtype), slots(params, real=True))
 
-    def update(
-        updates: Updates, state: ScaleByAdamState, params: Params | None = None, **extra: object
-    ) -> tuple[Updates, ScaleByAdamState]:
-        t = increment(state.count)
-        c1, c2 = 1 / debias(b1, t), 1 / debias(b2, t)
-        chosen = select("scale_by_stable_adamw", mask, params, params)
+    def corrections(t):
+        return 1 / debias(b1, t), 1 / debias(b2, t)
 
-        def leaf(
-            g: jax.Array,
-            m: jax.Array,
-            v: jax.Array,
-            w: jax.Array | None,
-            c1: jax.Array,
-            c2: jax.Array,
-        ) -> tuple[jax.Array, ...]:
-            m = b1 * m + (1 - b1) * g
-            v = b2 * v + abs_sq(g, 1 - b2)
-            u = c1 * over_root(m, c2 * v, eps, 0.0)
-            share = 1 / jnp.maximum(_rms(g, c2 * v, eps), 1)
-            return share * (u if w is None else add_multiple(u, weight_decay, w)), m, v
+    def decaying(params):
+        return (select("scale_by_stable_adamw", mask, params, params),)
 
-        updates, m, v = map_leaves(
-            leaf, updates, (state.mu, state.nu), reads=(chosen,), scalars=(c1, c2)
-        )
-        return updates, ScaleByAdamState(t, m, v)
+    def leaf(g, m, v, w, c1, c2):
+        m = b1 * m + (1 - b1) * g
+        v = b2 * v + abs_sq(g, 1 - b2)
+        u = c1 * over_root(m, c2 * v, eps, 0.0)
+        share = 1 / jnp.maximum(_rms(g, c2 * v, eps), 1)
+        return share * (u if w is None else add_multiple(u, weight_decay, w)), m, v
 
-    return Leafwise(init, update)
+    return per_leaf(init, leaf, ("mu", "nu"), scalars=corrections, reads=decaying)
 
 
 def _rms(g: jax.Array, v: jax.Array, eps: Rate) -> jax.Array:
@@ -142,7 +124,4 @@ def stable_adamw(
     >>> tx.update(jnp.array([300.0, -0.2]), tx.init(w), params=w)[0].round(4).tolist()
     [-0.25, 0.25]
     """
-    return chain(
-        scale_by_stable_adamw(b1, b2, eps, mu_dtype, weight_decay, mask),
-        scale_by_learning_rate(learning_rate),
-    )
+    return descend(scale_by_stable_adamw(b1, b2, eps, mu_dtype, weight_decay, mask), learning_rate)

@@ -8,20 +8,17 @@ import jax.numpy as jnp
 from ..._core import (
     Decay,
     GradientTransformation,
-    Leafwise,
-    Params,
     Rate,
     Updates,
     abs_sq,
     debias,
-    increment,
-    map_leaves,
     over_root,
+    per_leaf,
     slots,
     transformation,
+    zero_count,
 )
-from ...compose import chain
-from ...transforms import scale_by_learning_rate
+from ...compose import descend
 
 
 class ScaleByYogiState(NamedTuple):
@@ -82,27 +79,20 @@ def scale_by_yogi(
     63.0
     """
 
-    def init(params: Params) -> ScaleByYogiState:
+    def init(params):
         mu = slots(params, fill=initial_accumulator_value)
         nu = slots(params, fill=initial_accumulator_value, real=True)
-        return ScaleByYogiState(jnp.zeros((), jnp.int32), mu, nu)
+        return ScaleByYogiState(zero_count(), mu, nu)
 
-    def leaf(
-        g: jax.Array, m: jax.Array, v: jax.Array, c1: jax.Array, c2: jax.Array
-    ) -> tuple[jax.Array, ...]:
+    def corrections(t):
+        return 1 / debias(b1, t), 1 / debias(b2, t)
+
+    def leaf(g, m, v, c1, c2):
         m = b1 * m + (1 - b1) * g
         v = v - jnp.sign(v - abs_sq(g)) * abs_sq(g, 1 - b2)
         return c1 * over_root(m, c2 * v, eps, eps_root), m, v
 
-    def update(
-        updates: Updates, state: ScaleByYogiState, params: Params | None = None, **extra: object
-    ) -> tuple[Updates, ScaleByYogiState]:
-        t = increment(state.count)
-        corrections = 1 / debias(b1, t), 1 / debias(b2, t)
-        updates, m, v = map_leaves(leaf, updates, (state.mu, state.nu), scalars=corrections)
-        return updates, ScaleByYogiState(t, m, v)
-
-    return Leafwise(init, update)
+    return per_leaf(init, leaf, ("mu", "nu"), scalars=corrections)
 
 
 @transformation("optimizer", example={"learning_rate": 0.01})
@@ -133,7 +123,4 @@ def yogi(
     >>> [round(x, 6) for x in u.tolist()]
     [-0.1, 0.1]
     """
-    return chain(
-        scale_by_yogi(b1, b2, eps, eps_root, initial_accumulator_value),
-        scale_by_learning_rate(learning_rate),
-    )
+    return descend(scale_by_yogi(b1, b2, eps, eps_root, initial_accumulator_value), learning_rate)
