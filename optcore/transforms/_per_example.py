@@ -44,7 +44,7 @@ def _clipped_sum(grads: Updates, limit: ArrayLike) -> tuple[Updates, jax.Array]:
     norms = jax.vmap(global_norm)(grads)
     factors = shrink(norms, limit)
 
-    def summed(g: jax.Array) -> jax.Array:
+    def summed(g):
         a, b = (f.astype(g.dtype).reshape((-1,) + (1,) * (g.ndim - 1)) for f in factors)
         # Products of matrices would be rounded to fewer bits on accelerators.
         return jnp.sum(b * (a * g), 0)
