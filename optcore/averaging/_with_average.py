@@ -20,6 +20,7 @@ from .._core import (
     is_none,
     map_leaves,
     transformation,
+    zero_count,
 )
 from ..compose import chain
 from ..schedules import linear_schedule
@@ -126,7 +127,7 @@ def with_average(
     def init(params: Params) -> WithAverageState:
         lawa = average == "lawa"
         return WithAverageState(
-            count=jnp.zeros((), jnp.int32),
+            count=zero_count(),
             average=None if lawa else copies(params, widened=True),
             correction=jnp.zeros((), jnp.float32) if debias else None,
             snapshots=init_snapshots(_trainable(params), window) if window is not None else None,

@@ -22,6 +22,7 @@ from .._core import (
     slots,
     tally,
     transformation,
+    zero_count,
 )
 from ..schedules import linear_schedule
 from ..transforms import scale_by_learning_rate, trace
@@ -110,12 +111,12 @@ def accumulate(inner: GradientTransformation, every: Length | Schedule) -> Gradi
 
     def init(params: Params) -> AccumulateState:
         return AccumulateState(
-            count=jnp.zeros((), jnp.int32),
-            mini_step=jnp.zeros((), jnp.int32),
+            count=zero_count(),
+            mini_step=zero_count(),
             weight=jnp.zeros((), jnp.float32),
             acc_grads=slots(params),
-            skipped=jnp.zeros((), jnp.int32),
-            total_notfinite=jnp.zeros((), jnp.int32),
+            skipped=zero_count(),
+            total_notfinite=zero_count(),
             inner=inner.init(params),
         )
 

@@ -16,6 +16,7 @@ from .._core import (
     extras_of,
     increment,
     transformation,
+    zero_count,
 )
 from ..schedules import linear_schedule
 from ..transforms import scale_by_learning_rate, trace
@@ -116,7 +117,7 @@ def conditionally_transform(
     inner = adapt(inner)
 
     def init(params: Params) -> ConditionallyTransformState:
-        return ConditionallyTransformState(inner.init(params), jnp.zeros((), jnp.int32))
+        return ConditionallyTransformState(inner.init(params), zero_count())
 
     def update(
         updates: Updates,
@@ -177,7 +178,7 @@ def conditionally_mask(
     inner = adapt(inner)
 
     def init(params: Params) -> ConditionallyMaskState:
-        return ConditionallyMaskState(jnp.zeros((), jnp.int32), inner.init(params))
+        return ConditionallyMaskState(zero_count(), inner.init(params))
 
     def update(
         updates: Updates, state: ConditionallyMaskState, params: Params | None = None, **extra: Any

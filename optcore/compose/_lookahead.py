@@ -20,6 +20,7 @@ from .._core import (
     copies,
     map_leaves,
     transformation,
+    zero_count,
 )
 from ..schedules import linear_schedule
 from ..transforms import scale_by_learning_rate, trace
@@ -102,7 +103,7 @@ def lookahead(
         pair = isinstance(params, LookaheadParams)
         return LookaheadState(
             fast_state=inner.init(params.fast if pair else params),
-            steps_since_sync=jnp.zeros((), jnp.int32),
+            steps_since_sync=zero_count(),
             anchor=None if pair else copies(params, widened=True),
         )
 

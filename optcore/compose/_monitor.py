@@ -20,6 +20,7 @@ from .._core import (
     named_leaves,
     slots,
     transformation,
+    zero_count,
 )
 from ..schedules import linear_schedule
 from ..transforms import clip_by_global_norm, scale_by_learning_rate, trace
@@ -112,7 +113,7 @@ def monitor(
         keys = [_key(name, part) for name in names for part in {"": None, **parts}]
         keys += ["clip_fraction"] if max_norm is not None else []
         return MonitorState(
-            count=jnp.zeros((), jnp.int32),
+            count=zero_count(),
             measurements={key: jnp.zeros((), jnp.float32) for key in keys},
             previous_gradient=slots(params) if cosine else None,
             inner=inner.init(params),

@@ -18,6 +18,7 @@ from .._core import (
     is_absent,
     transformation,
     wide,
+    zero_count,
 )
 from ..schedules import linear_schedule
 from ..transforms import scale_by_learning_rate, trace
@@ -84,9 +85,7 @@ def switch(
     starts = jnp.array(boundaries, jnp.int32)
 
     def init(params: Params) -> SwitchState:
-        return SwitchState(
-            jnp.zeros((), jnp.int32), tuple(member.init(params) for member in members)
-        )
+        return SwitchState(zero_count(), tuple(member.init(params) for member in members))
 
     def update(
         updates: Updates, state: SwitchState, params: Params | None = None, **extra: Any

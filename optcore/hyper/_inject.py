@@ -23,6 +23,7 @@ from .._core import (
     increment,
     suggestion,
     transformation,
+    zero_count,
 )
 from ..compose import chain
 from ..schedules import linear_schedule
@@ -73,10 +74,10 @@ def held(
         return {n: kept(s(counts[n])) for n, s in schedules.items()}
 
     def init(params: Params) -> InjectStatefulHyperparamsState:
-        counts = {n: jnp.zeros((), jnp.int32) for n in schedules}
+        counts = {n: zero_count() for n in schedules}
         values = {**{n: kept(v) for n, v in numbers.items()}, **scheduled(counts)}
         inner_state = made(values).init(params)
-        return InjectStatefulHyperparamsState(jnp.zeros((), jnp.int32), values, counts, inner_state)
+        return InjectStatefulHyperparamsState(zero_count(), values, counts, inner_state)
 
     def update(
         updates: Updates,

@@ -18,6 +18,7 @@ from .._core import (
     stays_finite,
     tally,
     transformation,
+    zero_count,
     zero_unless,
 )
 from ..compose import chain
@@ -79,9 +80,9 @@ def apply_if_finite(
 
     def init(params: Params) -> ApplyIfFiniteState:
         return ApplyIfFiniteState(
-            notfinite_count=jnp.zeros((), jnp.int32),
+            notfinite_count=zero_count(),
             last_finite=jnp.ones((), bool),
-            total_notfinite=jnp.zeros((), jnp.int32),
+            total_notfinite=zero_count(),
             inner_state=inner.init(params),
         )
 

@@ -22,6 +22,7 @@ from .._core import (
     map_leaves,
     tally,
     transformation,
+    zero_count,
     zero_unless,
 )
 from ..compose import chain
@@ -128,9 +129,9 @@ def dynamic_loss_scale(
     def init(params: Params) -> DynamicLossScaleState:
         return DynamicLossScaleState(
             scale=jnp.full((), initial_scale, jnp.float32),
-            finite_count=jnp.zeros((), jnp.int32),
-            skipped=jnp.zeros((), jnp.int32),
-            total_notfinite=jnp.zeros((), jnp.int32),
+            finite_count=zero_count(),
+            skipped=zero_count(),
+            total_notfinite=zero_count(),
             inner=inner.init(params),
         )
 

@@ -3,7 +3,6 @@
 from typing import Any, Literal, NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 from .._core import (
     GradientTransformation,
@@ -17,6 +16,7 @@ from .._core import (
     stays_finite,
     tally,
     transformation,
+    zero_count,
     zero_unless,
 )
 from ..compose import chain
@@ -87,8 +87,7 @@ def guard(
     inner = adapt(inner)
 
     def init(params: Params) -> GuardState:
-        zero = jnp.zeros((), jnp.int32)
-        return GuardState(zero, jnp.zeros((), jnp.int32), inner.init(params))
+        return GuardState(zero_count(), zero_count(), inner.init(params))
 
     def update(
         updates: Updates, state: GuardState, params: Params | None = None, **extra: Any

@@ -21,6 +21,7 @@ from .._core import (
     norm_along,
     real_scalar,
     transformation,
+    zero_count,
     zero_unless,
 )
 from ..compose import chain
@@ -140,9 +141,8 @@ def skip_on_spike(
         return (count >= enough) & jnp.any(x - newest - mean > sigma_factor * sigma)
 
     def init(params: Params) -> SkipOnSpikeState:
-        zero = jnp.zeros((), jnp.int32)
         window = jnp.zeros((window_steps, 2 if watch == "both" else 1), jnp.float32)
-        return SkipOnSpikeState(zero, window, jnp.zeros((), jnp.int32), inner.init(params))
+        return SkipOnSpikeState(zero_count(), window, zero_count(), inner.init(params))
 
     def update(
         updates: Updates, state: SkipOnSpikeState, params: Params | None = None, **extra: Any

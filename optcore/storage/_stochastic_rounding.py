@@ -16,6 +16,7 @@ from .._core import (
     increment,
     leaf_keys,
     transformation,
+    zero_count,
 )
 from ..schedules import linear_schedule
 from ..transforms import scale_by_learning_rate
@@ -85,7 +86,7 @@ def stochastic_rounding(
     inner = adapt(inner)
 
     def init(params: Params) -> StochasticRoundingState:
-        return StochasticRoundingState(jnp.zeros((), jnp.int32), fresh_key(key), inner.init(params))
+        return StochasticRoundingState(zero_count(), fresh_key(key), inner.init(params))
 
     def update(
         updates: Updates,

@@ -21,6 +21,7 @@ from .._core import (
     leaf_keys,
     path_name,
     transformation,
+    zero_count,
 )
 from ..transforms import trace
 from ._codecs import BF16, CODECS, Encoded, decode, encode
@@ -159,7 +160,7 @@ def store(
         if not is_partial(params):
             check_matches(state, known)
         chosen = [plan(path, x) for path, x in jax.tree_util.tree_flatten_with_path(state)[0]]
-        count = None if key is None else jnp.zeros((), jnp.int32)
+        count = None if key is None else zero_count()
         own = None if key is None else fresh_key(key)
         return StoreState(count, own, encoded(state, chosen, own, count))
 
