@@ -35,7 +35,7 @@ def transformation(
       kind: `"optimizer"` (its updates are steps), `"direction"` (without rate and sign),
         `"transform"`, or `"wrapper"` (of other transformations).
       example: keyword arguments of a sensible instance, or a function that makes one; the
-        conformance suite runs on it.
+        conformance suite runs on it. A required transformation that is left out is momentum.
       needs: what `update` must be given, such as `("params",)`.
       real_only: the algorithm has no meaning for complex parameters.
       per_example: `update` takes updates with one gradient per example along a first axis.
@@ -139,7 +139,11 @@ def _register(
         signature=inspect.signature(function),
         roles=roles_of(function),
         needs=needs,
-        example=example if callable(example) else lambda: declaring(**example),
+        example=(
+            example
+            if callable(example)
+            else lambda: declaring(**factory.example_inner(example), **example)
+        ),
         real_only=real_only,
         per_example=per_example,
         stage=stage,

@@ -23,8 +23,6 @@ from .._core import (
     zero_count,
 )
 from ..compose import chain
-from ..schedules import linear_schedule
-from ..transforms import scale_by_learning_rate, trace
 from ._snapshots import Snapshots, chosen_places, init_snapshots, take_snapshot
 
 Average = Literal["ema", "swa", "lawa", "tail"]
@@ -52,12 +50,9 @@ class WithAverageState(NamedTuple):
         return self.average if self.snapshots is None else _mean(self.snapshots, params)
 
 
-def _momentum() -> GradientTransformation:
-    rate = linear_schedule(0.1, 0.05, 8)
-    return with_average(chain(trace(0.5), scale_by_learning_rate(rate)), "ema", decay=0.9)
-
-
-@transformation("wrapper", example=_momentum, needs=("params",), outermost=True)
+@transformation(
+    "wrapper", example={"average": "ema", "decay": 0.9}, needs=("params",), outermost=True
+)
 def with_average(
     inner: GradientTransformation,
     average: Average = "ema",

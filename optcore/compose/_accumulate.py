@@ -24,10 +24,7 @@ from .._core import (
     transformation,
     zero_count,
 )
-from ..schedules import linear_schedule
-from ..transforms import scale_by_learning_rate, trace
 from ._branch import run_if
-from ._chain import chain
 from ._skip import refuse_loss_scale
 
 
@@ -53,12 +50,7 @@ class AccumulateState(NamedTuple):
     inner: State
 
 
-def _momentum() -> GradientTransformation:
-    rate = linear_schedule(0.1, 0.05, 8)
-    return accumulate(chain(trace(0.9), scale_by_learning_rate(rate)), 2)
-
-
-@transformation("wrapper", example=_momentum, uses=("weight",))
+@transformation("wrapper", example={"every": 2}, uses=("weight",))
 def accumulate(inner: GradientTransformation, every: Length | Schedule) -> GradientTransformation:
     r"""Make one step for the mean of `every` gradients, and give exact zeros in between.
 

@@ -18,10 +18,8 @@ from .._core import (
     transformation,
     zero_count,
 )
-from ..schedules import linear_schedule
-from ..transforms import scale_by_learning_rate, trace
+from ..transforms import trace
 from ._branch import like, run_if
-from ._chain import chain
 from ._skip import refuse_loss_scale
 from ._stages import gives_steps
 
@@ -54,18 +52,6 @@ def _is_even(step: jax.Array) -> jax.Array:
     return step % 2 == 0
 
 
-def _momentum() -> GradientTransformation:
-    return chain(trace(0.9), scale_by_learning_rate(linear_schedule(0.1, 0.05, 8)))
-
-
-def _transform() -> GradientTransformation:
-    return conditionally_transform(trace(0.9), _is_even)
-
-
-def _mask() -> GradientTransformation:
-    return conditionally_mask(_momentum(), _is_even)
-
-
 def _forwarded(arguments: Mapping[str, Any]) -> tuple[str, ...] | None:
     """The extra arguments that the condition takes, behind the step; `None` for anything."""
     if not arguments["forward_extra_args"]:
@@ -74,7 +60,9 @@ def _forwarded(arguments: Mapping[str, Any]) -> tuple[str, ...] | None:
     return None if others else tuple(sorted(names))
 
 
-@transformation("wrapper", example=_transform, uses=_forwarded)
+@transformation(
+    "wrapper", example={"inner": trace(0.9), "should_transform_fn": _is_even}, uses=_forwarded
+)
 def conditionally_transform(
     inner: GradientTransformation,
     should_transform_fn: Callable[..., Any],
@@ -141,7 +129,7 @@ def conditionally_transform(
     return GradientTransformation(init, update)
 
 
-@transformation("wrapper", example=_mask, uses=_forwarded)
+@transformation("wrapper", example={"should_transform_fn": _is_even}, uses=_forwarded)
 def conditionally_mask(
     inner: GradientTransformation,
     should_transform_fn: Callable[..., Any],

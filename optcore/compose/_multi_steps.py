@@ -24,11 +24,8 @@ from .._core import (
     transformation,
     zero_count,
 )
-from ..schedules import linear_schedule
-from ..transforms import scale_by_learning_rate, trace
 from ._accumulate import AccumulateState, gather, shares, window
 from ._branch import run_if
-from ._chain import chain
 from ._skip import refuse_loss_scale
 
 
@@ -54,12 +51,7 @@ class MultiStepsState(NamedTuple):
     total_notfinite: jax.Array
 
 
-def _momentum() -> GradientTransformation:
-    rate = linear_schedule(0.1, 0.05, 8)
-    return MultiSteps(chain(trace(0.9), scale_by_learning_rate(rate)), 2)
-
-
-@transformation("wrapper", example=_momentum)
+@transformation("wrapper", example={"every_k_schedule": 2})
 def MultiSteps(  # noqa: N802 (optax's name)
     opt: GradientTransformation,
     every_k_schedule: Length | Schedule,

@@ -20,9 +20,8 @@ from .._core import (
     wide,
     zero_count,
 )
-from ..schedules import linear_schedule
-from ..transforms import scale_by_learning_rate, trace
-from ._chain import chain
+from ..transforms import scale_by_learning_rate
+from ._chain import example_momentum
 from ._skip import refuse_loss_scale
 
 
@@ -39,9 +38,7 @@ class SwitchState(NamedTuple):
 
 
 def _momentum_then_descent() -> GradientTransformation:
-    rate = linear_schedule(0.1, 0.05, 8)
-    momentum = chain(trace(0.5), scale_by_learning_rate(rate))
-    return switch([momentum, scale_by_learning_rate(0.1)], [1])
+    return switch([example_momentum(), scale_by_learning_rate(0.1)], [1])
 
 
 @transformation("wrapper", example=_momentum_then_descent)

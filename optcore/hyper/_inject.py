@@ -25,9 +25,6 @@ from .._core import (
     transformation,
     zero_count,
 )
-from ..compose import chain
-from ..schedules import linear_schedule
-from ..transforms import clip_by_global_norm, scale_by_learning_rate, trace
 
 
 class InjectStatefulHyperparamsState(NamedTuple):
@@ -131,12 +128,7 @@ def _holds(arguments: Mapping[str, Any]) -> dict[str, str]:
     return {name: f"inner.{path}" for name, path in chosen.items()}
 
 
-def _clipped_momentum() -> GradientTransformation:
-    rate = linear_schedule(0.1, 0.05, 8)
-    return inject(chain(clip_by_global_norm(1.0), trace(0.5), scale_by_learning_rate(rate)))
-
-
-@transformation("wrapper", example=_clipped_momentum, holds=_holds)
+@transformation("wrapper", example={}, holds=_holds)
 def inject(
     inner: GradientTransformation,
     static_args: Sequence[str] = (),

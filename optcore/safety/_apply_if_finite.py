@@ -21,10 +21,7 @@ from .._core import (
     zero_count,
     zero_unless,
 )
-from ..compose import chain
 from ..compose._skip import refuse_loss_scale
-from ..schedules import linear_schedule
-from ..transforms import scale_by_learning_rate, trace
 
 
 class ApplyIfFiniteState(NamedTuple):
@@ -43,12 +40,7 @@ class ApplyIfFiniteState(NamedTuple):
     inner_state: State
 
 
-def _momentum() -> GradientTransformation:
-    rate = linear_schedule(0.1, 0.05, 8)
-    return apply_if_finite(chain(trace(0.9), scale_by_learning_rate(rate)), 2)
-
-
-@transformation("wrapper", example=_momentum)
+@transformation("wrapper", example={"max_consecutive_errors": 2})
 def apply_if_finite(
     inner: GradientTransformation, max_consecutive_errors: Count
 ) -> GradientTransformation:

@@ -25,10 +25,7 @@ from .._core import (
     zero_count,
     zero_unless,
 )
-from ..compose import chain
 from ..compose._skip import refuse_loss_scale, skips_by_itself
-from ..schedules import linear_schedule
-from ..transforms import scale_by_learning_rate, trace
 
 Power = Annotated[StaticFloat, Range(2.0**-100, 2.0**100, closed=True)]
 """A static power of two."""
@@ -52,13 +49,8 @@ class DynamicLossScaleState(NamedTuple):
     inner: State
 
 
-def _momentum() -> GradientTransformation:
-    rate = linear_schedule(0.1, 0.05, 8)
-    # The gradients of the examples are not scaled.
-    return dynamic_loss_scale(chain(trace(0.9), scale_by_learning_rate(rate)), 1.0)
-
-
-@transformation("wrapper", example=_momentum)
+# The gradients of the examples are not scaled.
+@transformation("wrapper", example={"initial_scale": 1.0})
 def dynamic_loss_scale(
     inner: GradientTransformation,
     initial_scale: Power = 2.0**15,

@@ -19,10 +19,7 @@ from .._core import (
     zero_count,
     zero_unless,
 )
-from ..compose import chain
 from ..compose._skip import refuse_loss_scale
-from ..schedules import linear_schedule
-from ..transforms import scale_by_learning_rate, trace
 
 
 class GuardState(NamedTuple):
@@ -39,12 +36,7 @@ class GuardState(NamedTuple):
     inner: State
 
 
-def _momentum() -> GradientTransformation:
-    rate = linear_schedule(0.1, 0.05, 8)
-    return guard(chain(trace(0.9), scale_by_learning_rate(rate)))
-
-
-@transformation("wrapper", example=_momentum)
+@transformation("wrapper", example={})
 def guard(
     inner: GradientTransformation, on_nonfinite: Literal["skip", "zero"] = "skip"
 ) -> GradientTransformation:

@@ -24,10 +24,7 @@ from .._core import (
     zero_count,
     zero_unless,
 )
-from ..compose import chain
 from ..compose._skip import refuse_loss_scale
-from ..schedules import linear_schedule
-from ..transforms import scale_by_learning_rate, trace
 
 
 class SkipOnSpikeState(NamedTuple):
@@ -47,16 +44,11 @@ class SkipOnSpikeState(NamedTuple):
     inner: State
 
 
-def _momentum() -> GradientTransformation:
-    rate = linear_schedule(0.1, 0.05, 8)
-    return skip_on_spike(chain(trace(0.9), scale_by_learning_rate(rate)), 4)
-
-
 def _watched(arguments: Mapping[str, Any]) -> tuple[str, ...]:
     return () if arguments["watch"] == "gradient" else ("value",)
 
 
-@transformation("wrapper", example=_momentum, uses=_watched)
+@transformation("wrapper", example={"window_steps": 4}, uses=_watched)
 def skip_on_spike(
     inner: GradientTransformation,
     window_steps: Annotated[int, Range(2, 2**31)] = 128,

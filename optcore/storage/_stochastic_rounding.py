@@ -18,8 +18,7 @@ from .._core import (
     transformation,
     zero_count,
 )
-from ..schedules import linear_schedule
-from ..transforms import scale_by_learning_rate
+from ..compose._chain import example_momentum
 from ._rounding import is_narrow, stochastic
 
 
@@ -38,8 +37,7 @@ class StochasticRoundingState(NamedTuple):
 
 
 def _descent() -> GradientTransformation:
-    rate = linear_schedule(0.1, 0.05, 8)
-    return stochastic_rounding(scale_by_learning_rate(rate), key=jax.random.key(0))
+    return stochastic_rounding(example_momentum(), key=jax.random.key(0))
 
 
 @transformation("wrapper", example=_descent, needs=("params",))

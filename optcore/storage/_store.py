@@ -23,7 +23,6 @@ from .._core import (
     transformation,
     zero_count,
 )
-from ..transforms import trace
 from ._codecs import BF16, CODECS, Encoded, decode, encode
 from ._slots import SLOTS, Kind, check_matches, check_rules, field_of, kind_of
 
@@ -42,11 +41,7 @@ class StoreState(NamedTuple):
     inner: State
 
 
-def _momentum() -> GradientTransformation:
-    return store(trace(0.9), "int8", block=2, min_size=1)
-
-
-@transformation("wrapper", example=_momentum)
+@transformation("wrapper", example={"codec": "int8", "block": 2, "min_size": 1})
 def store(
     inner: GradientTransformation,
     codec: str | Mapping[str, str] = "int8",
