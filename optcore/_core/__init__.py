@@ -14,6 +14,7 @@ from ._declared import declare as declare
 from ._declared import make as make
 from ._factory import REGISTRY as REGISTRY
 from ._factory import Factory as Factory
+from ._factory import provide_example_inner as provide_example_inner
 from ._factory import registry as registry
 from ._facts import Facts as Facts
 from ._finite import all_finite as all_finite

@@ -88,6 +88,17 @@ class Factory(Facts):
                 "longer leads to it; define it once, at the top level of a module"
             )
 
+    def example_inner(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """What the example wraps: for each required transformation that it does not give."""
+        required = (n for n, p in self.signature.parameters.items() if p.default is p.empty)
+        return {
+            name: _EXAMPLE_INNER[-1]()
+            for name in required
+            if self.roles[name].kind == "transformation"
+            and not self.roles[name].container
+            and name not in given
+        }
+
     def hyperparameters(self) -> list[str]:
         """The names of the arguments that are hyper-parameters."""
         return [name for name, role in self.roles.items() if role.kind == "hyperparameter"]
@@ -100,6 +111,14 @@ class Factory(Facts):
 
 REGISTRY: dict[str, Factory] = {}
 """Every factory by key, in the order of definition."""
+
+
+_EXAMPLE_INNER: list[Callable[[], Any]] = []
+
+
+def provide_example_inner(make: Callable[[], Any]) -> None:
+    """Say what the examples of wrappers wrap; it is made of transformations, which come later."""
+    _EXAMPLE_INNER.append(make)
 
 
 def registry(kind: Kind | None = None) -> dict[str, Factory]:

@@ -25,7 +25,8 @@ class transformation(Facts):  # noqa: N801 (a decorator)
     Args:
       kind: `"optimizer"` (its updates are steps), `"direction"` (without rate and sign),
         `"transform"`, or `"wrapper"` (of other transformations).
-      example: keyword arguments of a sensible instance, or a function that makes one.
+      example: keyword arguments of a sensible instance, or a function that makes one. A required
+        transformation that is left out is momentum.
       **facts: see `Facts`, which lists them.
 
     Raises:
@@ -54,7 +55,8 @@ def schedule(
     """Declare a factory of schedules; the body returns a function of an int32 count.
 
     Args:
-      example: keyword arguments of a sensible instance, or a function that makes one.
+      example: keyword arguments of a sensible instance, or a function that makes one. A required
+        transformation that is left out is momentum.
 
     >>> import jax.numpy as jnp
     >>> from optcore import Rate, Schedule
@@ -82,12 +84,12 @@ def _register(function: Callable[P, Any], facts: Facts) -> Callable[P, Any]:
         declared.declaration.build()
         return declared
 
-    example = facts.example
+    def example() -> Any:
+        given = facts.example
+        return given() if callable(given) else declaring(**factory.example_inner(given), **given)
+
     factory = Factory(
-        **{
-            **vars(facts),
-            "example": example if callable(example) else lambda: declaring(**example),
-        },
+        **{**vars(facts), "example": example},
         name=function.__name__,
         key=key,
         function=function,

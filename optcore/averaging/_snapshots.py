@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from .._core import Params, increment, is_none, named_leaves
+from .._core import Params, increment, is_none, named_leaves, zero_count
 
 
 class Snapshots(NamedTuple):
@@ -46,7 +46,7 @@ def init_snapshots(params: Params, size: int) -> Snapshots:
         # Of zeros like the parameter, which bring its sharding along.
         return jnp.stack([jnp.zeros_like(p)] * size)
 
-    return Snapshots(jnp.zeros((), jnp.int32), jax.tree.map(places, params))
+    return Snapshots(zero_count(), jax.tree.map(places, params))
 
 
 def take_snapshot(snapshots: Snapshots, params: Params, when: ArrayLike = True) -> Snapshots:

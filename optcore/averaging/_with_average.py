@@ -20,10 +20,9 @@ from .._core import (
     is_none,
     map_leaves,
     transformation,
+    zero_count,
 )
 from ..compose import chain
-from ..schedules import linear_schedule
-from ..transforms import scale_by_learning_rate, trace
 from ._snapshots import Snapshots, chosen_places, init_snapshots, take_snapshot
 
 Average = Literal["ema", "swa", "lawa", "tail"]
@@ -51,12 +50,9 @@ class WithAverageState(NamedTuple):
         return self.average if self.snapshots is None else _mean(self.snapshots, params)
 
 
-def _momentum() -> GradientTransformation:
-    rate = linear_schedule(0.1, 0.05, 8)
-    return with_average(chain(trace(0.5), scale_by_learning_rate(rate)), "ema", decay=0.9)
-
-
-@transformation("wrapper", example=_momentum, needs=("params",), outermost=True)
+@transformation(
+    "wrapper", example={"average": "ema", "decay": 0.9}, needs=("params",), outermost=True
+)
 def with_average(
     inner: GradientTransformation,
     average: Average = "ema",
@@ -126,7 +122,7 @@ def with_average(
     def init(params: Params) -> WithAverageState:
         lawa = average == "lawa"
         return WithAverageState(
-            count=jnp.zeros((), jnp.int32),
+            count=zero_count(),
             average=None if lawa else copies(params, widened=True),
             correction=jnp.zeros((), jnp.float32) if debias else None,
             snapshots=init_snapshots(_trainable(params), window) if window is not None else None,

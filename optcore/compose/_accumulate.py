@@ -22,11 +22,9 @@ from .._core import (
     slots,
     tally,
     transformation,
+    zero_count,
 )
-from ..schedules import linear_schedule
-from ..transforms import scale_by_learning_rate, trace
 from ._branch import run_if
-from ._chain import chain
 
 
 class AccumulateState(NamedTuple):
@@ -51,12 +49,7 @@ class AccumulateState(NamedTuple):
     inner: State
 
 
-def _momentum() -> GradientTransformation:
-    rate = linear_schedule(0.1, 0.05, 8)
-    return accumulate(chain(trace(0.9), scale_by_learning_rate(rate)), 2)
-
-
-@transformation("wrapper", example=_momentum, uses=("weight",), skips=True, skips_nonfinite=True)
+@transformation("wrapper", example={"every": 2}, uses=("weight",), skips=True, skips_nonfinite=True)
 def accumulate(inner: GradientTransformation, every: Length | Schedule) -> GradientTransformation:
     r"""Make one step for the mean of `every` gradients, and give exact zeros in between.
 
@@ -108,12 +101,12 @@ def accumulate(inner: GradientTransformation, every: Length | Schedule) -> Gradi
 
     def init(params: Params) -> AccumulateState:
         return AccumulateState(
-            count=jnp.zeros((), jnp.int32),
-            mini_step=jnp.zeros((), jnp.int32),
+            count=zero_count(),
+            mini_step=zero_count(),
             weight=jnp.zeros((), jnp.float32),
             acc_grads=slots(params),
-            skipped=jnp.zeros((), jnp.int32),
-            total_notfinite=jnp.zeros((), jnp.int32),
+            skipped=zero_count(),
+            total_notfinite=zero_count(),
             inner=inner.init(params),
         )
 

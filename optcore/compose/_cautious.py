@@ -16,9 +16,6 @@ from .._core import (
     map_leaves,
     transformation,
 )
-from ..schedules import linear_schedule
-from ..transforms import scale_by_learning_rate, trace
-from ._chain import chain
 
 
 class CautiousState(NamedTuple):
@@ -31,12 +28,7 @@ class CautiousState(NamedTuple):
     inner: State
 
 
-def _momentum() -> GradientTransformation:
-    rate = linear_schedule(0.1, 0.05, 8)
-    return cautious(chain(trace(0.9), scale_by_learning_rate(rate)), "c_lion")
-
-
-@transformation("wrapper", example=_momentum)
+@transformation("wrapper", example={"scaling": "c_lion"})
 def cautious(
     inner: GradientTransformation,
     scaling: Literal["c_adamw", "c_lion", "heavyball"] = "c_adamw",

@@ -10,11 +10,20 @@ from .._core import (
     Updates,
     adapt,
     begin,
+    provide_example_inner,
     transformation,
 )
 from ..schedules import linear_schedule
 from ..transforms import clip_by_global_norm, scale_by_learning_rate, trace
 from ._stages import check_order
+
+
+def example_momentum() -> GradientTransformation:
+    """What the examples of wrappers wrap: it has a state, and a rate that changes."""
+    return chain(trace(0.5), scale_by_learning_rate(linear_schedule(0.1, 0.05, 8)))
+
+
+provide_example_inner(example_momentum)
 
 
 def _clipped_momentum() -> GradientTransformation:

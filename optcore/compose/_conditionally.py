@@ -16,11 +16,10 @@ from .._core import (
     extras_of,
     increment,
     transformation,
+    zero_count,
 )
-from ..schedules import linear_schedule
-from ..transforms import scale_by_learning_rate, trace
+from ..transforms import trace
 from ._branch import like, run_if
-from ._chain import chain
 from ._stages import gives_steps
 
 
@@ -52,18 +51,6 @@ def _is_even(step: jax.Array) -> jax.Array:
     return step % 2 == 0
 
 
-def _momentum() -> GradientTransformation:
-    return chain(trace(0.9), scale_by_learning_rate(linear_schedule(0.1, 0.05, 8)))
-
-
-def _transform() -> GradientTransformation:
-    return conditionally_transform(trace(0.9), _is_even)
-
-
-def _mask() -> GradientTransformation:
-    return conditionally_mask(_momentum(), _is_even)
-
-
 def _forwarded(arguments: Mapping[str, Any]) -> tuple[str, ...] | None:
     """The extra arguments that the condition takes, behind the step; `None` for anything."""
     if not arguments["forward_extra_args"]:
@@ -72,7 +59,12 @@ def _forwarded(arguments: Mapping[str, Any]) -> tuple[str, ...] | None:
     return None if others else tuple(sorted(names))
 
 
-@transformation("wrapper", example=_transform, uses=_forwarded, partial="steps")
+@transformation(
+    "wrapper",
+    example={"inner": trace(0.9), "should_transform_fn": _is_even},
+    uses=_forwarded,
+    partial="steps",
+)
 def conditionally_transform(
     inner: GradientTransformation,
     should_transform_fn: Callable[..., Any],
@@ -114,7 +106,7 @@ def conditionally_transform(
     inner = adapt(inner)
 
     def init(params: Params) -> ConditionallyTransformState:
-        return ConditionallyTransformState(inner.init(params), jnp.zeros((), jnp.int32))
+        return ConditionallyTransformState(inner.init(params), zero_count())
 
     def update(
         updates: Updates,
@@ -138,7 +130,7 @@ def conditionally_transform(
     return GradientTransformation(init, update)
 
 
-@transformation("wrapper", example=_mask, uses=_forwarded, skips=True)
+@transformation("wrapper", example={"should_transform_fn": _is_even}, uses=_forwarded, skips=True)
 def conditionally_mask(
     inner: GradientTransformation,
     should_transform_fn: Callable[..., Any],
@@ -174,7 +166,7 @@ def conditionally_mask(
     inner = adapt(inner)
 
     def init(params: Params) -> ConditionallyMaskState:
-        return ConditionallyMaskState(jnp.zeros((), jnp.int32), inner.init(params))
+        return ConditionallyMaskState(zero_count(), inner.init(params))
 
     def update(
         updates: Updates, state: ConditionallyMaskState, params: Params | None = None, **extra: Any

@@ -18,9 +18,7 @@ from .._core import (
     own_axes,
     transformation,
 )
-from ..schedules import linear_schedule
-from ..transforms import scale_by_learning_rate, trace
-from ._chain import chain
+from ..transforms import scale_by_learning_rate
 
 
 class GraftState(NamedTuple):
@@ -33,12 +31,7 @@ class GraftState(NamedTuple):
     inner: tuple[State, State]
 
 
-def _sgd_and_momentum() -> GradientTransformation:
-    rate = linear_schedule(0.1, 0.05, 8)
-    return graft(scale_by_learning_rate(rate), chain(trace(0.5), scale_by_learning_rate(1.0)))
-
-
-@transformation("wrapper", example=_sgd_and_momentum, partial="steps")
+@transformation("wrapper", example={"magnitude": scale_by_learning_rate(0.1)}, partial="steps")
 def graft(
     magnitude: GradientTransformation,
     direction: GradientTransformation,

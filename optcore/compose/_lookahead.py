@@ -20,10 +20,8 @@ from .._core import (
     copies,
     map_leaves,
     transformation,
+    zero_count,
 )
-from ..schedules import linear_schedule
-from ..transforms import scale_by_learning_rate, trace
-from ._chain import chain
 
 Part = Annotated[Hyperparameter, Range(0, 1, closed=True)]
 
@@ -47,12 +45,7 @@ class LookaheadState(NamedTuple):
         return self.anchor
 
 
-def _momentum() -> GradientTransformation:
-    rate = linear_schedule(0.1, 0.05, 8)
-    return lookahead(chain(trace(0.5), scale_by_learning_rate(rate)), 2, 0.5)
-
-
-@transformation("wrapper", example=_momentum, needs=("params",))
+@transformation("wrapper", example={"sync_period": 2, "slow_step_size": 0.5}, needs=("params",))
 def lookahead(
     fast_optimizer: GradientTransformation,
     sync_period: Length,
@@ -102,7 +95,7 @@ def lookahead(
         pair = isinstance(params, LookaheadParams)
         return LookaheadState(
             fast_state=inner.init(params.fast if pair else params),
-            steps_since_sync=jnp.zeros((), jnp.int32),
+            steps_since_sync=zero_count(),
             anchor=None if pair else copies(params, widened=True),
         )
 

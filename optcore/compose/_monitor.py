@@ -20,10 +20,8 @@ from .._core import (
     named_leaves,
     slots,
     transformation,
+    zero_count,
 )
-from ..schedules import linear_schedule
-from ..transforms import clip_by_global_norm, scale_by_learning_rate, trace
-from ._chain import chain
 
 Groups = Any | Callable[[Any], Any]
 """A tree of strings that is a prefix of the parameters, or a function from them to one."""
@@ -48,13 +46,7 @@ class MonitorState(NamedTuple):
     inner: State
 
 
-def _clipped_momentum() -> GradientTransformation:
-    rate = linear_schedule(0.1, 0.05, 8)
-    inner = chain(clip_by_global_norm(1.0), trace(0.5), scale_by_learning_rate(rate))
-    return monitor(inner, cosine=True, max_norm=1.0)
-
-
-@transformation("wrapper", example=_clipped_momentum, needs=("params",))
+@transformation("wrapper", example={"cosine": True, "max_norm": 1.0}, needs=("params",))
 def monitor(
     inner: GradientTransformation,
     *,
@@ -112,7 +104,7 @@ def monitor(
         keys = [_key(name, part) for name in names for part in {"": None, **parts}]
         keys += ["clip_fraction"] if max_norm is not None else []
         return MonitorState(
-            count=jnp.zeros((), jnp.int32),
+            count=zero_count(),
             measurements={key: jnp.zeros((), jnp.float32) for key in keys},
             previous_gradient=slots(params) if cosine else None,
             inner=inner.init(params),

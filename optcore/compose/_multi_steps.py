@@ -22,12 +22,10 @@ from .._core import (
     is_inexact,
     slots,
     transformation,
+    zero_count,
 )
-from ..schedules import linear_schedule
-from ..transforms import scale_by_learning_rate, trace
 from ._accumulate import AccumulateState, gather, shares, window
 from ._branch import run_if
-from ._chain import chain
 
 
 class MultiStepsState(NamedTuple):
@@ -52,12 +50,7 @@ class MultiStepsState(NamedTuple):
     total_notfinite: jax.Array
 
 
-def _momentum() -> GradientTransformation:
-    rate = linear_schedule(0.1, 0.05, 8)
-    return MultiSteps(chain(trace(0.9), scale_by_learning_rate(rate)), 2)
-
-
-@transformation("wrapper", example=_momentum, skips=True, skips_nonfinite=True)
+@transformation("wrapper", example={"every_k_schedule": 2}, skips=True, skips_nonfinite=True)
 def MultiSteps(  # noqa: N802 (optax's name)
     opt: GradientTransformation,
     every_k_schedule: Length | Schedule,
@@ -113,16 +106,16 @@ def MultiSteps(  # noqa: N802 (optax's name)
         return skip, skip_state
 
     def init(params: Params) -> MultiStepsState:
-        step = jnp.zeros((), jnp.int32)
+        step = zero_count()
         zeros = slots(params)
         return MultiStepsState(
-            mini_step=jnp.zeros((), jnp.int32),
+            mini_step=zero_count(),
             gradient_step=step,
             inner_opt_state=inner.init(params),
             acc_grads=slots(params, accumulator_dtype),
             skip_state=_blank(judge, zeros, step, params),
-            skipped=jnp.zeros((), jnp.int32),
-            total_notfinite=jnp.zeros((), jnp.int32),
+            skipped=zero_count(),
+            total_notfinite=zero_count(),
         )
 
     def update(
@@ -219,7 +212,7 @@ def skip_not_finite(
         for g in jax.tree.leaves(updates)
         if is_inexact(g)
     ]
-    number = sum(bad, start=jnp.zeros((), jnp.int32))
+    number = sum(bad, start=zero_count())
     return number > 0, {"should_skip": number > 0, "num_not_finite": number}
 
 

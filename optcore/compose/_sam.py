@@ -20,9 +20,6 @@ from .._core import (
     map_leaves,
     transformation,
 )
-from ..schedules import linear_schedule
-from ..transforms import scale_by_learning_rate, trace
-from ._chain import chain
 
 
 class SamState(NamedTuple):
@@ -35,11 +32,7 @@ class SamState(NamedTuple):
     inner: State
 
 
-def _momentum() -> GradientTransformation:
-    return chain(trace(0.5), scale_by_learning_rate(linear_schedule(0.1, 0.05, 8)))
-
-
-@transformation("wrapper", example={"inner": _momentum()}, needs=("params", "grad_fn"))
+@transformation("wrapper", example={}, needs=("params", "grad_fn"))
 def sam(inner: GradientTransformation, rho: Rate = 0.05) -> GradientTransformation:
     r"""Step with the gradient at the worst point nearby (Foret et al., arXiv 2010.01412, alg. 1).
 
@@ -79,7 +72,7 @@ def sam(inner: GradientTransformation, rho: Rate = 0.05) -> GradientTransformati
     return _sharpness_aware("sam", inner, perturbation)
 
 
-@transformation("wrapper", example={"inner": _momentum()}, needs=("params", "grad_fn"))
+@transformation("wrapper", example={}, needs=("params", "grad_fn"))
 def asam(
     inner: GradientTransformation, rho: Rate = 0.5, eta: Rate = 0.01
 ) -> GradientTransformation:

@@ -18,10 +18,10 @@ from .._core import (
     is_absent,
     transformation,
     wide,
+    zero_count,
 )
-from ..schedules import linear_schedule
-from ..transforms import scale_by_learning_rate, trace
-from ._chain import chain
+from ..transforms import scale_by_learning_rate
+from ._chain import example_momentum
 
 
 class SwitchState(NamedTuple):
@@ -37,9 +37,7 @@ class SwitchState(NamedTuple):
 
 
 def _momentum_then_descent() -> GradientTransformation:
-    rate = linear_schedule(0.1, 0.05, 8)
-    momentum = chain(trace(0.5), scale_by_learning_rate(rate))
-    return switch([momentum, scale_by_learning_rate(0.1)], [1])
+    return switch([example_momentum(), scale_by_learning_rate(0.1)], [1])
 
 
 @transformation("wrapper", example=_momentum_then_descent, partial="steps")
@@ -82,9 +80,7 @@ def switch(
     starts = jnp.array(boundaries, jnp.int32)
 
     def init(params: Params) -> SwitchState:
-        return SwitchState(
-            jnp.zeros((), jnp.int32), tuple(member.init(params) for member in members)
-        )
+        return SwitchState(zero_count(), tuple(member.init(params) for member in members))
 
     def update(
         updates: Updates, state: SwitchState, params: Params | None = None, **extra: Any

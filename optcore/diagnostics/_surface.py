@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._core import Params, is_inexact, is_key, leaf_keys, norm_along, wide
+from .._core import Params, is_inexact, is_key, leaf_keys, norm_along, wide, zero_count
 
 Loss = Callable[[Params], jax.Array]
 
@@ -125,7 +125,7 @@ def filter_directions(params: Params, key: jax.Array, *, output_axis: int = -1) 
         d = jax.random.normal(own_key, w.shape, w.dtype)
         return d * (norm_along(w, axes) / norm_along(d, axes))
 
-    return jax.tree.map(direction, params, leaf_keys(key, jnp.zeros((), jnp.int32), params))
+    return jax.tree.map(direction, params, leaf_keys(key, zero_count(), params))
 
 
 def loss_surface(

@@ -34,11 +34,7 @@ def matrices(tree: Any) -> Any:
     return jax.tree.map(lambda leaf: leaf.ndim > 1, tree)
 
 
-def _momentum_of_matrices() -> GradientTransformation:
-    return masked(trace(0.5), matrices)
-
-
-@transformation("wrapper", example=_momentum_of_matrices, partial="masked")
+@transformation("wrapper", example={"inner": trace(0.5), "mask": matrices}, partial="masked")
 def masked(
     inner: GradientTransformation, mask: Mask, *, mask_compatible_extra_args: bool = False
 ) -> GradientTransformation:

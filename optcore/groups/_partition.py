@@ -16,9 +16,8 @@ from .._core import (
     named_parameters,
     transformation,
 )
-from ..compose import chain
-from ..schedules import linear_schedule
-from ..transforms import scale_by_learning_rate, set_to_zero, trace
+from ..compose._chain import example_momentum
+from ..transforms import set_to_zero, trace
 from ._groups import Assign, Grouped, Groups
 from ._masked import MaskedState, by_mask
 from ._route import Labels, nearest, spread_labels
@@ -34,12 +33,11 @@ class PartitionState(NamedTuple):
     inner_states: Mapping[Hashable, MaskedState]
 
 
-def _all_alike() -> GradientTransformation:
-    rate = linear_schedule(0.1, 0.05, 8)
-    return partition({"all": chain(trace(0.5), scale_by_learning_rate(rate))}, "all")
-
-
-@transformation("wrapper", example=_all_alike, partial="parameters")
+@transformation(
+    "wrapper",
+    example={"transforms": {"all": example_momentum()}, "param_labels": "all"},
+    partial="parameters",
+)
 def partition(
     transforms: Mapping[Hashable, GradientTransformation],
     param_labels: Labels,
@@ -140,11 +138,7 @@ def multi_transform(
     )
 
 
-def _all_trained() -> GradientTransformation:
-    return selective_transform(chain(trace(0.5), scale_by_learning_rate(0.1)), freeze_mask=False)
-
-
-@transformation("wrapper", example=_all_trained, partial="parameters")
+@transformation("wrapper", example={"freeze_mask": False}, partial="parameters")
 def selective_transform(
     optimizer: GradientTransformation, *, freeze_mask: Mask
 ) -> GradientTransformation:

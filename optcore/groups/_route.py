@@ -20,9 +20,8 @@ from .._core import (
     named_parameters,
     transformation,
 )
-from ..compose import chain
-from ..schedules import linear_schedule
-from ..transforms import scale_by_learning_rate, set_to_zero, trace
+from ..compose._chain import example_momentum
+from ..transforms import scale_by_learning_rate, set_to_zero
 from ._groups import Grouped, Groups
 from ._predicates import Pattern, answer, has_ndim, has_path
 
@@ -44,9 +43,8 @@ class RouteState(NamedTuple):
 
 
 def _matrices_and_vectors() -> GradientTransformation:
-    rate = linear_schedule(0.1, 0.05, 8)
     return route(
-        (has_ndim(2) & ~has_path("embed/*"), chain(trace(0.5), scale_by_learning_rate(rate))),
+        (has_ndim(2) & ~has_path("embed/*"), example_momentum()),
         ("*", scale_by_learning_rate(0.05)),
         unused_rules="ignore",
     )

@@ -24,10 +24,8 @@ from .._core import (
     suggestion,
     transformation,
     walk,
+    zero_count,
 )
-from ..compose import chain
-from ..schedules import linear_schedule
-from ..transforms import clip_by_global_norm, scale_by_learning_rate, trace
 from ._read import hyperparameters
 
 
@@ -75,10 +73,10 @@ def held(
         return {n: kept(s(counts[n])) for n, s in schedules.items()}
 
     def init(params: Params) -> InjectStatefulHyperparamsState:
-        counts = {n: jnp.zeros((), jnp.int32) for n in schedules}
+        counts = {n: zero_count() for n in schedules}
         values = {**{n: kept(v) for n, v in numbers.items()}, **scheduled(counts)}
         inner_state = made(values).init(params)
-        return InjectStatefulHyperparamsState(jnp.zeros((), jnp.int32), values, counts, inner_state)
+        return InjectStatefulHyperparamsState(zero_count(), values, counts, inner_state)
 
     def update(
         updates: Updates,
@@ -132,12 +130,7 @@ def _holds(arguments: Mapping[str, Any]) -> dict[str, str]:
     return {name: f"inner.{path}" for name, path in chosen.items()}
 
 
-def _clipped_momentum() -> GradientTransformation:
-    rate = linear_schedule(0.1, 0.05, 8)
-    return inject(chain(clip_by_global_norm(1.0), trace(0.5), scale_by_learning_rate(rate)))
-
-
-@transformation("wrapper", example=_clipped_momentum, holds=_holds)
+@transformation("wrapper", example={}, holds=_holds)
 def inject(
     inner: GradientTransformation,
     static_args: Sequence[str] = (),

@@ -22,6 +22,7 @@ from .._core import (
     is_transformation,
     suggestion,
     transformation,
+    zero_count,
 )
 from ..compose import chain
 from ..schedules import linear_schedule
@@ -104,11 +105,7 @@ def inject_foreign(
     pair = held(hyperparams, rates, made, hyperparam_dtype)
 
     def inside() -> list[GradientTransformation]:
-        return [
-            made(
-                {**hyperparams, **{n: rate(jnp.zeros((), jnp.int32)) for n, rate in rates.items()}}
-            )
-        ]
+        return [made({**hyperparams, **{n: rate(zero_count()) for n, rate in rates.items()}})]
 
     return Containing(pair.init, pair.update, inside)
 

@@ -18,11 +18,9 @@ from .._core import (
     stays_finite,
     tally,
     transformation,
+    zero_count,
     zero_unless,
 )
-from ..compose import chain
-from ..schedules import linear_schedule
-from ..transforms import scale_by_learning_rate, trace
 
 
 class ApplyIfFiniteState(NamedTuple):
@@ -41,12 +39,7 @@ class ApplyIfFiniteState(NamedTuple):
     inner_state: State
 
 
-def _momentum() -> GradientTransformation:
-    rate = linear_schedule(0.1, 0.05, 8)
-    return apply_if_finite(chain(trace(0.9), scale_by_learning_rate(rate)), 2)
-
-
-@transformation("wrapper", example=_momentum, skips=True)
+@transformation("wrapper", example={"max_consecutive_errors": 2}, skips=True)
 def apply_if_finite(
     inner: GradientTransformation, max_consecutive_errors: Count
 ) -> GradientTransformation:
@@ -77,9 +70,9 @@ def apply_if_finite(
 
     def init(params: Params) -> ApplyIfFiniteState:
         return ApplyIfFiniteState(
-            notfinite_count=jnp.zeros((), jnp.int32),
+            notfinite_count=zero_count(),
             last_finite=jnp.ones((), bool),
-            total_notfinite=jnp.zeros((), jnp.int32),
+            total_notfinite=zero_count(),
             inner_state=inner.init(params),
         )
 

@@ -23,11 +23,9 @@ from .._core import (
     skips_nonfinite,
     tally,
     transformation,
+    zero_count,
     zero_unless,
 )
-from ..compose import chain
-from ..schedules import linear_schedule
-from ..transforms import scale_by_learning_rate, trace
 
 Power = Annotated[StaticFloat, Range(2.0**-100, 2.0**100, closed=True)]
 """A static power of two."""
@@ -51,13 +49,8 @@ class DynamicLossScaleState(NamedTuple):
     inner: State
 
 
-def _momentum() -> GradientTransformation:
-    rate = linear_schedule(0.1, 0.05, 8)
-    # The gradients of the examples are not scaled.
-    return dynamic_loss_scale(chain(trace(0.9), scale_by_learning_rate(rate)), 1.0)
-
-
-@transformation("wrapper", example=_momentum, scales_loss=True)
+# The gradients of the examples are not scaled.
+@transformation("wrapper", example={"initial_scale": 1.0}, scales_loss=True)
 def dynamic_loss_scale(
     inner: GradientTransformation,
     initial_scale: Power = 2.0**15,
@@ -127,9 +120,9 @@ def dynamic_loss_scale(
     def init(params: Params) -> DynamicLossScaleState:
         return DynamicLossScaleState(
             scale=jnp.full((), initial_scale, jnp.float32),
-            finite_count=jnp.zeros((), jnp.int32),
-            skipped=jnp.zeros((), jnp.int32),
-            total_notfinite=jnp.zeros((), jnp.int32),
+            finite_count=zero_count(),
+            skipped=zero_count(),
+            total_notfinite=zero_count(),
             inner=inner.init(params),
         )
 

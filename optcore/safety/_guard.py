@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 from .._core import (
     GradientTransformation,
@@ -18,11 +17,9 @@ from .._core import (
     stays_finite,
     tally,
     transformation,
+    zero_count,
     zero_unless,
 )
-from ..compose import chain
-from ..schedules import linear_schedule
-from ..transforms import scale_by_learning_rate, trace
 
 
 class GuardState(NamedTuple):
@@ -39,21 +36,11 @@ class GuardState(NamedTuple):
     inner: State
 
 
-def _momentum() -> GradientTransformation:
-    rate = linear_schedule(0.1, 0.05, 8)
-    return guard(chain(trace(0.9), scale_by_learning_rate(rate)))
-
-
 def _skips(arguments: Mapping[str, Any]) -> bool:
     return arguments["on_nonfinite"] == "skip"
 
 
-@transformation(
-    "wrapper",
-    example=_momentum,
-    skips=True,
-    skips_nonfinite=lambda arguments: arguments["on_nonfinite"] == "skip",
-)
+@transformation("wrapper", example={}, skips=True, skips_nonfinite=_skips)
 def guard(
     inner: GradientTransformation, on_nonfinite: Literal["skip", "zero"] = "skip"
 ) -> GradientTransformation:
@@ -95,8 +82,7 @@ def guard(
     inner = adapt(inner)
 
     def init(params: Params) -> GuardState:
-        zero = jnp.zeros((), jnp.int32)
-        return GuardState(zero, jnp.zeros((), jnp.int32), inner.init(params))
+        return GuardState(zero_count(), zero_count(), inner.init(params))
 
     def update(
         updates: Updates, state: GuardState, params: Params | None = None, **extra: Any

@@ -21,11 +21,9 @@ from .._core import (
     norm_along,
     real_scalar,
     transformation,
+    zero_count,
     zero_unless,
 )
-from ..compose import chain
-from ..schedules import linear_schedule
-from ..transforms import scale_by_learning_rate, trace
 
 
 class SkipOnSpikeState(NamedTuple):
@@ -45,16 +43,11 @@ class SkipOnSpikeState(NamedTuple):
     inner: State
 
 
-def _momentum() -> GradientTransformation:
-    rate = linear_schedule(0.1, 0.05, 8)
-    return skip_on_spike(chain(trace(0.9), scale_by_learning_rate(rate)), 4)
-
-
 def _watched(arguments: Mapping[str, Any]) -> tuple[str, ...]:
     return () if arguments["watch"] == "gradient" else ("value",)
 
 
-@transformation("wrapper", example=_momentum, uses=_watched, skips=True)
+@transformation("wrapper", example={"window_steps": 4}, uses=_watched, skips=True)
 def skip_on_spike(
     inner: GradientTransformation,
     window_steps: Annotated[int, Range(2, 2**31)] = 128,
@@ -138,9 +131,8 @@ def skip_on_spike(
         return (count >= enough) & jnp.any(x - newest - mean > sigma_factor * sigma)
 
     def init(params: Params) -> SkipOnSpikeState:
-        zero = jnp.zeros((), jnp.int32)
         window = jnp.zeros((window_steps, 2 if watch == "both" else 1), jnp.float32)
-        return SkipOnSpikeState(zero, window, jnp.zeros((), jnp.int32), inner.init(params))
+        return SkipOnSpikeState(zero_count(), window, zero_count(), inner.init(params))
 
     def update(
         updates: Updates, state: SkipOnSpikeState, params: Params | None = None, **extra: Any

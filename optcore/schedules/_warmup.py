@@ -6,7 +6,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 
-from .._core import Count, Hyperparameter, Length, Schedule, schedule
+from .._core import Count, Hyperparameter, Length, Schedule, schedule, zero_count
 from ._compose import join_schedules
 from ._cycles import Cycles, one_cycle
 from ._decay import (
@@ -66,7 +66,7 @@ def prepend_warmup(
     """
 
     def peak() -> jax.Array:
-        return jnp.asarray(schedule(jnp.zeros((), jnp.int32)), jnp.float32)
+        return jnp.asarray(schedule(zero_count()), jnp.float32)
 
     known = concrete(schedule, 0) if rise == "exponential" else None
     _check_rise("prepend_warmup", rise, warmup_steps, init_value, known)

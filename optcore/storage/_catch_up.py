@@ -17,6 +17,7 @@ from .._core import (
     is_inexact,
     is_leaf,
     wide,
+    zero_count,
 )
 from ._row_slots import field_names, slot_owners
 
@@ -56,7 +57,7 @@ def catching_up(inner: GradientTransformation, decays: Mapping[str, Any]) -> Gra
                 f"lazy_rows: decays names {missing[0]!r}, which is no slot of inner: it has "
                 f"{', '.join(sorted(names))}"
             )
-        return CatchUpState(state, jnp.zeros((), jnp.int32), jax.tree.map(_never, params))
+        return CatchUpState(state, zero_count(), jax.tree.map(_never, params))
 
     def update(
         updates: Updates, state: CatchUpState, params: Params | None = None, **extra: Any

@@ -6,8 +6,6 @@ import jax
 import jax.numpy as jnp
 
 from .._core import GradientTransformation, Params, State, transformation
-from ..schedules import linear_schedule
-from ..transforms import scale_by_learning_rate
 from ._carry import Remainder, carry
 from ._rounding import nearest, spacing
 
@@ -25,11 +23,7 @@ class KahanState(NamedTuple):
     inner: State
 
 
-def _descent() -> GradientTransformation:
-    return kahan(scale_by_learning_rate(linear_schedule(0.1, 0.05, 8)))
-
-
-@transformation("wrapper", example=_descent, needs=("params",))
+@transformation("wrapper", example={}, needs=("params",))
 def kahan(inner: GradientTransformation) -> GradientTransformation:
     r"""Add steps to bfloat16 and float16 parameters with Kahan's compensated summation.
 

@@ -17,8 +17,6 @@ from .._core import (
     settle,
     transformation,
 )
-from ..schedules import linear_schedule
-from ..transforms import scale_by_learning_rate
 from ._catch_up import catching_up
 from ._row_slots import check_independent, slot_owners
 from ._row_sparse import RowSparse
@@ -34,11 +32,7 @@ class LazyRowsState(NamedTuple):
     inner: State
 
 
-def _descent() -> GradientTransformation:
-    return lazy_rows(scale_by_learning_rate(linear_schedule(0.1, 0.05, 8)))
-
-
-@transformation("wrapper", example=_descent, needs=("params",))
+@transformation("wrapper", example={}, needs=("params",))
 def lazy_rows(
     inner: GradientTransformation, decays: Mapping[str, Decay] | None = None
 ) -> GradientTransformation:

@@ -6,8 +6,6 @@ import jax
 import jax.numpy as jnp
 
 from .._core import GradientTransformation, Params, State, transformation
-from ..schedules import linear_schedule
-from ..transforms import scale_by_learning_rate
 from ._carry import Remainder, carry
 from ._rounding import nearest
 
@@ -24,11 +22,7 @@ class MasterWeightsState(NamedTuple):
     inner: State
 
 
-def _descent() -> GradientTransformation:
-    return master_weights(scale_by_learning_rate(linear_schedule(0.1, 0.05, 8)))
-
-
-@transformation("wrapper", example=_descent, needs=("params",))
+@transformation("wrapper", example={}, needs=("params",))
 def master_weights(inner: GradientTransformation) -> GradientTransformation:
     """Let `inner` work on a float32 copy of bfloat16 and float16 parameters.
 

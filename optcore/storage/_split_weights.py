@@ -7,8 +7,6 @@ import jax
 import jax.numpy as jnp
 
 from .._core import GradientTransformation, Params, State, transformation
-from ..schedules import linear_schedule
-from ..transforms import scale_by_learning_rate
 from ._carry import Remainder, carry
 from ._rounding import join_bits, nearest, split_bits
 
@@ -26,11 +24,7 @@ class SplitWeightsState(NamedTuple):
     inner: State
 
 
-def _descent() -> GradientTransformation:
-    return split_weights(scale_by_learning_rate(linear_schedule(0.1, 0.05, 8)))
-
-
-@transformation("wrapper", example=_descent, needs=("params",))
+@transformation("wrapper", example={}, needs=("params",))
 def split_weights(
     inner: GradientTransformation, bits: Literal[8, 16] = 16
 ) -> GradientTransformation:

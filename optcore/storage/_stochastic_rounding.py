@@ -16,9 +16,9 @@ from .._core import (
     increment,
     leaf_keys,
     transformation,
+    zero_count,
 )
-from ..schedules import linear_schedule
-from ..transforms import scale_by_learning_rate
+from ..compose._chain import example_momentum
 from ._rounding import is_narrow, stochastic
 
 
@@ -37,8 +37,7 @@ class StochasticRoundingState(NamedTuple):
 
 
 def _descent() -> GradientTransformation:
-    rate = linear_schedule(0.1, 0.05, 8)
-    return stochastic_rounding(scale_by_learning_rate(rate), key=jax.random.key(0))
+    return stochastic_rounding(example_momentum(), key=jax.random.key(0))
 
 
 @transformation("wrapper", example=_descent, needs=("params",))
@@ -85,7 +84,7 @@ def stochastic_rounding(
     inner = adapt(inner)
 
     def init(params: Params) -> StochasticRoundingState:
-        return StochasticRoundingState(jnp.zeros((), jnp.int32), fresh_key(key), inner.init(params))
+        return StochasticRoundingState(zero_count(), fresh_key(key), inner.init(params))
 
     def update(
         updates: Updates,

@@ -21,8 +21,8 @@ from .._core import (
     leaf_keys,
     path_name,
     transformation,
+    zero_count,
 )
-from ..transforms import trace
 from ._codecs import BF16, CODECS, Encoded, decode, encode
 from ._slots import SLOTS, Kind, check_matches, check_rules, field_of, kind_of
 
@@ -41,11 +41,7 @@ class StoreState(NamedTuple):
     inner: State
 
 
-def _momentum() -> GradientTransformation:
-    return store(trace(0.9), "int8", block=2, min_size=1)
-
-
-@transformation("wrapper", example=_momentum)
+@transformation("wrapper", example={"codec": "int8", "block": 2, "min_size": 1})
 def store(
     inner: GradientTransformation,
     codec: str | Mapping[str, str] = "int8",
@@ -159,7 +155,7 @@ def store(
         if not is_partial(params):
             check_matches(state, known)
         chosen = [plan(path, x) for path, x in jax.tree_util.tree_flatten_with_path(state)[0]]
-        count = None if key is None else jnp.zeros((), jnp.int32)
+        count = None if key is None else zero_count()
         own = None if key is None else fresh_key(key)
         return StoreState(count, own, encoded(state, chosen, own, count))
 

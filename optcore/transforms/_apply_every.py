@@ -1,6 +1,6 @@
 """Updates that wait for each other."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,11 +9,11 @@ from .._core import (
     GradientTransformation,
     Leafwise,
     Length,
-    Params,
     Updates,
     map_leaves,
     slots,
     transformation,
+    zero_count,
 )
 
 
@@ -49,16 +49,14 @@ def apply_every(k: Length = 1) -> GradientTransformation:
     [0.0, 0.0, 6.0, 0.0]
     """
 
-    def init(params: Params) -> ApplyEveryState:
-        return ApplyEveryState(jnp.zeros((), jnp.int32), slots(params))
+    def init(params):
+        return ApplyEveryState(zero_count(), slots(params))
 
-    def leaf(g: jax.Array, a: jax.Array, emit: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def leaf(g, a, emit):
         total = a + g
         return jnp.where(emit, total, 0), jnp.where(emit, 0, total)
 
-    def update(
-        updates: Updates, state: ApplyEveryState, params: Params | None = None, **extra: Any
-    ) -> tuple[Updates, ApplyEveryState]:
+    def update(updates, state, params=None, **extra):
         emit = state.count >= k - 1
         updates, total = map_leaves(leaf, updates, (state.grad_acc,), scalars=(emit,))
         return updates, ApplyEveryState(jnp.where(emit, 0, state.count + 1), total)

@@ -11,6 +11,7 @@ from .._core import (
     map_leaves,
     norm_along,
     own_axes,
+    per_leaf,
     shrink,
     transformation,
 )
@@ -27,15 +28,15 @@ def clip(max_delta: Bound) -> GradientTransformation:
     [-1.0, 0.5]
     """
 
-    def bounded(g: jax.Array) -> jax.Array:
+    def bounded(g):
         return jnp.minimum(jnp.maximum(g, -max_delta), max_delta)
 
-    def leaf(g: jax.Array) -> jax.Array:
+    def leaf(g):
         if jnp.iscomplexobj(g):
             return jax.lax.complex(bounded(g.real), bounded(g.imag))
         return bounded(g)
 
-    return plain(lambda updates, params: map_leaves(leaf, updates, rows=True))
+    return per_leaf(None, leaf, rows=True)
 
 
 @transformation("transform", example={"max_norm": 0.5})
@@ -54,7 +55,7 @@ def clip_by_global_norm(max_norm: Bound) -> GradientTransformation:
     [0.6000000238418579, 0.800000011920929]
     """
 
-    def clipped(updates: object, params: object) -> object:
+    def clipped(updates, params):
         factors = shrink(global_norm(updates), max_norm)
         return map_leaves(lambda g, a, b: b * (a * g), updates, scalars=factors, rows=True)
 
@@ -76,11 +77,11 @@ def clip_by_norm(max_norm: Bound) -> GradientTransformation:
     {'large': 1.0, 'small': 0.5}
     """
 
-    def leaf(g: jax.Array) -> jax.Array:
+    def leaf(g):
         a, b = shrink(global_norm(g), max_norm)
         return b * (a * g)
 
-    return plain(lambda updates, params: map_leaves(leaf, updates, rows=True))
+    return per_leaf(None, leaf, rows=True)
 
 
 @transformation("transform", example={"threshold": 0.5})
@@ -98,12 +99,12 @@ def clip_by_block_rms(threshold: Bound) -> GradientTransformation:
     [1.0, -1.0]
     """
 
-    def leaf(g: jax.Array) -> jax.Array:
+    def leaf(g):
         rms = global_norm(g) / max(g.size, 1) ** 0.5
         a, b = shrink(rms, threshold)
         return b * (a * g)
 
-    return plain(lambda updates, params: map_leaves(leaf, updates))
+    return per_leaf(None, leaf)
 
 
 def unit_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -173,9 +174,9 @@ def adaptive_grad_clip(
     """
     where = "adaptive_grad_clip: axis"
 
-    def leaf(g: jax.Array, p: jax.Array) -> jax.Array:
+    def leaf(g, p):
         axes = unit_axes(g.shape) if axis is None else own_axes(where, axis, g)
         limit = clipping * jnp.maximum(norm_along(p, axes), eps)
         return unitwise_clip(norm_along(g, axes), limit, g)
 
-    return plain(lambda updates, params: map_leaves(leaf, updates, reads=(params,)))
+    return per_leaf(None, leaf, reads=lambda params: (params,))

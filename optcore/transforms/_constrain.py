@@ -9,17 +9,13 @@ from .._core import (
     Bound,
     GradientTransformation,
     Hyperparameter,
-    Leafwise,
-    Params,
-    Updates,
     is_inexact,
-    map_leaves,
     norm_along,
     own_axes,
+    per_leaf,
     shrink,
     transformation,
 )
-from ._stateless import plain
 
 
 @transformation("transform", example={}, needs=("params",), real_only=True)
@@ -39,10 +35,10 @@ def keep_params_nonnegative() -> GradientTransformation:
     [-1.0, 0.5]
     """
 
-    def leaf(u: jax.Array, p: jax.Array) -> jax.Array:
+    def leaf(u, p):
         return jnp.maximum(u, -p)
 
-    return plain(lambda updates, params: map_leaves(leaf, updates, reads=(params,)))
+    return per_leaf(None, leaf, reads=lambda params: (params,))
 
 
 @transformation(
@@ -77,11 +73,11 @@ def keep_params_in_box(
             f"keep_params_in_box: low must be at most high, got low={low} and high={high}"
         )
 
-    def leaf(u: jax.Array, p: jax.Array) -> jax.Array:
+    def leaf(u, p):
         u = u if low is None else jnp.maximum(u, low - p)
         return u if high is None else jnp.minimum(u, high - p)
 
-    return plain(lambda updates, params: map_leaves(leaf, updates, reads=(params,)))
+    return per_leaf(None, leaf, reads=lambda params: (params,))
 
 
 @transformation("transform", example={"radius": 1.0}, needs=("params",))
@@ -109,13 +105,13 @@ def keep_params_in_ball(
     [3.0, 4.0]
     """
 
-    def leaf(u: jax.Array, p: jax.Array) -> jax.Array:
+    def leaf(u, p):
         q = p + u
         size = norm_along(q, own_axes("keep_params_in_ball: axes", axes, q))
         a, b = shrink(size, radius)
         return jnp.where(size > radius, b * (a * q) - p, u)
 
-    return plain(lambda updates, params: map_leaves(leaf, updates, reads=(params,)))
+    return per_leaf(None, leaf, reads=lambda params: (params,))
 
 
 class ZeroNansState(NamedTuple):
@@ -140,20 +136,14 @@ def zero_nans() -> GradientTransformation:
     ([0.0, 2.0], True)
     """
 
-    def init(params: Params) -> ZeroNansState:
-        def flag(p: Any) -> Any:
+    def init(params):
+        def flag(p):
             return jnp.zeros((), jnp.bool_) if is_inexact(p) else None
 
         return ZeroNansState(jax.tree.map(flag, params))
 
-    def update(
-        updates: Updates, state: ZeroNansState, params: Params | None = None, **extra: object
-    ) -> tuple[Updates, ZeroNansState]:
-        def leaf(g: jax.Array, found: jax.Array) -> tuple[jax.Array, jax.Array]:
-            nan = jnp.isnan(g)
-            return jnp.where(nan, jnp.zeros_like(g), g), jnp.any(nan)
+    def leaf(g, found):
+        nan = jnp.isnan(g)
+        return jnp.where(nan, jnp.zeros_like(g), g), jnp.any(nan)
 
-        updates, found = map_leaves(leaf, updates, (state.found_nan,))
-        return updates, ZeroNansState(found)
-
-    return Leafwise(init, update)
+    return per_leaf(init, leaf, ("found_nan",))

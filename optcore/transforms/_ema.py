@@ -3,19 +3,16 @@
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 from .._core import (
     Decay,
     DType,
     GradientTransformation,
-    Leafwise,
-    Params,
     Updates,
-    increment,
-    map_leaves,
+    per_leaf,
     slots,
     transformation,
+    zero_count,
 )
 from .._core import debias as bias_correction
 
@@ -59,20 +56,14 @@ def ema(
     0.1
     """
 
-    def init(params: Params) -> EmaState:
-        return EmaState(jnp.zeros((), jnp.int32), slots(params, accumulator_dtype))
+    def init(params):
+        return EmaState(zero_count(), slots(params, accumulator_dtype))
 
-    def update(
-        updates: Updates, state: EmaState, params: Params | None = None, **extra: object
-    ) -> tuple[Updates, EmaState]:
-        count = increment(state.count)
-        correction = 1 / bias_correction(decay, count)
+    def corrections(t):
+        return (1 / bias_correction(decay, t),)
 
-        def leaf(g: jax.Array, v: jax.Array, correction: jax.Array) -> tuple[jax.Array, ...]:
-            v = decay * v + (1 - decay) * g
-            return (v * correction if debias else v), v
+    def leaf(g, v, correction):
+        v = decay * v + (1 - decay) * g
+        return (v * correction if debias else v), v
 
-        updates, v = map_leaves(leaf, updates, (state.mu,), scalars=(correction,))
-        return updates, EmaState(count, v)
-
-    return Leafwise(init, update)
+    return per_leaf(init, leaf, ("mu",), scalars=corrections)

@@ -2,18 +2,14 @@
 
 from typing import NamedTuple
 
-import jax
-
 from .._core import (
     Bound,
     Decay,
     GradientTransformation,
-    Leafwise,
-    Params,
     Rate,
     Updates,
     global_norm,
-    map_leaves,
+    per_leaf,
     shrink,
     slots,
     transformation,
@@ -61,18 +57,12 @@ def mars(b1: Decay = 0.95, gamma: Rate = 0.025, max_norm: Bound = 1.0) -> Gradie
     ([4.5, 6.0], [3.0, 4.0])
     """
 
-    def init(params: Params) -> MarsState:
+    def init(params):
         return MarsState(slots(params))
 
-    def leaf(g: jax.Array, g_prev: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def leaf(g, g_prev):
         c = g + gamma * (b1 / (1 - b1)) * (g - g_prev)
         a, b = shrink(global_norm(c), max_norm)
         return b * (a * c), g
 
-    def update(
-        updates: Updates, state: MarsState, params: Params | None = None, **extra: object
-    ) -> tuple[Updates, MarsState]:
-        updates, g = map_leaves(leaf, updates, (state.previous_gradient,))
-        return updates, MarsState(g)
-
-    return Leafwise(init, update)
+    return per_leaf(init, leaf, ("previous_gradient",))

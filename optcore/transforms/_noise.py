@@ -3,20 +3,18 @@
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 from .._core import (
     GradientTransformation,
     Key,
-    Params,
     Rate,
-    Updates,
     fresh_key,
     increment,
     leaf_keys,
     map_leaves,
     safe_sqrt,
     transformation,
+    zero_count,
 )
 
 
@@ -66,15 +64,13 @@ def add_noise(eta: Rate, gamma: Rate, key: Key = None) -> GradientTransformation
     2.0
     """
 
-    def init(params: Params) -> AddNoiseState:
-        return AddNoiseState(jnp.zeros((), jnp.int32), fresh_key(key))
+    def init(params):
+        return AddNoiseState(zero_count(), fresh_key(key))
 
-    def leaf(g: jax.Array, leaf_key: jax.Array, deviation: jax.Array) -> jax.Array:
+    def leaf(g, leaf_key, deviation):
         return g + deviation * jax.random.normal(leaf_key, g.shape, g.dtype)
 
-    def update(
-        updates: Updates, state: AddNoiseState, params: Params | None = None, **extra: object
-    ) -> tuple[Updates, AddNoiseState]:
+    def update(updates, state, params=None, **extra):
         t = increment(state.count)
         keys = leaf_keys(state.key, t, updates)
         deviation = safe_sqrt(eta * t.astype(float) ** -gamma)

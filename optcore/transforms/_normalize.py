@@ -1,6 +1,5 @@
 """Normalisation by a mean, by the norm of the updates, or by the size of the parameters."""
 
-import jax
 import jax.numpy as jnp
 
 from .._core import (
@@ -12,6 +11,7 @@ from .._core import (
     map_leaves,
     norm_along,
     own_axes,
+    per_leaf,
     safe_divide,
     select,
     transformation,
@@ -41,7 +41,7 @@ def centralize(*, output_axis: int = -1) -> GradientTransformation:
     [[-1.0, -4.0], [1.0, 4.0]]
     """
 
-    def leaf(g: jax.Array) -> jax.Array:
+    def leaf(g):
         if g.ndim < 2:
             return g
         (outputs,) = own_axes("centralize: output_axis", output_axis, g)
@@ -49,7 +49,7 @@ def centralize(*, output_axis: int = -1) -> GradientTransformation:
         inputs = max(g.size // max(g.shape[outputs], 1), 1)
         return g - jnp.sum(g, axes, keepdims=True) * (1 / inputs)
 
-    return plain(lambda updates, params: map_leaves(leaf, updates))
+    return per_leaf(None, leaf)
 
 
 @transformation("transform", example={})
@@ -71,7 +71,7 @@ def normalize_by_update_norm(
     [0.6000000238418579, -0.800000011920929]
     """
 
-    def normalized(updates: object, params: object) -> object:
+    def normalized(updates, params):
         size = global_norm(updates) + eps
         # Two factors: the reciprocal of a huge norm would vanish.
         a = jnp.where(size > 2.0**64, 2.0**-64, 1.0).astype(size.dtype)
@@ -98,10 +98,10 @@ def scale_by_param_block_norm(min_scale: Rate = 1e-3) -> GradientTransformation:
     [5.0, -10.0]
     """
 
-    def leaf(u: jax.Array, p: jax.Array) -> jax.Array:
+    def leaf(u, p):
         return jnp.maximum(global_norm(p), min_scale) * u
 
-    return plain(lambda updates, params: map_leaves(leaf, updates, reads=(params,)))
+    return per_leaf(None, leaf, reads=lambda params: (params,))
 
 
 @transformation("transform", example={}, needs=("params",))
@@ -124,11 +124,11 @@ def scale_by_param_block_rms(min_scale: Rate = 1e-3) -> GradientTransformation:
     [2.0, 6.0]
     """
 
-    def leaf(u: jax.Array, p: jax.Array) -> jax.Array:
+    def leaf(u, p):
         rms = global_norm(p) / max(p.size, 1) ** 0.5
         return jnp.maximum(rms, min_scale) * u
 
-    return plain(lambda updates, params: map_leaves(leaf, updates, reads=(params,)))
+    return per_leaf(None, leaf, reads=lambda params: (params,))
 
 
 @transformation("transform", example={}, needs=("params",))
@@ -154,14 +154,13 @@ def scale_to_param_norm(
     [0.0, 50.0]
     """
 
-    def leaf(u: jax.Array, p: jax.Array | None) -> jax.Array:
+    def leaf(u, p):
         if p is None:
             return u
         over = own_axes("scale_to_param_norm: axes", axes, u)
         return safe_divide(u, norm_along(u, over)) * norm_along(p, over)
 
-    def scaled(updates: object, params: object) -> object:
-        chosen = select("scale_to_param_norm", mask, params, params)
-        return map_leaves(leaf, updates, reads=(chosen,))
+    def chosen(params):
+        return (select("scale_to_param_norm", mask, params, params),)
 
-    return plain(scaled)
+    return per_leaf(None, leaf, reads=chosen)

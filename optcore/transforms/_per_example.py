@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from .._core import Updates, global_norm, is_inexact, shrink, wide
+from .._core import Updates, global_norm, is_inexact, shrink, wide, zero_count
 from .._core._paths import describe, named_leaves
 
 
@@ -40,11 +40,11 @@ def _check_limit(where: str, limit: ArrayLike) -> None:
 
 def _clipped_sum(grads: Updates, limit: ArrayLike) -> tuple[Updates, jax.Array]:
     if not jax.tree.leaves(grads):
-        return grads, jnp.zeros((), jnp.int32)
+        return grads, zero_count()
     norms = jax.vmap(global_norm)(grads)
     factors = shrink(norms, limit)
 
-    def summed(g: jax.Array) -> jax.Array:
+    def summed(g):
         a, b = (f.astype(g.dtype).reshape((-1,) + (1,) * (g.ndim - 1)) for f in factors)
         # Products of matrices would be rounded to fewer bits on accelerators.
         return jnp.sum(b * (a * g), 0)

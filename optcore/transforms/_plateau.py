@@ -4,7 +4,6 @@ from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 
 from .._core import (
     Count,
@@ -12,13 +11,12 @@ from .._core import (
     Hyperparameter,
     Leafwise,
     Length,
-    Params,
     Range,
     Rate,
-    Updates,
     map_leaves,
     real_scalar,
     transformation,
+    zero_count,
 )
 
 Part = Annotated[Hyperparameter, Range(0, 1, open_low=True)]
@@ -87,17 +85,17 @@ def reduce_on_plateau(
     [1.0, 1.0, 1.0, 0.5, 0.5]
     """
 
-    def init(params: Params) -> ReduceLROnPlateauState:
+    def init(params):
         return ReduceLROnPlateauState(
             scale=jnp.ones((), jnp.float32),
             best_value=jnp.full((), jnp.inf, jnp.float32),
-            plateau_count=jnp.zeros((), jnp.int32),
-            cooldown_count=jnp.zeros((), jnp.int32),
-            count=jnp.zeros((), jnp.int32),
+            plateau_count=zero_count(),
+            cooldown_count=zero_count(),
+            count=zero_count(),
             avg_value=jnp.zeros((), jnp.float32),
         )
 
-    def judge(state: ReduceLROnPlateauState) -> ReduceLROnPlateauState:
+    def judge(state):
         best, average = state.best_value, state.avg_value
         first = jnp.isinf(best)
         target = best - (rtol * jnp.abs(jnp.where(first, 0, best)) + atol)
@@ -115,14 +113,7 @@ def reduce_on_plateau(
             avg_value=jnp.zeros_like(average),
         )
 
-    def update(
-        updates: Updates,
-        state: ReduceLROnPlateauState,
-        params: Params | None = None,
-        *,
-        value: ArrayLike = jnp.nan,
-        **extra: object,
-    ) -> tuple[Updates, ReduceLROnPlateauState]:
+    def update(updates, state, params=None, *, value=jnp.nan, **extra):
         count = state.count + 1
         seen = real_scalar("reduce_on_plateau", value).astype(jnp.float32)
         average = state.avg_value + (seen - state.avg_value) / count.astype(jnp.float32)

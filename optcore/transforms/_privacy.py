@@ -8,14 +8,13 @@ import jax.numpy as jnp
 from .._core import (
     GradientTransformation,
     Key,
-    Params,
     Rate,
-    Updates,
     fresh_key,
     increment,
     leaf_keys,
     map_leaves,
     transformation,
+    zero_count,
 )
 from ._per_example import per_example_global_norm_clip
 
@@ -73,21 +72,16 @@ def differentially_private_aggregate(
     [0.3, 0.6]
     """
 
-    def init(params: Params) -> DifferentiallyPrivateAggregateState:
-        return DifferentiallyPrivateAggregateState(jnp.zeros((), jnp.int32), fresh_key(key))
+    def init(params):
+        return DifferentiallyPrivateAggregateState(zero_count(), fresh_key(key))
 
-    def update(
-        updates: Updates,
-        state: DifferentiallyPrivateAggregateState,
-        params: Params | None = None,
-        **extra: object,
-    ) -> tuple[Updates, DifferentiallyPrivateAggregateState]:
+    def update(updates, state, params=None, **extra):
         examples = max([g.shape[0] for g in jax.tree.leaves(updates)], default=1)
         total, _ = per_example_global_norm_clip(updates, l2_norm_clip)
         keys = leaf_keys(state.key, state.count, total)
         deviation = l2_norm_clip * noise_multiplier
 
-        def leaf(g: jax.Array, leaf_key: jax.Array) -> jax.Array:
+        def leaf(g, leaf_key):
             return (g + deviation * _normal(leaf_key, g)) * (1 / max(examples, 1))
 
         mean = map_leaves(leaf, total, reads=(keys,))

@@ -1,9 +1,6 @@
 """Weight decay as a proximal step, behind the learning rate."""
 
-import jax
-
-from .._core import GradientTransformation, Mask, Rate, map_leaves, select, transformation
-from ._stateless import plain
+from .._core import GradientTransformation, Mask, Rate, per_leaf, select, transformation
 
 
 @transformation("transform", example={"rate": 0.01}, needs=("params",), stage="drift")
@@ -30,11 +27,10 @@ def shrink_weights(rate: Rate, mask: Mask | None = None) -> GradientTransformati
     """
     share = 1 / (1 + rate)
 
-    def leaf(u: jax.Array, p: jax.Array | None) -> jax.Array:
+    def leaf(u, p):
         return u if p is None else share * (u - rate * p)
 
-    def shrunk(updates: object, params: object) -> object:
-        chosen = select("shrink_weights", mask, params, params)
-        return map_leaves(leaf, updates, reads=(chosen,))
+    def chosen(params):
+        return (select("shrink_weights", mask, params, params),)
 
-    return plain(shrunk)
+    return per_leaf(None, leaf, reads=chosen)

@@ -4,11 +4,10 @@ from .._core import (
     GradientTransformation,
     Hyperparameter,
     Rate,
-    map_leaves,
+    per_leaf,
     transformation,
 )
 from ..schedules import linear_schedule
-from ._stateless import plain
 
 
 @transformation("transform", example={"step_size": 0.5})
@@ -20,7 +19,7 @@ def scale(step_size: Hyperparameter) -> GradientTransformation:
     >>> tx.update(jnp.float32(3.0), tx.init(jnp.float32(0.0)))[0].item()
     -1.5
     """
-    return plain(lambda updates, params: map_leaves(lambda g: step_size * g, updates, rows=True))
+    return per_leaf(None, lambda g: step_size * g, rows=True)
 
 
 @transformation("transform", example={"learning_rate": 0.1}, stage="rate")

@@ -2,8 +2,7 @@
 
 import jax.numpy as jnp
 
-from .._core import GradientTransformation, map_leaves, transformation
-from ._stateless import plain
+from .._core import GradientTransformation, per_leaf, transformation
 
 
 @transformation("direction", example={})
@@ -15,4 +14,4 @@ def scale_by_sign() -> GradientTransformation:
     >>> tx.update(jnp.array([300.0, -0.2, 0.0]), tx.init(jnp.zeros(3)))[0].tolist()
     [1.0, -1.0, 0.0]
     """
-    return plain(lambda updates, params: map_leaves(jnp.sign, updates, rows=True))
+    return per_leaf(None, jnp.sign, rows=True)

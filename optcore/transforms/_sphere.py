@@ -10,7 +10,6 @@ from .._core import (
     Leafwise,
     Mask,
     Params,
-    Updates,
     copies,
     map_leaves,
     named_leaves,
@@ -42,7 +41,7 @@ def matrices(params: Params) -> Any:
     {'bias': False, 'kernel': True}
     """
 
-    def has_two_axes(p: Any) -> bool:
+    def has_two_axes(p):
         return len(getattr(p, "shape", ())) >= 2
 
     return jax.tree.map(has_two_axes, params, is_leaf=lambda p: p is None)
@@ -79,26 +78,24 @@ def keep_params_norm(
     [3.0, 4.0]
     """
 
-    def norm(p: jax.Array) -> jax.Array:
+    def norm(p):
         return norm_along(p, own_axes("keep_params_norm: axes", axes, p))
 
-    def init(params: Params) -> KeepParamsNormState:
+    def init(params):
         chosen = select("keep_params_norm", mask, params, params)
         radius = jax.tree.map(lambda p: norm(jnp.abs(p.astype(wide(p.dtype)))), copies(chosen))
         for (path, p), (_, size) in zip(named_leaves(chosen), named_leaves(radius), strict=True):
             _refuse_zero(path, p, size)
         return KeepParamsNormState(radius)
 
-    def leaf(u: jax.Array, p: jax.Array, radius: jax.Array | None) -> jax.Array:
+    def leaf(u, p, radius):
         if radius is None:
             return u
         q = p + u
         size = norm(q)
         return jnp.where(size == 0, 0, safe_divide(q, size) * radius - p)
 
-    def update(
-        updates: Updates, state: KeepParamsNormState, params: Params | None = None, **extra: object
-    ) -> tuple[Updates, KeepParamsNormState]:
+    def update(updates, state, params=None, **extra):
         return map_leaves(leaf, updates, reads=(params, state.radius)), state
 
     return Leafwise(init, update)

@@ -10,9 +10,9 @@ from .._core import (
     GradientTransformation,
     Leafwise,
     Params,
-    State,
     Updates,
     map_leaves,
+    per_leaf,
     transformation,
 )
 
@@ -20,12 +20,10 @@ from .._core import (
 def plain(f: Callable[[Updates, Params], Updates]) -> GradientTransformation:
     """The pair of `stateless`, for factories that are declared themselves."""
 
-    def init(params: Params) -> EmptyState:
+    def init(params):
         return EmptyState()
 
-    def update(
-        updates: Updates, state: State, params: Params | None = None, **extra: object
-    ) -> tuple[Updates, State]:
+    def update(updates, state, params=None, **extra):
         return f(updates, params), state
 
     return Leafwise(init, update)
@@ -72,7 +70,7 @@ def stateless_with_tree_map(
     [1.0, -2.0]
     """
 
-    def mapped(updates: Updates, params: Params) -> Updates:
+    def mapped(updates, params):
         if params is None:
             return map_leaves(lambda g: f(g, None), updates)
         return map_leaves(f, updates, reads=(params,))
@@ -99,4 +97,4 @@ def set_to_zero() -> GradientTransformation:
     >>> set_to_zero().update(jnp.float32(jnp.nan), EmptyState())[0].item()
     0.0
     """
-    return plain(lambda updates, params: map_leaves(jnp.zeros_like, updates, rows=True))
+    return per_leaf(None, jnp.zeros_like, rows=True)

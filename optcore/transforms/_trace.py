@@ -9,14 +9,11 @@ from .._core import (
     Decay,
     DType,
     GradientTransformation,
-    Hyperparameter,
-    Leafwise,
-    Params,
     Updates,
-    increment,
-    map_leaves,
+    per_leaf,
     slots,
     transformation,
+    zero_count,
 )
 
 
@@ -30,11 +27,6 @@ class TraceState(NamedTuple):
 
     trace: Updates
     count: jax.Array | None = None  # type: ignore[assignment]
-
-
-def _weight(count: jax.Array, dampening: Hyperparameter) -> jax.Array:
-    """How much the gradient counts: 1 at the first step, `1 - dampening` later."""
-    return jnp.where(count == 0, 1.0, 1 - dampening)
 
 
 @transformation("direction", example={"decay": 0.9})
@@ -69,22 +61,14 @@ def trace(
     2.71
     """
 
-    def init(params: Params) -> TraceState:
-        count = None if dampening is None else jnp.zeros((), jnp.int32)
+    def init(params):
+        count = None if dampening is None else zero_count()
         return TraceState(slots(params, accumulator_dtype), count)
 
-    def update(
-        updates: Updates, state: TraceState, params: Params | None = None, **extra: object
-    ) -> tuple[Updates, TraceState]:
-        count, weights = None, []
-        if state.count is not None:
-            count, weights = increment(state.count), [_weight(state.count, dampening)]
+    weights = None if dampening is None else lambda t: (jnp.where(t == 1, 1.0, 1 - dampening),)
 
-        def leaf(g: jax.Array, m: jax.Array, *weight: jax.Array) -> tuple[jax.Array, ...]:
-            m = decay * m + (weight[0] * g if weight else g)
-            return (decay * m + g if nesterov else m), m
+    def leaf(g, m, weight=None):
+        m = decay * m + (g if weight is None else weight * g)
+        return (decay * m + g if nesterov else m), m
 
-        updates, m = map_leaves(leaf, updates, (state.trace,), scalars=weights)
-        return updates, TraceState(m, count)
-
-    return Leafwise(init, update)
+    return per_leaf(init, leaf, ("trace",), scalars=weights)

@@ -1,16 +1,14 @@
 """The trust ratio: each leaf moves in proportion to its own norm."""
 
-import jax
 import jax.numpy as jnp
 
 from .._core import (
     GradientTransformation,
     Rate,
     global_norm,
-    map_leaves,
+    per_leaf,
     transformation,
 )
-from ._stateless import plain
 
 
 @transformation("transform", example={}, needs=("params",))
@@ -40,7 +38,7 @@ def scale_by_trust_ratio(
     ([6.0, 8.0], [3.0, 4.0])
     """
 
-    def leaf(g: jax.Array, p: jax.Array) -> jax.Array:
+    def leaf(g, p):
         p_norm = jnp.maximum(global_norm(p), min_norm)
         g_norm = jnp.maximum(global_norm(g), min_norm)
         # The reciprocal of a smaller number is infinite.
@@ -50,4 +48,4 @@ def scale_by_trust_ratio(
         unit = jnp.where(fixed, 1, reciprocal) * g
         return jnp.where(fixed, 1, trust_coefficient * p_norm) * unit
 
-    return plain(lambda updates, params: map_leaves(leaf, updates, reads=(params,)))
+    return per_leaf(None, leaf, reads=lambda params: (params,))

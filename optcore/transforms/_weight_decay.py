@@ -14,16 +14,15 @@ from .._core import (
     Params,
     Range,
     Rate,
-    Updates,
     abs_sq,
     add_multiple,
     copies,
     map_leaves,
     over_root,
+    per_leaf,
     select,
     transformation,
 )
-from ._stateless import plain
 
 
 def _decay(
@@ -31,14 +30,13 @@ def _decay(
 ) -> GradientTransformation:
     """`leaf(update, parameter)` on the leaves that the mask chooses."""
 
-    def chosen_leaf(u: jax.Array, p: jax.Array | None) -> jax.Array:
+    def chosen_leaf(u, p):
         return u if p is None else leaf(u, p)
 
-    def decayed(updates: Updates, params: Params) -> Updates:
-        chosen = select(name, mask, params, params)
-        return map_leaves(chosen_leaf, updates, reads=(chosen,), rows=True)
+    def chosen(params):
+        return (select(name, mask, params, params),)
 
-    return plain(decayed)
+    return per_leaf(None, chosen_leaf, reads=chosen, rows=True)
 
 
 @transformation("transform", example={"weight_decay": 0.01}, needs=("params",), stage="decay")
@@ -172,7 +170,7 @@ def add_cautious_decayed_weights(
     [2.0, -1.0, 1.0]
     """
 
-    def leaf(u: jax.Array, p: jax.Array) -> jax.Array:
+    def leaf(u, p):
         # Signs rather than numbers, whose product may vanish.
         agree = (jnp.sign(u).conj() * jnp.sign(p)).real >= 0
         return u + jnp.where(agree, weight_decay, 0) * p
@@ -213,15 +211,13 @@ def add_decay_to_init(weight_decay: Rate, mask: Mask | None = None) -> GradientT
     1.0
     """
 
-    def init(params: Params) -> AddDecayToInitState:
+    def init(params):
         return AddDecayToInitState(copies(select("add_decay_to_init", mask, params, params)))
 
-    def leaf(u: jax.Array, p: jax.Array, p0: jax.Array | None) -> jax.Array:
+    def leaf(u, p, p0):
         return u if p0 is None else u + weight_decay * (p - p0)
 
-    def update(
-        updates: Updates, state: AddDecayToInitState, params: Params | None = None, **extra: object
-    ) -> tuple[Updates, AddDecayToInitState]:
+    def update(updates, state, params=None, **extra):
         return map_leaves(leaf, updates, reads=(params, state.anchor)), state
 
     return Leafwise(init, update)
@@ -249,7 +245,7 @@ def add_l1_decay(weight_decay: Rate, mask: Mask | None = None) -> GradientTransf
     [0.5, -0.5, 0.0]
     """
 
-    def sign(p: jax.Array) -> jax.Array:
+    def sign(p):
         return over_root(p, abs_sq(p), 0.0, 0.0) if jnp.iscomplexobj(p) else jnp.sign(p)
 
     return _decay("add_l1_decay", mask, lambda u, p: u + weight_decay * sign(p))

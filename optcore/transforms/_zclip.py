@@ -10,15 +10,14 @@ from .._core import (
     GradientTransformation,
     Leafwise,
     Length,
-    Params,
     Rate,
-    Updates,
     global_norm,
     increment,
     map_leaves,
     safe_sqrt,
     shrink,
     transformation,
+    zero_count,
 )
 
 
@@ -76,13 +75,11 @@ def zclip(
     2.4
     """
 
-    def init(params: Params) -> ZclipState:
+    def init(params):
         zero = jnp.zeros((), jnp.float32)
-        return ZclipState(jnp.zeros((), jnp.int32), zero, jnp.zeros_like(zero))
+        return ZclipState(zero_count(), zero, jnp.zeros_like(zero))
 
-    def update(
-        updates: Updates, state: ZclipState, params: Params | None = None, **extra: object
-    ) -> tuple[Updates, ZclipState]:
+    def update(updates, state, params=None, **extra):
         size = global_norm(updates).astype(jnp.float32)
         mu, nu = state.mu, state.nu
         count = increment(state.count)

@@ -3,22 +3,18 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import jax
-
 from ..._core import (
     Decay,
     DType,
     GradientTransformation,
     Leafwise,
-    Params,
     Rate,
     Updates,
     map_leaves,
     slots,
     transformation,
 )
-from ...compose import chain
-from ...transforms import scale_by_learning_rate
+from ...compose import descend
 
 
 class ScaleByAggmoState(NamedTuple):
@@ -65,16 +61,14 @@ def scale_by_aggmo(
     if not betas:
         raise ValueError("scale_by_aggmo: betas must hold at least one decay, got none")
 
-    def init(params: Params) -> ScaleByAggmoState:
+    def init(params):
         return ScaleByAggmoState(tuple(slots(params, accumulator_dtype) for _ in betas))
 
-    def leaf(g: jax.Array, *v: jax.Array) -> tuple[jax.Array, ...]:
+    def leaf(g, *v):
         v = tuple(b * v_i + g for b, v_i in zip(betas, v, strict=True))
         return sum(v[1:], v[0]) * (1 / len(v)), *v
 
-    def update(
-        updates: Updates, state: ScaleByAggmoState, params: Params | None = None, **extra: object
-    ) -> tuple[Updates, ScaleByAggmoState]:
+    def update(updates, state, params=None, **extra):
         updates, *v = map_leaves(leaf, updates, state.trace)
         return updates, ScaleByAggmoState(tuple(v))
 
@@ -105,4 +99,4 @@ def aggmo(
     -0.1
     -0.19
     """
-    return chain(scale_by_aggmo(betas, accumulator_dtype), scale_by_learning_rate(learning_rate))
+    return descend(scale_by_aggmo(betas, accumulator_dtype), learning_rate)

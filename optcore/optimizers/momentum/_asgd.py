@@ -1,6 +1,6 @@
 """Averaged descent: a decaying rate, and the average of the parameters beside it."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -8,16 +8,15 @@ import jax.numpy as jnp
 from ..._core import (
     Count,
     GradientTransformation,
-    Leafwise,
     Params,
     Rate,
-    Updates,
-    increment,
     is_inexact,
     is_none,
     map_leaves,
+    per_leaf,
     slots,
     transformation,
+    zero_count,
 )
 
 
@@ -35,10 +34,10 @@ class AsgdState(NamedTuple):
     def evaluated(self, params: Params) -> Params:
         """The average, once there was an update: what `eval_params` reads."""
 
-        def leaf(p: jax.Array, average: jax.Array, some: jax.Array) -> jax.Array:
+        def leaf(p, average, some):
             return jnp.where(some, average, p)
 
-        def held(average: Any, p: Any) -> Any:
+        def held(average, p):
             return p if average is not None and is_inexact(p) else None
 
         # `None` where `route` gave a parameter to another optimizer.
@@ -88,23 +87,15 @@ def asgd(
     3.0 3.0
     """
 
-    def init(params: Params) -> AsgdState:
-        return AsgdState(jnp.zeros((), jnp.int32), slots(params))
+    def init(params):
+        return AsgdState(zero_count(), slots(params))
 
-    def leaf(
-        g: jax.Array, average: jax.Array, p: jax.Array, eta: jax.Array, mu: jax.Array
-    ) -> tuple[jax.Array, jax.Array]:
+    def rates(t):
+        eta = learning_rate / (1 + lambd * learning_rate * (t - 1).astype(float)) ** alpha
+        return eta, 1 / jnp.maximum(1, t - 1 - t0).astype(float)
+
+    def leaf(g, average, p, eta, mu):
         u = -eta * (g + lambd * p)
         return u, (1 - mu) * average + mu * (p + u)
 
-    def update(
-        updates: Updates, state: AsgdState, params: Params | None = None, **extra: object
-    ) -> tuple[Updates, AsgdState]:
-        t = state.count
-        eta = learning_rate / (1 + lambd * learning_rate * t.astype(float)) ** alpha
-        mu = 1 / jnp.maximum(1, t - t0).astype(float)
-        slot = state.average
-        updates, average = map_leaves(leaf, updates, (slot,), (params,), scalars=(eta, mu))
-        return updates, AsgdState(increment(t), average)
-
-    return Leafwise(init, update)
+    return per_leaf(init, leaf, ("average",), scalars=rates, reads=lambda params: (params,))

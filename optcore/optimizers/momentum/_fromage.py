@@ -1,17 +1,8 @@
 """Fromage: steps in proportion to each leaf's norm, on weights that do not grow."""
 
-import jax
 import jax.numpy as jnp
 
-from ..._core import (
-    GradientTransformation,
-    Params,
-    Rate,
-    State,
-    Updates,
-    map_leaves,
-    transformation,
-)
+from ..._core import GradientTransformation, Rate, map_leaves, transformation
 from ...transforms import scale_by_trust_ratio
 
 
@@ -43,12 +34,10 @@ def fromage(learning_rate: Rate, min_norm: Rate = 1e-6) -> GradientTransformatio
     """
     direction = scale_by_trust_ratio(min_norm)
 
-    def leaf(u: jax.Array, p: jax.Array, rate: jax.Array, change: jax.Array) -> jax.Array:
+    def leaf(u, p, rate, change):
         return change * p - rate * u
 
-    def update(
-        updates: Updates, state: State, params: Params | None = None, **extra: object
-    ) -> tuple[Updates, State]:
+    def update(updates, state, params=None, **extra):
         updates, state = direction.update(updates, state, params)
         # 1/√(1 + η²) - 1, which is lost to rounding where it is computed like this.
         change = jnp.expm1(-0.5 * jnp.log1p(jnp.square(learning_rate)))

@@ -1,20 +1,14 @@
 """LARS: momentum with one rate per leaf, in proportion to the norm of the weights."""
 
-import jax
 import jax.numpy as jnp
 
 from ..._core import (
     Decay,
-    EmptyState,
     GradientTransformation,
-    Leafwise,
     Mask,
-    Params,
     Rate,
-    State,
-    Updates,
     global_norm,
-    map_leaves,
+    per_leaf,
     select,
     transformation,
 )
@@ -61,10 +55,7 @@ def scale_by_lars(
     [3.0, 4.0]
     """
 
-    def init(params: Params) -> EmptyState:
-        return EmptyState()
-
-    def leaf(g: jax.Array, decaying: jax.Array | None, scaled: jax.Array | None) -> jax.Array:
+    def leaf(g, decaying, scaled):
         w, beta = (0.0, 0.0) if decaying is None else (decaying, weight_decay)
         u = g + beta * w
         if scaled is None:
@@ -77,14 +68,13 @@ def scale_by_lars(
         unit = jnp.where(fixed, 1, 1 / jnp.where(fixed, 1, length)) * u
         return jnp.where(fixed, 1, trust_coefficient * w_norm) * unit
 
-    def update(
-        updates: Updates, state: State, params: Params | None = None, **extra: object
-    ) -> tuple[Updates, State]:
-        decaying = select("scale_by_lars: weight_decay_mask", weight_decay_mask, params, params)
-        scaled = select("scale_by_lars: trust_ratio_mask", trust_ratio_mask, params, params)
-        return map_leaves(leaf, updates, reads=(decaying, scaled)), state
+    def reads(params):
+        return (
+            select("scale_by_lars: weight_decay_mask", weight_decay_mask, params, params),
+            select("scale_by_lars: trust_ratio_mask", trust_ratio_mask, params, params),
+        )
 
-    return Leafwise(init, update)
+    return per_leaf(None, leaf, reads=reads)
 
 
 @transformation(

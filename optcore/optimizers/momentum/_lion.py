@@ -2,27 +2,23 @@
 
 from typing import Literal, NamedTuple
 
-import jax
 import jax.numpy as jnp
 
 from ..._core import (
     Decay,
     DType,
     GradientTransformation,
-    Leafwise,
     Mask,
-    Params,
     Rate,
     Updates,
     abs_sq,
-    map_leaves,
+    per_leaf,
     safe_divide,
     safe_sqrt,
     slots,
     transformation,
 )
-from ...compose import chain
-from ...transforms import add_decayed_weights, scale_by_learning_rate
+from ...compose import descend
 
 
 class ScaleByLionState(NamedTuple):
@@ -74,10 +70,10 @@ def scale_by_lion(
     1.0
     """
 
-    def init(params: Params) -> ScaleByLionState:
+    def init(params):
         return ScaleByLionState(slots(params, mu_dtype))
 
-    def sign(c: jax.Array) -> jax.Array:
+    def sign(c):
         if mode == "hard":
             return jnp.sign(c)
         size = safe_sqrt(abs_sq(c)) if jnp.iscomplexobj(c) else jnp.abs(c)
@@ -88,7 +84,7 @@ def scale_by_lion(
     # With b1 > b2 the two terms would be of opposite sign and cancel.
     from_new = isinstance(b1, float) and isinstance(b2, float) and 0 < b1 <= b2
 
-    def leaf(g: jax.Array, m: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def leaf(g, m):
         c = b1 * m + (1 - b1) * g
         m = b2 * m + (1 - b2) * g
         if from_new:
@@ -96,13 +92,7 @@ def scale_by_lion(
             c = b1 / b2 * m + (1 - b1 / b2) * g
         return sign(c), m
 
-    def update(
-        updates: Updates, state: ScaleByLionState, params: Params | None = None, **extra: object
-    ) -> tuple[Updates, ScaleByLionState]:
-        updates, m = map_leaves(leaf, updates, (state.mu,))
-        return updates, ScaleByLionState(m)
-
-    return Leafwise(init, update)
+    return per_leaf(init, leaf, ("mu",))
 
 
 @transformation("optimizer", example={"learning_rate": 0.05}, needs=("params",))
@@ -138,8 +128,4 @@ def lion(
     >>> tx.update(jnp.array([300.0, -0.2]), tx.init(w), params=w)[0].tolist()
     [-0.5, 0.5]
     """
-    return chain(
-        scale_by_lion(b1, b2, mu_dtype),
-        add_decayed_weights(weight_decay, mask),
-        scale_by_learning_rate(learning_rate),
-    )
+    return descend(scale_by_lion(b1, b2, mu_dtype), learning_rate, weight_decay, mask)

@@ -3,8 +3,8 @@
 import jax
 
 from ..._core import GradientTransformation, Key, Rate, transformation
-from ...compose import chain
-from ...transforms import add_noise, scale_by_learning_rate
+from ...compose import descend
+from ...transforms import add_noise
 
 
 def _descent() -> GradientTransformation:
@@ -37,4 +37,4 @@ def noisy_sgd(
     >>> first == second
     True
     """
-    return chain(add_noise(eta, gamma, key), scale_by_learning_rate(learning_rate))
+    return descend(add_noise(eta, gamma, key), learning_rate)

@@ -7,17 +7,14 @@ import jax.numpy as jnp
 
 from ..._core import (
     GradientTransformation,
-    Leafwise,
-    Params,
     Rate,
     Updates,
-    increment,
-    map_leaves,
+    per_leaf,
     slots,
     transformation,
+    zero_count,
 )
-from ...compose import chain
-from ...transforms import scale_by_learning_rate
+from ...compose import descend
 
 
 class ScaleByOptimisticGradientState(NamedTuple):
@@ -56,24 +53,14 @@ def scale_by_optimistic_gradient(alpha: Rate = 1.0, beta: Rate = 1.0) -> Gradien
     7.0
     """
 
-    def init(params: Params) -> ScaleByOptimisticGradientState:
-        return ScaleByOptimisticGradientState(jnp.zeros((), jnp.int32), slots(params))
+    def init(params):
+        return ScaleByOptimisticGradientState(zero_count(), slots(params))
 
-    def leaf(g: jax.Array, before: jax.Array, first: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def leaf(g, before, first):
         before = jnp.where(first, g, before)
         return alpha * g + beta * (g - before), g
 
-    def update(
-        updates: Updates,
-        state: ScaleByOptimisticGradientState,
-        params: Params | None = None,
-        **extra: object,
-    ) -> tuple[Updates, ScaleByOptimisticGradientState]:
-        slot, first = state.previous_gradient, state.count == 0
-        updates, previous = map_leaves(leaf, updates, (slot,), scalars=(first,))
-        return updates, ScaleByOptimisticGradientState(increment(state.count), previous)
-
-    return Leafwise(init, update)
+    return per_leaf(init, leaf, ("previous_gradient",), scalars=lambda t: (t == 1,))
 
 
 @transformation("optimizer", example={"learning_rate": 0.1})
@@ -102,4 +89,4 @@ def optimistic_gradient_descent(
     False
     True
     """
-    return chain(scale_by_optimistic_gradient(alpha, beta), scale_by_learning_rate(learning_rate))
+    return descend(scale_by_optimistic_gradient(alpha, beta), learning_rate)

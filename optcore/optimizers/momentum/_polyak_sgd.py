@@ -1,8 +1,7 @@
 """Descent with Polyak's step: as long as the value's distance from its minimum allows."""
 
-from typing import Any, Literal
+from typing import Literal
 
-import jax
 import jax.numpy as jnp
 
 from ..._core import (
@@ -11,17 +10,13 @@ from ..._core import (
     GradientTransformation,
     Hyperparameter,
     Leafwise,
-    Params,
     Rate,
-    State,
-    Updates,
     global_norm,
     map_leaves,
     real_scalar,
     transformation,
 )
-from ...compose import chain
-from ...transforms import scale_by_learning_rate
+from ...compose import descend
 
 Variant = Literal["sps", "sps+"]
 
@@ -61,10 +56,10 @@ def scale_by_polyak(
     2.0
     """
 
-    def init(params: Params) -> EmptyState:
+    def init(params):
         return EmptyState()
 
-    def factors(norm: jax.Array, value: Any) -> tuple[jax.Array, jax.Array]:
+    def factors(norm, value):
         gap = real_scalar("scale_by_polyak", value).astype(norm.dtype) - f_min
         gap = jnp.maximum(gap, 0) if variant == "sps+" else gap
         still = norm < 2.0**-60
@@ -72,9 +67,7 @@ def scale_by_polyak(
         length = jnp.minimum(gap / (norm + eps / norm), max_learning_rate * norm)
         return jnp.where(still, 0, 1 / norm), length
 
-    def update(
-        updates: Updates, state: State, params: Params | None = None, **extra: Any
-    ) -> tuple[Updates, State]:
+    def update(updates, state, params=None, **extra):
         # Two factors, for the square of the norm overflows long before the norm does.
         scalars = factors(global_norm(updates), extra["value"])
         return map_leaves(lambda g, a, b: b * (a * g), updates, scalars=scalars), state
@@ -114,6 +107,4 @@ def polyak_sgd(
     >>> (w + tx.update(grads, tx.init(w), value=value)[0]).tolist()
     [0.5, -1.0]
     """
-    return chain(
-        scale_by_polyak(f_min, max_learning_rate, eps, variant), scale_by_learning_rate(scaling)
-    )
+    return descend(scale_by_polyak(f_min, max_learning_rate, eps, variant), scaling)

@@ -2,24 +2,19 @@
 
 from typing import Annotated, NamedTuple
 
-import jax
-
 from ..._core import (
     Decay,
     DType,
     GradientTransformation,
     Hyperparameter,
-    Leafwise,
-    Params,
     Range,
     Rate,
     Updates,
-    map_leaves,
+    per_leaf,
     slots,
     transformation,
 )
-from ...compose import chain
-from ...transforms import scale_by_learning_rate
+from ...compose import descend
 
 Share = Annotated[Hyperparameter, Range(0, 1, closed=True)]
 
@@ -59,20 +54,14 @@ def scale_by_qhm(
     (0.75, 1.5)
     """
 
-    def init(params: Params) -> ScaleByQhmState:
+    def init(params):
         return ScaleByQhmState(slots(params, accumulator_dtype))
 
-    def leaf(g: jax.Array, m: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def leaf(g, m):
         m = decay * m + (1 - decay) * g
         return (1 - nu) * g + nu * m, m
 
-    def update(
-        updates: Updates, state: ScaleByQhmState, params: Params | None = None, **extra: object
-    ) -> tuple[Updates, ScaleByQhmState]:
-        updates, m = map_leaves(leaf, updates, (state.mu,))
-        return updates, ScaleByQhmState(m)
-
-    return Leafwise(init, update)
+    return per_leaf(init, leaf, ("mu",))
 
 
 @transformation("optimizer", example={"learning_rate": 0.1})
@@ -100,4 +89,4 @@ def qhm(
     >>> tx.update(jnp.float32(1.0), tx.init(jnp.float32(0.0)))[0].item()
     -0.375
     """
-    return chain(scale_by_qhm(decay, nu, accumulator_dtype), scale_by_learning_rate(learning_rate))
+    return descend(scale_by_qhm(decay, nu, accumulator_dtype), learning_rate)

@@ -10,12 +10,10 @@ from ..._core import (
     Bound,
     GradientTransformation,
     Hyperparameter,
-    Leafwise,
-    Params,
     Range,
     Rate,
     Updates,
-    map_leaves,
+    per_leaf,
     slots,
     transformation,
 )
@@ -88,14 +86,14 @@ def scale_by_rprop(
             f"scale_by_rprop: min_step_size must not exceed max_step_size={high}, got {low}"
         )
 
-    def init(params: Params) -> ScaleByRpropState:
+    def init(params):
         sizes = jax.tree.map(_both_parts, slots(params, fill=learning_rate))
         return ScaleByRpropState(sizes, slots(params))
 
-    def bounded(size: jax.Array) -> jax.Array:
+    def bounded(size):
         return jnp.minimum(jnp.maximum(size, min_step_size), max_step_size)
 
-    def real_leaf(g: jax.Array, size: jax.Array, before: jax.Array) -> tuple[jax.Array, ...]:
+    def real_leaf(g, size, before):
         # The product of the gradients themselves may vanish.
         agreement = jnp.sign(g) * jnp.sign(before)
         longer, same, shorter = (bounded(eta * size) for eta in (eta_plus, 1.0, eta_minus))
@@ -103,14 +101,7 @@ def scale_by_rprop(
         g = jnp.where(agreement < 0, 0, g)
         return size * jnp.sign(g), size, g
 
-    def update(
-        updates: Updates, state: ScaleByRpropState, params: Params | None = None, **extra: object
-    ) -> tuple[Updates, ScaleByRpropState]:
-        old = (state.step_sizes, state.previous_gradient)
-        updates, sizes, previous = map_leaves(_part_by_part(real_leaf), updates, old)
-        return updates, ScaleByRpropState(sizes, previous)
-
-    return Leafwise(init, update)
+    return per_leaf(init, _part_by_part(real_leaf), ("step_sizes", "previous_gradient"))
 
 
 def _both_parts(x: jax.Array) -> jax.Array:
@@ -122,7 +113,7 @@ def _part_by_part(
 ) -> Callable[..., tuple[jax.Array, ...]]:
     """The leaf, for complex arrays on the real and the imaginary parts."""
 
-    def either(*arrays: jax.Array) -> tuple[jax.Array, ...]:
+    def either(*arrays):
         if not jnp.iscomplexobj(arrays[0]):
             return leaf(*arrays)
         reals, imags = leaf(*(x.real for x in arrays)), leaf(*(x.imag for x in arrays))

@@ -1,7 +1,7 @@
 """Stochastic gradient descent, plain and with momentum."""
 
 from ..._core import Decay, DType, GradientTransformation, Rate, transformation
-from ...compose import chain
+from ...compose import descend
 from ...transforms import scale_by_learning_rate, trace
 
 
@@ -44,7 +44,5 @@ def sgd(
     """
     if momentum is None:
         return scale_by_learning_rate(learning_rate)
-    return chain(
-        trace(momentum, nesterov, accumulator_dtype, dampening=dampening),
-        scale_by_learning_rate(learning_rate),
-    )
+    direction = trace(momentum, nesterov, accumulator_dtype, dampening=dampening)
+    return descend(direction, learning_rate)

@@ -1,7 +1,7 @@
 """Descent along the sign of the gradient, or of its average."""
 
 from ..._core import Decay, DType, GradientTransformation, Rate, transformation
-from ...compose import chain
+from ...compose import chain, descend
 from ...transforms import ema, scale_by_learning_rate, scale_by_sign
 
 
@@ -17,7 +17,7 @@ def sign_sgd(learning_rate: Rate) -> GradientTransformation:
     >>> tx.update(jnp.array([300.0, -0.2]), tx.init(jnp.zeros(2)))[0].tolist()
     [-0.5, 0.5]
     """
-    return chain(scale_by_sign(), scale_by_learning_rate(learning_rate))
+    return descend(scale_by_sign(), learning_rate)
 
 
 @transformation("optimizer", example={"learning_rate": 0.05})
