@@ -150,3 +150,13 @@ def test_named_chain_looks_states_up_by_name():
 def test_named_chain_refuses_a_name_that_stands_twice():
     with pytest.raises(ValueError, match="a name may stand once, got 'a' twice"):
         optcore.named_chain(("a", optcore.identity()), ("a", optcore.clip(1.0)))
+
+
+def test_the_example_of_a_wrapper_wraps_momentum_unless_it_says_what():
+    found = optcore.registry("wrapper")
+    rate = optcore.linear_schedule(0.1, 0.05, 8)
+    momentum = optcore.chain(optcore.trace(0.5), optcore.scale_by_learning_rate(rate))
+    assert found["guard"].example() == optcore.guard(momentum)
+    sgd = optcore.scale_by_learning_rate(0.1)
+    assert found["graft"].example() == optcore.graft(sgd, momentum)
+    assert found["masked"].example().arguments["inner"] == optcore.trace(0.5)
