@@ -8,7 +8,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 import optcore
 from optcore import global_norm
-from optcore._core import norm_along
+from optcore._core import _norm, norm_along
 from tests.oracles import double_precision
 
 on_every_platform = pytest.mark.usefixtures("platform")
@@ -177,6 +177,16 @@ def test_norms_under_vmap_are_rescued_one_by_one():
     x = np.float32([[3e30, 4e30], [3.0, 4.0], [3e-30, 4e-30], [0.0, 0.0], [np.nan, 1.0]])
     norms = jax.jit(jax.vmap(lambda x: global_norm(x)))(x)
     close(norms, [5e30, 5, 5e-30, 0, np.nan])
+
+
+@on_every_platform
+def test_leaves_of_one_kind_are_traced_once(monkeypatch):
+    traced = []
+    monkeypatch.setattr(_norm, "abs_sq", lambda x: traced.append(x.shape) or x * x)
+    leaves = [jnp.ones((_norm.LARGE // 4, 4 + i % 2)) for i in range(20)]
+    jax.make_jaxpr(lambda leaves: global_norm(leaves))(leaves)
+    # Two kinds, as they are and times a factor.
+    assert len(traced) <= 4
 
 
 @pytest.mark.parametrize("platform", ["cpu", "gpu", "tpu"])

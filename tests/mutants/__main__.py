@@ -9,7 +9,7 @@ import pathlib
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import CodeType, ModuleType
 
 # What the tests import besides the library is imported once, before the forks. No backend of
@@ -158,13 +158,13 @@ def _too_few(rows: list[Row], each: bool) -> bool:
     )
 
 
-def _rotten(taken: dict[Module, list[Mutant]], results: Results) -> list[str]:
-    """Explained mutants that are gone or killed."""
+def _rotten(taken: Iterable[Module], results: Results) -> list[str]:
+    """Explained mutants that are gone or killed; what is not in the sample may live."""
     alive = {
         (module.name, mutant.description)
-        for module, found in taken.items()
-        for mutant in found
-        if results.get(module, mutant)
+        for module in taken
+        for mutant in module.mutants()
+        if results.get(module, mutant) is not False
     }
     names = {module.name for module in taken}
     return [
