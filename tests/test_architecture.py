@@ -188,6 +188,20 @@ def test_tests_mirror_the_library(path):
     assert expected.exists()
 
 
+BY_PLATFORM = {
+    "_core/_norm.py": "core/test_norm.py",
+    "tuning/_memory.py": "tuning/test_memory.py",
+}
+"""What depends on where it runs, and the tests that run every case of it on a CPU."""
+
+
+def test_what_depends_on_the_platform():
+    words = r"default_backend|manual_axes|platform|memory_stats|device_kind"
+    found = {str(p.relative_to(SOURCE)) for p in FILES if re.search(words, p.read_text())}
+    assert found == set(BY_PLATFORM), "test every case, and say where"
+    assert all((ROOT / "tests" / path).exists() for path in BY_PLATFORM.values())
+
+
 def texts():
     """Every file that people read."""
     folders = [SOURCE, ROOT / "tests", ROOT / "examples", ROOT / ".ci"]

@@ -2,12 +2,15 @@
 
 import dataclasses
 
+import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import optcore
 from optcore import testing
+from optcore.testing._subject import gradients
 
 FAMILIES = {"momentum": "sgd", "diagonal": "adam"}
 OPTIMIZERS = {
@@ -47,10 +50,15 @@ CHECKS = [
 
 def wrapped(wrapper, name):
     """The example of a wrapper, around the example of an optimizer with a schedule on its rate."""
-    subject = SUBJECTS[wrapper]
     example = OPTIMIZERS[name].example()
     rate = example.arguments["learning_rate"]
     inner = example.replace(learning_rate=optcore.linear_schedule(rate, 0.9 * rate, 50))
+    return dataclasses.replace(around_all(wrapper, inner), name=f"{wrapper} of {name}")
+
+
+def around_all(wrapper, inner):
+    """The example of a wrapper, around this optimizer."""
+    subject = SUBJECTS[wrapper]
     factory = optcore.registry("wrapper")[wrapper]
     tx = factory.example()
     tx = tx.replace(
@@ -62,7 +70,7 @@ def wrapped(wrapper, name):
     )
     # A gradient function among the extra arguments would be that of another loss.
     descends = not subject.extra
-    return dataclasses.replace(subject, name=f"{wrapper} of {name}", tx=tx, descends=descends)
+    return dataclasses.replace(subject, tx=tx, descends=descends)
 
 
 def around(value, inner, role, alternatives):
@@ -148,3 +156,74 @@ def test_steps_under_vmap_and_scan_and_without_the_host(wrapper, name):
 
 def kind(x):
     return x.shape, x.dtype
+
+
+ANCHORED = optcore.chain(optcore.add_decay_to_init(0.5), optcore.sgd(0.1, momentum=0.5))
+"""An optimizer whose `init` depends on the values of the parameters."""
+
+
+def numbers(tree):
+    """Every number in the floating-point leaves, in order of size, whatever the shapes."""
+    leaves = [np.ravel(x) for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.inexact)]
+    parts = [x.view(x.real.dtype) for x in leaves]
+    return np.sort(np.concatenate([np.float64(x) for x in parts]))
+
+
+def anchors(state):
+    """What each `add_decay_to_init` in a state has taken for the initial parameters."""
+
+    def is_anchored(x):
+        return isinstance(x, type(ANCHORED.init(jnp.zeros(()))[0]))
+
+    found = jax.tree.leaves(state, is_leaf=is_anchored)
+    return [x.anchor for x in found if is_anchored(x)]
+
+
+def walked(subject, steps=5):
+    """The parameters and the state at the start and after every step."""
+    params, state = subject.params, subject.tx.init(subject.params)
+    yield params, state
+    step = jax.jit(lambda g, state, params: subject.update(g, state, params))
+    for i in range(steps):
+        updates, state = step(gradients(params, i), state, params)
+        params = optcore.apply_updates(params, updates)
+        yield params, state
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+def test_what_is_wrapped_starts_from_the_values_of_the_parameters(wrapper):
+    """And keeps what it has from there, where nothing starts anew."""
+    (params, start), *_, (_, last) = walked(around_all(wrapper, ANCHORED), steps=3)
+    found = anchors(start)
+    assert found
+    whole = numbers(params)
+    for anchor in found:
+        # A group holds a part of the parameters, and several members hold all of them again.
+        assert np.isin(numbers(anchor), whole).all()
+    assert np.isin(whole, np.concatenate([numbers(anchor) for anchor in found])).all()
+    if wrapper not in STARTS_ANEW:
+        chex.assert_trees_all_equal(anchors(last), found)
+
+
+STARTS_ANEW = {
+    "lookahead": (
+        optcore.lookahead(ANCHORED, 2, 0.5, reset_state=True),
+        [[0], [0], [2], [2], [4], [4]],
+    ),
+    "switch": (
+        optcore.switch([ANCHORED] * 4, [1, 2, 4]),
+        # Each from where the step before its first one led to.
+        [[0, 0, 0, 0], [0, 0, 0, 0], [0, 1, 0, 0], [0, 1, 2, 0], [0, 1, 2, 0], [0, 1, 2, 4]],
+    ),
+}
+"""Wrappers that call `init` again, and after which step each member has started last."""
+
+
+@pytest.mark.parametrize("wrapper", STARTS_ANEW)
+def test_what_starts_anew_starts_from_the_values_of_the_parameters(wrapper):
+    tx, starts = STARTS_ANEW[wrapper]
+    subject = testing.Subject(wrapper, tx)
+    visited, states = zip(*walked(subject), strict=True)
+    for state, members in zip(states, starts, strict=True):
+        for anchor, begun in zip(anchors(state), members, strict=True):
+            np.testing.assert_array_equal(numbers(anchor), numbers(visited[begun]))

@@ -115,7 +115,9 @@ def _again_if_lost(leaves: list[jax.Array], total: _Sum) -> tuple[jax.Array, jax
 
 def _all_at_once(leaves: list[jax.Array], total: _Sum) -> tuple[jax.Array, jax.Array]:
     """The sum with three factors, of which one is chosen: nothing waits for the outcome."""
-    down, up = _factors(total.one)
+    # XLA makes x²·f² of (x·f)² where f is a known constant and a device holds one number, and the
+    # factor is then of no use.
+    down, up = lax.optimization_barrier(_factors(total.one))
     groups = _alone(leaves)
     plain = total(groups)
     overflowed, underflowed = _lost(plain)

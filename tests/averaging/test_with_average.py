@@ -51,6 +51,28 @@ def test_by_hand(tx, expected):
     np.testing.assert_allclose(walk(tx, [1.0, 2.0, 6.0, 2.0, 10.0]), expected, rtol=2e-6)
 
 
+@pytest.mark.parametrize(
+    ("tx", "expected"),
+    [
+        (averaged("ema", decay=0.5, every=2), [1, 2, 2, 3.5, 3.5, 2.25]),
+        (averaged("ema", decay=0.5, debias=True, every=2), [1, 2, 2, 4, 4, 16 / 7]),
+        (
+            averaged("ema", decay=0.5, debias=True, begin=1),
+            [1, 2, 14 / 3, 34 / 7, 114 / 15, 130 / 31],
+        ),
+        (averaged("ema", decay=0.5, debias=True, begin=1, every=2), [1, 2, 6, 6, 26 / 3, 26 / 3]),
+        (averaged("ema", decay=0.9, warmup=True, every=2), [1, 2, 2, 4.25, 4.25, 2]),
+        (averaged("swa", every=2), [1, 2, 2, 3.5, 3.5, 8 / 3]),
+        (averaged("swa", begin=1, every=2), [1, 2, 6, 6, 8, 8]),
+        (averaged("lawa", window=2, every=2), [1, 2, 2, 3.5, 3.5, 3]),
+        (averaged("lawa", window=2, begin=2, every=2), [1, 2, 6, 5, 5, 3]),
+    ],
+    ids=repr,
+)
+def test_by_hand_where_no_two_that_count_are_equal(tx, expected):
+    np.testing.assert_allclose(walk(tx, [1.0, 2.0, 6.0, 5.0, 10.0, 1.0]), expected, rtol=2e-6)
+
+
 def test_the_recursion_of_torch():
     """`swa_utils`: the first is copied, then `ema.lerp_(p, 1 - decay)`."""
     positions = np.random.default_rng(0).normal(size=30)

@@ -127,6 +127,21 @@ def test_the_fast_optimizer_starts_anew_with_its_counts():
     assert counts == [1, 0, 1, 0, 1]
 
 
+@pytest.mark.parametrize("wrap", [lambda w: w, optcore.LookaheadParams.init_synced])
+def test_the_fast_optimizer_starts_anew_from_where_both_were_brought_together(wrap):
+    anchored = optcore.chain(optcore.add_decay_to_init(0.5), optcore.scale_by_learning_rate(1.0))
+    tx = optcore.lookahead(anchored, 2, 0.25, reset_state=True)
+    params, seen = wrap(jnp.float32(8.0)), []
+    state = tx.init(params)
+    for _ in range(6):
+        u, state = tx.update(jnp.float32(-2.0), state, params=params)
+        params = optcore.apply_updates(params, u)
+        fast = params.fast if isinstance(params, optcore.LookaheadParams) else params
+        seen.append((fast.item(), state.fast_state[0].anchor.item()))
+    # Up by 2, then by 2 - 0.5 · 2, and a quarter of these 3 is kept.
+    assert seen == [(10, 8), (8.75, 8.75), (10.75, 8.75), (9.5, 9.5), (11.5, 9.5), (10.25, 10.25)]
+
+
 def test_refuses():
     with pytest.raises(ValueError, match="sync_period must lie in"):
         optcore.lookahead(fast(), 0, 0.5)

@@ -54,6 +54,17 @@ def test_a_later_one_starts_from_the_parameters_of_its_first_step():
     assert update == -0.5
 
 
+def test_each_starts_from_the_parameters_of_its_own_first_step():
+    anchored = optcore.chain(optcore.add_decay_to_init(1.0), optcore.scale_by_learning_rate(1.0))
+    tx = optcore.switch([anchored] * 4, [1, 3, 4])
+    state, made = tx.init(jnp.float32(1.0)), []
+    for p in (2.0, 4.0, 7.0, 11.0, 16.0, 22.0):
+        update, state = tx.update(jnp.float32(0.0), state, jnp.float32(p))
+        made.append(update.item())
+    assert made == [-1.0, 0.0, -3.0, 0.0, 0.0, -6.0]
+    assert [inner[0].anchor.item() for inner in state.inner] == [1.0, 4.0, 11.0, 16.0]
+
+
 def test_without_parameters_it_starts_from_those_of_init():
     tx = optcore.switch([optcore.sgd(1.0), optcore.sgd(1.0, momentum=0.5)], [1])
     state, made = tx.init(jnp.float32(3.0)), []

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from optcore import abs_sq, debias, global_norm, increment, over_root, safe_divide, safe_sqrt, wide
+from optcore import abs_sq, debias, increment, over_root, safe_divide, safe_sqrt, wide
 from tests.oracles import double_precision
 
 LAST = 2**31 - 1
@@ -105,85 +105,6 @@ def test_an_epsilon_that_float32_takes_for_zero(eps, place):
     epsilons = (eps, 0.0) if place == 0 else (0.0, eps)
     g, nu = jnp.array([0.0, 2.0]), jnp.array([0.0, 0.25])
     np.testing.assert_allclose(over_root(g, nu, *epsilons), [0, 4], rtol=1e-6)
-
-
-@pytest.mark.parametrize("magnitude", [1e30, 1e18, 1.0, 1e-18, 1e-30])
-def test_norm_is_right_wherever_it_is_representable(magnitude):
-    x = np.array([3.0, -4.0, 12.0]) * magnitude
-    tree = {"a": x[:2].astype(np.float32), "b": (jnp.float32(x[2]), None, ())}
-    for function in (global_norm, jax.jit(global_norm)):
-        assert float(function(tree)) == pytest.approx(13 * magnitude, rel=1e-6)
-    slope = jax.grad(global_norm)(jnp.array(x, jnp.float32))
-    np.testing.assert_allclose(slope, x / (13 * magnitude), rtol=1e-6)
-
-
-@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
-def test_norm_of_narrow_leaves_is_computed_wide(dtype):
-    # The square of 300 is beyond float16, and 10000 equal terms stop adding up in bfloat16.
-    x = jnp.full((100, 100), 300.0, dtype)
-    total = global_norm({"x": x, "y": jnp.zeros(3, dtype)})
-    assert total.dtype == jnp.float32
-    assert float(total) == pytest.approx(float(x[0, 0]) * 100, rel=1e-5)
-    slope = jax.grad(global_norm)(x)
-    assert slope.dtype == dtype
-    np.testing.assert_allclose(slope.astype(jnp.float32), 0.01, rtol=1e-2)
-
-
-@pytest.mark.parametrize("count", [1, 2, 8, 9, 30])
-@pytest.mark.parametrize("magnitude", [1e-30, 1.0, 1e25])
-def test_norm_of_few_and_of_many_leaves_of_a_kind(count, magnitude):
-    rng = np.random.default_rng(count)
-    tree = {
-        name: [rng.standard_normal(shape) * magnitude for _ in range(count)]
-        for name, shape in {
-            "matrix": (3, 4),
-            "vector": (5,),
-            "scalar": (),
-            "large": (300, 300),
-        }.items()
-        if name != "large" or count < 3
-    }
-    narrow = jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), tree)
-    whole = np.concatenate([np.ravel(x) for x in jax.tree.leaves(tree)])
-    for norm in (global_norm, jax.jit(global_norm)):
-        assert float(norm(narrow)) == pytest.approx(np.linalg.norm(whole), rel=2e-6)
-
-
-def test_norm_of_complex_and_mixed_leaves():
-    tree = [jnp.array([3 + 4j, 12j]), jnp.float32(84.0), jnp.int32(10**6), jnp.bfloat16(0)]
-    total = global_norm(tree)
-    assert total.dtype == jnp.float32
-    assert float(total) == pytest.approx(85.0)
-    z = jnp.array([3 + 4j])
-    # JAX's derivative by a complex number is the conjugate of the direction of ascent.
-    np.testing.assert_allclose(jax.grad(global_norm)(z), (z / 5).conj(), rtol=1e-6)
-
-
-@pytest.mark.parametrize("tree", [(), {}, None, {"a": None}, jnp.zeros((0, 3)), [jnp.int32(3)]])
-def test_norm_of_nothing_is_zero(tree):
-    total = global_norm(tree)
-    assert total.shape == ()
-    assert total.dtype == jnp.float32
-    assert total == 0
-
-
-def test_norm_has_derivative_zero_at_zero():
-    x = {"a": jnp.zeros(3), "b": jnp.zeros((), jnp.complex64)}
-    slopes = jax.grad(global_norm)(x)
-    np.testing.assert_array_equal(slopes["a"], np.zeros(3))
-    assert slopes["b"] == 0
-
-
-@pytest.mark.parametrize("bad", [jnp.inf, -jnp.inf, jnp.nan])
-def test_norm_shows_what_is_not_finite(bad):
-    assert not np.isfinite(global_norm(jnp.array([1.0, bad])))
-
-
-def test_norm_in_double_precision():
-    with double_precision():
-        total = global_norm([jnp.array([3e30, 4e30]), jnp.ones(2, jnp.float32)])
-        assert total.dtype == jnp.float64
-        assert float(total) == pytest.approx(5e30, rel=1e-12)
 
 
 def test_increment_saturates():

@@ -9,7 +9,7 @@ import pathlib
 import signal
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import CodeType, ModuleType
 
 # What the tests import besides the library is imported once, before the forks. No backend of
@@ -21,41 +21,19 @@ import optax  # noqa: F401
 import pytest
 
 from .explained import EXPLAINED
-from .mutate import Mutant, mutants
+from .modules import ROOT, Module, chosen, find, spread
+from .mutate import Mutant
+from .results import Results, table_beside
 
-ROOT = pathlib.Path(__file__).parents[2]
-LIBRARY = "optcore"
-CHAPTERS = ("schedules", "transforms", "optimizers")
 REQUIRED = 0.95
-LIMIT = 300.0
+LIMIT = 600.0
+PLAIN_LIMIT = 1800.0
 SURVIVED = int(pytest.ExitCode.OK)
 BROKEN = {
     int(pytest.ExitCode.INTERNAL_ERROR),
     int(pytest.ExitCode.USAGE_ERROR),
     int(pytest.ExitCode.NO_TESTS_COLLECTED),
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class Module:
-    """A module of the library and its test file, found by the path rule."""
-
-    source: pathlib.Path
-
-    @property
-    def name(self) -> str:
-        """Dotted."""
-        return ".".join(self.source.relative_to(ROOT).with_suffix("").parts)
-
-    @property
-    def tests(self) -> pathlib.Path:
-        """`optcore/x/_y.py` is tested by `tests/x/test_y.py`."""
-        folder = ROOT / "tests" / self.source.parent.relative_to(ROOT / LIBRARY)
-        return folder / f"test{self.source.name}"
-
-    def mutants(self) -> list[Mutant]:
-        """All of them."""
-        return list(mutants(self.source.read_text(), str(self.source)))
 
 
 @dataclasses.dataclass
@@ -104,128 +82,184 @@ def _child(job: Job) -> None:
         if job.mutant is not None:
             sys.meta_path.insert(0, _Replacing(job.module, job.mutant.code))
         options = ["-x", "-q", "--tb=no", "--assert=plain", "-p", "no:cacheprovider"]
-        code = int(pytest.main([str(job.module.tests), *options]))
+        code = int(pytest.main([*map(str, job.module.tests), *options]))
     finally:
         os._exit(code)
 
 
-def _run(jobs: list[Job], width: int) -> None:
-    """Work through the jobs, `width` at a time; what takes too long is ended."""
+def _run(jobs: list[Job], width: int, ended: Callable[[Job], None] = lambda job: None) -> None:
+    """Work through the jobs, `width` at a time; what takes too long is killed."""
     waiting, running = list(reversed(jobs)), {}
-    while waiting or running:
-        while waiting and len(running) < width:
-            job = waiting.pop()
-            job.begun = time.monotonic()
-            job.pid = os.fork()
-            if job.pid == 0:
-                _child(job)
-            running[job.pid] = job
-        for pid, job in list(running.items()):
-            job.took = time.monotonic() - job.begun
-            ended, status = os.waitpid(pid, os.WNOHANG)
-            if ended:
-                job.code = os.waitstatus_to_exitcode(status)
-                del running[pid]
-            elif job.took > job.limit:
-                os.kill(pid, signal.SIGKILL)
-        time.sleep(0.02)
+    try:
+        while waiting or running:
+            while waiting and len(running) < width:
+                job = waiting.pop()
+                job.begun = time.monotonic()
+                job.pid = os.fork()
+                if job.pid == 0:
+                    _child(job)
+                running[job.pid] = job
+            for pid, job in list(running.items()):
+                job.took = time.monotonic() - job.begun
+                gone, status = os.waitpid(pid, os.WNOHANG)
+                if gone:
+                    job.code = os.waitstatus_to_exitcode(status)
+                    del running[pid]
+                    ended(job)
+                elif job.took > job.limit:
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.02)
+    finally:
+        for pid in running:
+            os.kill(pid, signal.SIGKILL)
 
 
-def find(names: Iterable[str]) -> list[Module]:
-    """The modules with mutants; those whose dotted name ends in one of `names`, if any."""
-    found = []
-    for chapter in CHAPTERS:
-        for source in sorted((ROOT / LIBRARY / chapter).rglob("_*.py")):
-            module = Module(source)
-            words = {module.name, module.name.removeprefix(f"{LIBRARY}."), source.stem.strip("_")}
-            if source.name != "__init__.py" and (not names or words & set(names)):
-                found.append(module)
-    return [module for module in found if module.mutants()]
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """What came of the mutants of one module."""
+
+    module: Module
+    counted: int
+    killed: int
+    notes: list[str]
+
+    def __str__(self) -> str:
+        part = self.killed / self.counted if self.counted else 1.0
+        survived = self.counted - self.killed
+        line = f"{self.module.name:44} {self.counted:8} {self.killed:8} {survived:9} {part:7.1%}"
+        return "\n".join([line, *self.notes])
 
 
-def _spread(found: list[Mutant], most: int) -> list[Mutant]:
-    """At most so many of them, evenly over the module."""
-    if len(found) <= most:
-        return found
-    return [found[(2 * i + 1) * len(found) // (2 * most)] for i in range(most)]
+HEADER = f"{'module':44} {'mutants':>8} {'killed':>8} {'survived':>9}"
 
 
-def _report(module: Module, jobs: list[Job]) -> tuple[int, int, list[str]]:
-    """How many mutants count, how many of those were killed, and what to say of the rest."""
+def _row(module: Module, found: list[Mutant], results: Results) -> Row:
+    """Explained mutants that survive do not count."""
     reasons = {text: why for name, text, why in EXPLAINED if name == module.name}
     notes, counted, killed = [], 0, 0
-    for job in jobs:
-        text = job.mutant.description
-        if job.survived and text in reasons:
-            notes.append(f"  line {job.mutant.line} lives, explained: {text}: {reasons[text]}")
+    for mutant in found:
+        survived, text = results.get(module, mutant), mutant.description
+        if survived and text in reasons:
+            notes.append(f"  line {mutant.line} lives, explained: {text}: {reasons[text]}")
             continue
-        counted, killed = counted + 1, killed + (not job.survived)
-        if job.survived:
-            notes.append(f"  line {job.mutant.line} SURVIVED: {text}")
-    return counted, killed, notes
+        counted, killed = counted + 1, killed + (not survived)
+        if survived:
+            notes.append(f"  line {mutant.line} SURVIVED: {text}")
+    return Row(module, counted, killed, notes)
 
 
-def _rotten(modules: list[Module], jobs: list[Job]) -> list[str]:
-    """Explained mutants that are gone or killed."""
-    alive = {(job.module.name, job.mutant.description) for job in jobs if job.survived}
-    chosen = {module.name for module in modules}
+def _too_few(rows: list[Row], each: bool) -> bool:
+    """Whether too few were killed: of all, of those in `WHOLE`, or, if asked, of each module."""
+    groups = [rows, [row for row in rows if row.module.whole]]
+    groups += [[row] for row in rows if each and not row.module.whole]
+    return any(
+        sum(row.killed for row in group) < REQUIRED * sum(row.counted for row in group)
+        for group in groups
+    )
+
+
+def _rotten(taken: Iterable[Module], results: Results) -> list[str]:
+    """Explained mutants that are gone or killed; what is not in the sample may live."""
+    alive = {
+        (module.name, mutant.description)
+        for module in taken
+        for mutant in module.mutants()
+        if results.get(module, mutant) is not False
+    }
+    names = {module.name for module in taken}
     return [
         f"explained, but does not survive: {name}: {text}"
         for name, text, _ in EXPLAINED
-        if name in chosen and (name, text) not in alive
+        if name in names and (name, text) not in alive
     ]
 
 
-def main() -> int:
-    """Parse the command line, run, print, and give the exit status."""
+def _judge(module: Module, found: list[Mutant], results: Results, limit: float, width: int) -> None:
+    """Run the tests once per mutant of which nothing is known."""
+    jobs = [Job(module, m, limit) for m in found if results.get(module, m) is None]
+
+    def ended(job: Job) -> None:
+        if job.code in BROKEN:
+            raise SystemExit(f"pytest could not run: {job.mutant.description}")
+        results.add(module, job.mutant, job.survived)
+
+    _run(jobs, width, ended)
+
+
+class _Limits:
+    """How long the tests of a module may take: a few times what they take without a mutation."""
+
+    def __init__(self, trust: bool):
+        self._trust, self._known = trust, {}
+
+    def __call__(self, module: Module) -> float:
+        if self._trust:
+            return LIMIT
+        tests = frozenset(module.tests)
+        if tests not in self._known:
+            plain = Job(module, None, PLAIN_LIMIT)
+            _run([plain], 1)
+            if not plain.survived:
+                names = " ".join(map(str, module.tests))
+                raise SystemExit(f"without a mutation these must pass: {names}")
+            self._known[tests] = 20 + 4 * plain.took
+        return self._known[tests]
+
+
+def _parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
-    parser.add_argument("--only", action="append", default=[], help="a module, such as adam")
+    parser.add_argument(
+        "--only", action="append", default=[], help="a module, such as adam, or a chapter"
+    )
     parser.add_argument("--mutant", default="", help="a part of the description of the mutants")
     parser.add_argument("--jobs", type=int, default=2, help="processes at a time")
     parser.add_argument("--sample", type=int, help="so many mutants of each module, spread evenly")
     parser.add_argument("--trust", action="store_true", help="skip the run without a mutation")
     parser.add_argument("--list", action="store_true", help="print the mutants and run none")
+    parser.add_argument(
+        "--out",
+        type=pathlib.Path,
+        help="a file for what is found, read again by the next run, with the table beside it",
+    )
     options = parser.parse_args()
-    modules = find(options.only)
-    if not modules:
+    options.modules = find(options.only)
+    if not options.modules:
         parser.error(f"no module is called {', '.join(options.only)}")
-    chosen = {m.name: [x for x in m.mutants() if options.mutant in x.description] for m in modules}
+    return options
+
+
+def main() -> int:
+    """Run, print, and give the exit status."""
+    options = _parsed()
+    taken = {
+        module: [m for m in found if options.mutant in m.description]
+        for module, found in chosen(options.modules, named=bool(options.only)).items()
+    }
     if options.sample:
-        chosen = {name: _spread(found, options.sample) for name, found in chosen.items()}
+        taken = {module: spread(found, options.sample) for module, found in taken.items()}
+    taken = {module: found for module, found in taken.items() if found}
     if options.list:
-        for name, found in chosen.items():
+        for module, found in taken.items():
             for mutant in found:
-                print(f"{name}:{mutant.line}: {mutant.description}")
+                print(f"{module.name}:{mutant.line}: {mutant.description}")
         return 0
 
+    out = None if options.out is None else options.out.resolve()
     os.chdir(ROOT)
-    begun, done, failed, totals = time.monotonic(), [], False, (0, 0)
-    print(f"{'module':44} {'mutants':>8} {'killed':>8} {'survived':>9}")
-    for module in modules:
-        limit = LIMIT
-        if not options.trust:
-            plain = Job(module, None, LIMIT)
-            _run([plain], 1)
-            if not plain.survived:
-                print(f"without a mutation these must pass: {module.tests}")
-                return 2
-            limit = 20 + 4 * plain.took
-        jobs = [Job(module, mutant, limit) for mutant in chosen[module.name]]
-        _run(jobs, options.jobs)
-        if odd := [job.mutant.description for job in jobs if job.code in BROKEN]:
-            print("pytest could not run:", *odd, sep="\n  ")
-            return 2
-        counted, killed, notes = _report(module, jobs)
-        part = killed / counted if counted else 1.0
-        failed |= part < REQUIRED and not options.sample
-        totals = (totals[0] + counted, totals[1] + killed)
-        row = f"{module.name:44} {counted:8} {killed:8} {counted - killed:9} {part:7.1%}"
-        print(row, *notes, sep="\n", flush=True)
-        done += jobs
-    failed |= totals[1] < REQUIRED * totals[0]
-    rotten = [] if options.mutant or options.sample else _rotten(modules, done)
-    print(*rotten, f"{len(done)} mutants in {time.monotonic() - begun:.0f} s", sep="\n")
-    return int(failed or bool(rotten))
+    results, limit, rows = Results(out), _Limits(options.trust), []
+    begun = time.monotonic()
+    print(HEADER)
+    for module, found in taken.items():
+        if any(results.get(module, mutant) is None for mutant in found):
+            _judge(module, found, results, limit(module), options.jobs)
+        rows.append(_row(module, found, results))
+        print(rows[-1], flush=True)
+        if out is not None:
+            table_beside(out).write_text("\n".join([HEADER, *map(str, rows), ""]))
+    rotten = [] if options.mutant or options.sample else _rotten(taken, results)
+    count = sum(map(len, taken.values()))
+    print(*rotten, f"{count} mutants in {time.monotonic() - begun:.0f} s", sep="\n")
+    return int(_too_few(rows, each=not options.sample) or bool(rotten))
 
 
 if __name__ == "__main__":

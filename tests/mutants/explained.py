@@ -7,6 +7,13 @@ POWER = "a power of two is divided out again, and this one is as far from the en
 
 EXPLAINED: list[tuple[str, str, str]] = [
     (
+        "optcore._core._norm",
+        "norm_along: factor = jnp.where(largest > 2.0 ** 40, down, jnp.where(largest < "
+        "2.0 ** (-40), up, 1)) → factor = jnp.where(largest > 2.0 ** 40, down, "
+        "jnp.where(largest < 2.0 ** (-41), up, 1))",
+        POWER,
+    ),
+    (
         "optcore.transforms._normalize",
         "normalize_by_update_norm.normalized: "
         "a = jnp.where(size > 2.0 ** 64, 2.0 ** (-64), 1.0).astype(size.dtype) → "

@@ -1,13 +1,16 @@
 """From the source of a module to its mutants."""
 
 import ast
-import copy
+import contextlib
 import dataclasses
 from collections.abc import Iterator
 from types import CodeType
 from typing import Any
 
 DECORATORS = {"transformation", "schedule"}
+LIFTS = {"map_leaves": 0, "per_leaf": 1}
+"""What makes a function for one array one for trees, and which argument that function is."""
+
 DECAYS = {"decay", "momentum", "dampening", "alpha"}
 FLAGS = {
     "bias_correction",
@@ -32,21 +35,6 @@ IDENTITIES = (ast.Is, ast.IsNot, ast.Eq, ast.NotEq)
 
 
 @dataclasses.dataclass(frozen=True)
-class Mutant:
-    """One wrong change.
-
-    Attributes:
-      line: in the source.
-      description: the function, its statement before, and after; the same in every run.
-      code: the module with the change, compiled.
-    """
-
-    line: int
-    description: str
-    code: CodeType
-
-
-@dataclasses.dataclass(frozen=True)
 class _Edit:
     """A node in the place of another: in a field of `parent`, or in an item of a list there."""
 
@@ -63,6 +51,39 @@ class _Edit:
             return dataclasses.replace(self, new=held)
         old, held[self.index] = held[self.index], self.new
         return dataclasses.replace(self, new=old)
+
+
+@contextlib.contextmanager
+def _made(edits: list[_Edit]) -> Iterator[None]:
+    """Change the tree, and change it back."""
+    undo = [edit.swap() for edit in edits]
+    try:
+        yield
+    finally:
+        for edit in reversed(undo):
+            edit.swap()
+
+
+@dataclasses.dataclass(frozen=True)
+class Mutant:
+    """One wrong change.
+
+    Attributes:
+      line: in the source.
+      description: the function, its statement before, and after; the same in every run.
+    """
+
+    line: int
+    description: str
+    _tree: ast.Module = dataclasses.field(repr=False)
+    _edits: list[_Edit] = dataclasses.field(repr=False)
+    _filename: str = dataclasses.field(repr=False)
+
+    @property
+    def code(self) -> CodeType:
+        """The module with the change, compiled."""
+        with _made(self._edits):
+            return compile(ast.fix_missing_locations(self._tree), self._filename, "exec")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,25 +104,26 @@ def is_factory(node: ast.AST) -> bool:
     )
 
 
-def mutants(source: str, filename: str) -> Iterator[Mutant]:
-    """Every mutant of the factories in a module and of the functions that they call."""
+def mutants(source: str, filename: str, *, whole: bool = False) -> Iterator[Mutant]:
+    """Every mutant of the factories in a module and of the functions that they call.
+
+    With `whole`, of all functions and methods.
+    """
     tree = ast.parse(source)
     fields = _state_fields(tree)
     arguments = {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
     seen = set()
-    for function in _algorithms(tree):
-        for where, statement, edits in _sites(function, fields, ""):
+    functions = _functions(tree.body) if whole else (("", f) for f in _algorithms(tree))
+    for outer, function in functions:
+        for where, statement, edits in _sites(function, fields, outer):
             before = _headline(statement)
-            undo = [edit.swap() for edit in edits]
-            after = _headline(statement)
+            with _made(edits):
+                after = _headline(statement)
             description = f"{where}: {before} → {after}"
             known = all(_is_known(edit.new, arguments) for edit in edits)
             if known and description not in seen and before != after:
                 seen.add(description)
-                mutated = ast.fix_missing_locations(copy.deepcopy(tree))
-                yield Mutant(statement.lineno, description, compile(mutated, filename, "exec"))
-            for edit in reversed(undo):
-                edit.swap()
+                yield Mutant(statement.lineno, description, tree, edits, filename)
 
 
 def _is_known(new: ast.AST, arguments: set[str]) -> bool:
@@ -122,6 +144,15 @@ def _algorithms(tree: ast.Module) -> list[ast.FunctionDef]:
                 reached.add(node.id)
                 waiting.append(node.id)
     return [node for name, node in functions.items() if name in reached]
+
+
+def _functions(body: list[ast.stmt], outer: str = "") -> Iterator[tuple[str, ast.FunctionDef]]:
+    """Functions and methods, with the names of the classes that they stand in."""
+    for node in body:
+        if isinstance(node, ast.FunctionDef):
+            yield outer, node
+        elif isinstance(node, ast.ClassDef):
+            yield from _functions(node.body, f"{outer}{node.name}.")
 
 
 def _state_fields(tree: ast.Module) -> dict[str, list[str]]:
@@ -147,13 +178,7 @@ def _sites(function: ast.FunctionDef, fields: dict[str, list[str]], outer: str) 
                 shown = _Default(argument.arg, values, i, argument.lineno)
                 for edit in _expressions(arguments, field, i):
                     yield where, shown, [edit]
-    lifted = {
-        node.args[0].id
-        for node in ast.walk(function)
-        if isinstance(node, ast.Call)
-        and getattr(node.func, "id", "") == "map_leaves"
-        and isinstance(node.args[0], ast.Name)
-    }
+    lifted = set(_lifted(function))
     for statement in _statements(function.body):
         if isinstance(statement, ast.FunctionDef):
             yield from _sites(statement, fields, f"{where}.")
@@ -171,6 +196,17 @@ def _sites(function: ast.FunctionDef, fields: dict[str, list[str]], outer: str) 
         if isinstance(statement, ast.Return) and any(a.arg == "state" for a in arguments.args):
             for edits in _slots_of_state(statement, fields):
                 yield where, statement, edits
+
+
+def _lifted(function: ast.FunctionDef) -> Iterator[str]:
+    """The names of the functions for one array that are handed to what lifts them to trees."""
+    for node in ast.walk(function):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in LIFTS:
+            place = LIFTS[node.func.id]
+            named = [keyword.value for keyword in node.keywords if keyword.arg == "leaf"]
+            for leaf in (*node.args[place : place + 1], *named):
+                if isinstance(leaf, ast.Name):
+                    yield leaf.id
 
 
 def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
@@ -231,7 +267,11 @@ def _replacements(node: Any) -> Iterator[ast.AST]:
             yield ast.BinOp(ast.Constant(1), ast.Sub(), ast.Name(node.id, ast.Load()))
     elif isinstance(node, ast.Attribute) and node.attr in EXTREMES:
         yield ast.Attribute(node.value, EXTREMES[node.attr], ast.Load())
-    elif isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "where":
+    elif (
+        isinstance(node, ast.Call)
+        and getattr(node.func, "attr", "") == "where"
+        and len(node.args) == 3
+    ):
         condition, yes, no = node.args
         yield ast.Call(node.func, [condition, no, yes], node.keywords)
 
