@@ -50,13 +50,13 @@ from ._numerics import zero_count as zero_count
 from ._one_leaf import OneLeaf as OneLeaf
 from ._other_names import find_among as find_among
 from ._other_names import suggestion as suggestion
-from ._paths import describe as describe
 from ._paths import is_leaf as is_leaf
 from ._paths import is_none as is_none
 from ._paths import listed as listed
 from ._paths import named_leaves as named_leaves
 from ._paths import named_parameters as named_parameters
 from ._paths import path_name as path_name
+from ._paths import what_it_is as what_it_is
 from ._per_leaf import Leafwise as Leafwise
 from ._per_leaf import per_leaf as per_leaf
 from ._placeholder import Placeholder as Placeholder

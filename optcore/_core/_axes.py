@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ._paths import describe
+from ._paths import what_it_is
 
 
 def own_axes(where: str, axes: int | tuple[int, ...] | None, x: Any) -> tuple[int, ...]:
@@ -28,9 +28,9 @@ def own_axes(where: str, axes: int | tuple[int, ...] | None, x: Any) -> tuple[in
     chosen = (axes,) if isinstance(axes, (int, np.integer)) else tuple(axes)
     if not all(-ndim <= i < ndim for i in chosen):
         raise ValueError(
-            f"{where} must lie in [{-ndim}, {ndim}) for an array {describe(x)}, got {axes}"
+            f"{where} must lie in [{-ndim}, {ndim}) for an array {what_it_is(x)}, got {axes}"
         )
     found = tuple(int(i) % ndim for i in chosen)
     if len(set(found)) < len(found):
-        raise ValueError(f"{where} must name each axis of {describe(x)} once, got {axes}")
+        raise ValueError(f"{where} must name each axis of {what_it_is(x)} once, got {axes}")
     return found

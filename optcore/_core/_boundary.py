@@ -24,7 +24,7 @@ PATIENCE = 2
 has to come as often again, or a number that changes in every call would be compiled each time."""
 
 
-class Declaration(Protocol):
+class Callee(Protocol):
     """What this module needs to know of a declared transformation."""
 
     @property
@@ -35,7 +35,7 @@ class Declaration(Protocol):
     def flatten(self) -> tuple[list[Any], Any]: ...
 
 
-def init(declaration: Declaration, params: Any) -> Any:
+def init(declaration: Callee, params: Any) -> Any:
     """`init`, with the parameters checked if this is the outermost call."""
     if mode() != "outermost":
         _refuse_wrapped(declaration)
@@ -50,7 +50,7 @@ def init(declaration: Declaration, params: Any) -> Any:
 
 
 def update(
-    declaration: Declaration, updates: Any, state: Any, params: Any, extra: Mapping[str, Any]
+    declaration: Callee, updates: Any, state: Any, params: Any, extra: Mapping[str, Any]
 ) -> tuple[Any, Any]:
     """`update`: the outermost call checks its arguments, and what runs eagerly is compiled.
 
@@ -71,7 +71,7 @@ def update(
 
 
 def _eager_or_traced(
-    declaration: Declaration,
+    declaration: Callee,
     updates: Any,
     state: Any,
     params: Any,
@@ -104,7 +104,7 @@ def _comes_again(structure: Structure, numbers: tuple[float | None, ...]) -> boo
     return calls > PATIENCE or len(seen) <= PATIENCE
 
 
-def _refuse_wrapped(declaration: Declaration) -> None:
+def _refuse_wrapped(declaration: Callee) -> None:
     """Raise where what must be outermost is called by another transformation."""
     if declaration.factory.outermost:
         name = declaration.name
@@ -116,7 +116,7 @@ def _refuse_wrapped(declaration: Declaration) -> None:
 
 
 def _inner_update(
-    declaration: Declaration, updates: Any, state: Any, params: Any, extra: Mapping[str, Any]
+    declaration: Callee, updates: Any, state: Any, params: Any, extra: Mapping[str, Any]
 ) -> tuple[Any, Any]:
     _checks.check_needs(declaration.name, declaration.factory.needs, params, extra)
     try:
@@ -179,7 +179,7 @@ def _is_concrete(x: Any) -> bool:
 
 
 def _checked_update(
-    declaration: Declaration,
+    declaration: Callee,
     structure: Structure,
     updates: Any,
     state: Any,
@@ -207,7 +207,7 @@ def _checked_update(
     return new_updates, new_state
 
 
-def _exact_skeleton(declaration: Declaration, params: Any) -> Any:
+def _exact_skeleton(declaration: Callee, params: Any) -> Any:
     """The abstract state for these parameters, or `None` where `init` cannot work on them."""
     try:
         with within("traced"):

@@ -15,7 +15,7 @@ import numpy as np
 
 from ._numerics import is_inexact, wide
 from ._one_leaf import OneLeaf
-from ._paths import describe, differences, is_leaf, listed, named_leaves
+from ._paths import differences, is_leaf, listed, named_leaves, what_it_is
 from ._tape import is_absent
 
 CALL = "the call is tx.update(updates, state, params=params)"
@@ -53,7 +53,7 @@ def check_params(name: str, params: Any) -> None:
         if leaf is None or hasattr(leaf, "dtype") or isinstance(leaf, (int, float, complex)):
             continue
         raise TypeError(
-            f"{name}.init: parameter {path!r} is {describe(leaf)}, expected an array; "
+            f"{name}.init: parameter {path!r} is {what_it_is(leaf)}, expected an array; "
             "keep what is not a parameter out of the tree (with Equinox: eqx.filter)"
         )
 
@@ -95,7 +95,7 @@ def real_scalar(name: str, value: Any) -> jax.Array:
     found = jnp.asarray(value)
     if found.ndim or jnp.iscomplexobj(found):
         raise ValueError(
-            f"{name}: value must be a real scalar, such as the mean loss, got {describe(found)}; "
+            f"{name}: value must be a real scalar, such as the mean loss, got {what_it_is(found)}; "
             "did you forget the mean over the batch?"
         )
     return found
@@ -212,7 +212,7 @@ def _kind(state: Any) -> str:
     if hasattr(state, "_fields"):
         return f"a {type(state).__name__}"
     return (
-        describe(state)
+        what_it_is(state)
         if not isinstance(state, (tuple, list, dict))
         else f"a {type(state).__name__}"
     )
@@ -243,37 +243,36 @@ def check_updates(
 
 def _leaf_problem(g: Any, p: Any, paired: bool, per_example: bool, caller: Caller) -> str | None:
     if not hasattr(g, "dtype") and not isinstance(g, (int, float, complex)):
-        return f"is {describe(g)}, expected an array"
+        return f"is {what_it_is(g)}, expected an array"
     if paired and not hasattr(p, "dtype") and not isinstance(p, (int, float, complex)):
-        return f"is {describe(g)}, but there the parameters have {describe(p)}; {caller.call}"
+        return f"is {what_it_is(g)}, but there the parameters have {what_it_is(p)}; {caller.call}"
     if paired and not is_inexact(p):
         return (
-            f"is {describe(g)}, but the parameter is {describe(p)}, which cannot be trained by "
+            f"is {what_it_is(g)}, but the parameter is {what_it_is(p)}, which cannot be trained by "
             "adding real numbers; give None (jax.grad with allow_int=True gives float0, which "
             "is accepted)"
         )
     if not is_inexact(g):
         return (
-            f"is {describe(g)}, expected a floating-point array; for a parameter that is not "
+            f"is {what_it_is(g)}, expected a floating-point array; for a parameter that is not "
             "trained give None"
         )
     if per_example and not np.ndim(g):
-        return f"is {describe(g)}, expected one gradient per example along a first axis"
+        return f"is {what_it_is(g)}, expected one gradient per example along a first axis"
     if isinstance(g, OneLeaf) and (problem := g.problem()):
         return problem
     if not paired:
         return None
     if per_example and np.shape(g)[1:] != np.shape(p):
         return (
-            f"is {describe(g)}, the parameter is {describe(p)}: expected one gradient per example "
-            "along a first axis, as jax.vmap(jax.grad(loss), (None, 0)) gives"
+            f"is {what_it_is(g)}, the parameter is {what_it_is(p)}: expected one gradient per "
+            "example along a first axis, as jax.vmap(jax.grad(loss), (None, 0)) gives"
         )
     if not per_example and np.shape(g) != np.shape(p):
-        return f"is {describe(g)}, the parameter is {describe(p)}{_shape_cause(g, p, caller)}"
+        return f"is {what_it_is(g)}, the parameter is {what_it_is(p)}{_shape_cause(g, p, caller)}"
     if jnp.iscomplexobj(g) != jnp.iscomplexobj(p):
-        return (
-            f"is {describe(g)}, the parameter is {describe(p)}: expected both real or both complex"
-        )
+        kinds = f"is {what_it_is(g)}, the parameter is {what_it_is(p)}"
+        return f"{kinds}: expected both real or both complex"
     return None
 
 
@@ -322,8 +321,8 @@ def check_result(name: str, updates: Any, new_updates: Any, per_example: bool) -
         if u is not None and g is not None and np.shape(u) != np.shape(g)[per_example:]:
             path = named_leaves(updates)[i][0]
             raise ValueError(
-                f"{name}.update: the update of {path!r} came out as {describe(u)} for a gradient "
-                f"of {describe(g)}: does the state belong to other parameters, or has the "
+                f"{name}.update: the update of {path!r} came out as {what_it_is(u)} for a gradient "
+                f"of {what_it_is(g)}: does the state belong to other parameters, or has the "
                 "gradient an extra axis?"
             )
 
@@ -371,7 +370,7 @@ def check_count(name: str, count: Any) -> jax.Array:
         return jnp.asarray(max(int(count), 0), jnp.int32)
     dtype = getattr(count, "dtype", None)
     if dtype is None or not jnp.issubdtype(dtype, jnp.integer):
-        raise TypeError(f"{name}: the count must be an integer, got {describe(count)}")
+        raise TypeError(f"{name}: the count must be an integer, got {what_it_is(count)}")
     last = min(np.iinfo(np.int32).max, np.iinfo(dtype).max)
     # NumPy's arrays may be wider than any that JAX has.
     xp = np if isinstance(count, np.ndarray) else jnp

@@ -47,7 +47,7 @@ def _short(number: float) -> str:
     return str(int(number)) if math.isfinite(number) and number == int(number) else f"{number:g}"
 
 
-class Role(Protocol):
+class Argument(Protocol):
     """What a mark needs to know of the argument that it stands on."""
 
     @property
@@ -72,7 +72,7 @@ class Mark(abc.ABC):
     kind: ClassVar[RoleKind]
 
     @abc.abstractmethod
-    def kept(self, role: Role, value: Any) -> Any:
+    def kept(self, role: Argument, value: Any) -> Any:
         """The value as it is kept; raises a `TypeError` or `ValueError` that names the argument."""
 
 
@@ -82,7 +82,7 @@ class HyperparameterMark(Mark):
 
     kind = "hyperparameter"
 
-    def kept(self, role: Role, value: Any) -> Any:
+    def kept(self, role: Argument, value: Any) -> Any:
         if isinstance(value, jax.core.Tracer):
             _refuse_complex(role, value)
             return value
@@ -111,7 +111,7 @@ class TransformationMark(Mark):
 
     kind = "transformation"
 
-    def kept(self, role: Role, value: Any) -> Any:
+    def kept(self, role: Argument, value: Any) -> Any:
         if is_transformation(value):
             return value
         cause = ""
@@ -131,7 +131,7 @@ class ScheduleMark(Mark):
 
     kind = "schedule"
 
-    def kept(self, role: Role, value: Any) -> Any:
+    def kept(self, role: Argument, value: Any) -> Any:
         if callable(value):
             _refuse_uncalled(role, value)
         elif role.or_int:
@@ -152,7 +152,7 @@ class DTypeMark(Mark):
 
     kind = "dtype"
 
-    def kept(self, role: Role, value: Any) -> Any:
+    def kept(self, role: Argument, value: Any) -> Any:
         try:
             dtype = np.dtype(value)
         except TypeError as error:
@@ -168,7 +168,7 @@ class KeyMark(Mark):
 
     kind = "key"
 
-    def kept(self, role: Role, value: Any) -> Any:
+    def kept(self, role: Argument, value: Any) -> Any:
         if not is_key(value) or value.ndim:
             raise TypeError(
                 f"{role.where} must be one typed random key, such as jax.random.key(0), "
@@ -183,7 +183,7 @@ class StaticMark(Mark):
 
     kind = "static"
 
-    def kept(self, role: Role, value: Any) -> Any:
+    def kept(self, role: Argument, value: Any) -> Any:
         if typing.get_origin(role.base) is Literal:
             if value not in role.base.__args__:
                 options = ", ".join(map(repr, role.base.__args__))
@@ -218,14 +218,14 @@ def is_transformation(value: Any) -> bool:
     )
 
 
-def _static_float(role: Role, value: Any) -> float:
+def _static_float(role: Argument, value: Any) -> float:
     _refuse_traced(role, value, "number")
     if callable(value):
         raise TypeError(f"{role.where} is static and takes no schedule, got {value!r}")
     return HyperparameterMark().kept(role, value)
 
 
-def _refuse_uncalled(role: Role, value: Any) -> None:
+def _refuse_uncalled(role: Argument, value: Any) -> None:
     if isinstance(value, type) or hasattr(value, "declared_by"):
         raise TypeError(
             f"{role.where} must be a number or a schedule, got the factory {value.__name__}; "
@@ -233,13 +233,13 @@ def _refuse_uncalled(role: Role, value: Any) -> None:
         )
 
 
-def _refuse_complex(role: Role, value: Any) -> None:
+def _refuse_complex(role: Argument, value: Any) -> None:
     real = jax.numpy.issubdtype(value.dtype, np.number)
     if not real or jax.numpy.issubdtype(value.dtype, np.complexfloating):
         raise TypeError(f"{role.where} must be a real number, got an array of {value.dtype}")
 
 
-def _refuse_traced(role: Role, value: Any, expected: str) -> None:
+def _refuse_traced(role: Argument, value: Any, expected: str) -> None:
     if isinstance(value, jax.core.Tracer):
         raise TypeError(
             f"{role.where} must be a static {expected}, got a traced value: it fixes the "
@@ -247,14 +247,14 @@ def _refuse_traced(role: Role, value: Any, expected: str) -> None:
         )
 
 
-def _float(role: Role, value: Any) -> float:
+def _float(role: Argument, value: Any) -> float:
     try:
         return float(value)
     except OverflowError:
         raise ValueError(f"{role.where} must fit in a float, got {value}") from None
 
 
-def _int(role: Role, value: Any) -> int:
+def _int(role: Argument, value: Any) -> int:
     _refuse_traced(role, value, "int")
     if isinstance(value, (np.ndarray, jax.Array)) and value.ndim == 0:
         value = value.item()
@@ -264,7 +264,7 @@ def _int(role: Role, value: Any) -> int:
     return _in_range(role, int(value))
 
 
-def _in_range(role: Role, value: Any) -> Any:
+def _in_range(role: Argument, value: Any) -> Any:
     if role.range is not None and value not in role.range:
         cause = ""
         if math.isnan(value):

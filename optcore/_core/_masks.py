@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from ._paths import describe, is_leaf, named_leaves
+from ._paths import is_leaf, named_leaves, what_it_is
 
 Mask = Any | Callable[[Any], Any]
 """A tree of booleans that is a prefix of the parameters, or a function from them to one."""
@@ -30,7 +30,7 @@ def select(name: str, mask: Mask | None, tree: Any, params: Any) -> Any:
         if keep is not None and not isinstance(keep, (bool, np.bool_)):
             raise TypeError(
                 f"{name}: the mask must say True or False for each parameter, got "
-                f"{describe(keep)} at {path!r}; part of an array cannot be masked"
+                f"{what_it_is(keep)} at {path!r}; part of an array cannot be masked"
             )
     try:
         return jax.tree.map(selected, chosen, tree)

@@ -55,7 +55,7 @@ def named_leaves(tree: Any) -> list[tuple[str, Any]]:
     return [(path_name(path), leaf) for path, leaf in paths]
 
 
-def describe(leaf: Any) -> str:
+def what_it_is(leaf: Any) -> str:
     """What a leaf is, for a message: `float32[3,4]`, `None`, or its type."""
     if leaf is None:
         return "None"
@@ -71,7 +71,7 @@ def refuse_one_leaf(updates: Any) -> None:
     if any(isinstance(x, OneLeaf) for x in jax.tree.leaves(updates, is_leaf=is_leaf)):
         path, leaf = next((p, x) for p, x in named_leaves(updates) if isinstance(x, OneLeaf))
         raise OneLeafError(
-            f"the update of {path!r} is a {type(leaf).__name__} in place of {describe(leaf)}, "
+            f"the update of {path!r} is a {type(leaf).__name__} in place of {what_it_is(leaf)}, "
             f"and here only arrays are taken; {leaf.advice}"
         )
 
@@ -81,12 +81,12 @@ def differences(expected: Any, got: Any) -> Iterator[str]:
     wanted, found = dict(named_leaves(expected)), dict(named_leaves(got))
     for name, leaf in wanted.items():
         if name not in found:
-            yield f"{name!r} is missing (expected {describe(leaf)})"
-        elif describe(found[name]) != describe(leaf):
-            yield f"{name!r}: expected {describe(leaf)}, got {describe(found[name])}"
+            yield f"{name!r} is missing (expected {what_it_is(leaf)})"
+        elif what_it_is(found[name]) != what_it_is(leaf):
+            yield f"{name!r}: expected {what_it_is(leaf)}, got {what_it_is(found[name])}"
     for name, leaf in found.items():
         if name not in wanted:
-            yield f"{name!r} is not expected (got {describe(leaf)})"
+            yield f"{name!r} is not expected (got {what_it_is(leaf)})"
 
 
 def listed(sentences: Iterator[str], most: int = 4) -> str:

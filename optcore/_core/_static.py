@@ -58,7 +58,7 @@ class Frozen:
 
     def __init__(self, value: Any):
         self.value = value
-        self._key = freeze(value)
+        self._key = hashable(value)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Frozen) and self._key == other._key
@@ -70,23 +70,23 @@ class Frozen:
         return repr(self.value)
 
 
-def freeze(value: Any) -> Hashable:
+def hashable(value: Any) -> Hashable:
     """A hashable stand-in for a value: containers by content, arrays by bytes, objects as they are.
 
-    >>> freeze({"b": [1, 2]}) == freeze({"b": [1, 2]})
+    >>> hashable({"b": [1, 2]}) == hashable({"b": [1, 2]})
     True
     """
     if isinstance(value, Mapping):
-        items = [(freeze(k), freeze(v)) for k, v in value.items()]
+        items = [(hashable(k), hashable(v)) for k, v in value.items()]
         return type(value), frozenset(items)
     if isinstance(value, (list, tuple)):
-        return type(value), tuple(freeze(v) for v in value)
+        return type(value), tuple(hashable(v) for v in value)
     if isinstance(value, (set, frozenset)):
-        return type(value), frozenset(freeze(v) for v in value)
+        return type(value), frozenset(hashable(v) for v in value)
     if isinstance(value, jax.core.Tracer):
         return id(value)
     if is_key(value):
-        return "key", str(jax.random.key_impl(value)), freeze(jax.random.key_data(value))
+        return "key", str(jax.random.key_impl(value)), hashable(jax.random.key_data(value))
     if isinstance(value, (np.ndarray, jax.Array)):
         array = np.asarray(value)
         return "array", array.shape, array.dtype.str, array.tobytes()
@@ -105,7 +105,7 @@ def same(a: Any, b: Any) -> bool:
     if any(isinstance(x, jax.core.Tracer) for x in (a, b)):
         return False
     if is_key(a) or is_key(b):
-        return is_key(a) and is_key(b) and freeze(a) == freeze(b)
+        return is_key(a) and is_key(b) and hashable(a) == hashable(b)
     if isinstance(a, (np.ndarray, jax.Array)) or isinstance(b, (np.ndarray, jax.Array)):
         return np.shape(a) == np.shape(b) and bool(np.all(np.asarray(a) == np.asarray(b)))
     return bool(a == b)

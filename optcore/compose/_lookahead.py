@@ -23,7 +23,7 @@ from .._core import (
     zero_count,
 )
 
-Part = Annotated[Hyperparameter, Range(0, 1, closed=True)]
+SlowStep = Annotated[Hyperparameter, Range(0, 1, closed=True)]
 
 
 class LookaheadState(NamedTuple):
@@ -49,7 +49,7 @@ class LookaheadState(NamedTuple):
 def lookahead(
     fast_optimizer: GradientTransformation,
     sync_period: Length,
-    slow_step_size: Part,
+    slow_step_size: SlowStep,
     reset_state: bool = False,
 ) -> GradientTransformation:
     r"""`k` steps forward, one step back (Zhang et al., arXiv 1907.08610, algorithm 1).

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from .._core import describe, is_inexact, map_leaves, named_leaves, slots
+from .._core import is_inexact, map_leaves, named_leaves, slots, what_it_is
 from ._accumulate import as_weight, shares
 
 
@@ -107,7 +107,7 @@ def _pair(expected: str, result: Any) -> tuple[Any, Any]:
     if not isinstance(result, (tuple, list)) or len(result) != 2:
         raise TypeError(
             f"microbatch: value_and_grad_fn must return {expected}, as jax.value_and_grad makes "
-            f"it, got {describe(result)} where a pair was expected"
+            f"it, got {what_it_is(result)} where a pair was expected"
         )
     first, second = result
     return first, second
@@ -118,7 +118,7 @@ def _check_value(value: Any) -> None:
         if x is not None and not is_inexact(x):
             raise TypeError(
                 f"microbatch: the value must be floating-point, since its mean is taken, got "
-                f"{describe(x)} at {path!r}; what is to be returned for each part is aux, with "
+                f"{what_it_is(x)} at {path!r}; what is to be returned for each part is aux, with "
                 "has_aux=True"
             )
 

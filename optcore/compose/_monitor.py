@@ -23,7 +23,7 @@ from .._core import (
     zero_count,
 )
 
-Groups = Any | Callable[[Any], Any]
+Grouping = Any | Callable[[Any], Any]
 """A tree of strings that is a prefix of the parameters, or a function from them to one."""
 
 Parts = Mapping[str, list[Any]]
@@ -52,7 +52,7 @@ def monitor(
     *,
     cosine: bool = False,
     max_norm: Bound | None = None,
-    groups: Groups | None = None,
+    groups: Grouping | None = None,
 ) -> GradientTransformation:
     r"""Measure what goes into a transformation and what comes out, and change nothing.
 
@@ -144,7 +144,7 @@ def _key(name: str, part: str) -> str:
 class _Parting:
     """Takes trees like the parameters apart into groups."""
 
-    def __init__(self, groups: Groups | None, params: Params):
+    def __init__(self, groups: Grouping | None, params: Params):
         leaves, self.treedef = jax.tree.flatten(params)
         self.labels = [""] * len(leaves) if groups is None else _labels(groups, params)
 
@@ -155,7 +155,7 @@ class _Parting:
         return parts
 
 
-def _labels(groups: Groups, params: Params) -> list[str]:
+def _labels(groups: Grouping, params: Params) -> list[str]:
     """The group of every parameter, in the order of the leaves."""
     chosen = groups(params) if callable(groups) else groups
     absent = {path for path, p in named_leaves(params) if p is None}

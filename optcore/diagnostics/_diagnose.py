@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from numpy.typing import ArrayLike
 
-Kind = Literal[
+Finding = Literal[
     "divergence",
     "oscillation",
     "noise",
@@ -23,7 +23,7 @@ Array = np.ndarray[Any, Any]
 FEWEST = 12
 """Records below which nothing is said."""
 
-ADVICE: dict[Kind, str] = {
+ADVICE: dict[Finding, str] = {
     "divergence": "Lower the learning rate below 2 / the largest curvature (`curvature` measures "
     "it, `lr_range_test` avoids measuring it), warm up, or clip gradients.",
     "oscillation": "The steps are too long for the steepest direction, not the gradient too "
@@ -57,7 +57,7 @@ class Diagnosis:
     noise: the loss varies. average
     """
 
-    kind: Kind
+    kind: Finding
     reason: str
     advice: str
 
@@ -151,7 +151,7 @@ def _record(name: str, values: ArrayLike) -> Array:
     return array
 
 
-def _judge(records: dict[str, Array], last: int) -> tuple[Kind, str]:
+def _judge(records: dict[str, Array], last: int) -> tuple[Finding, str]:
     losses, norms = records["losses"], records["gradient_norms"]
     if not (np.isfinite(losses).all() and np.isfinite(norms).all()):
         finite = np.isfinite(losses) & np.isfinite(norms)
@@ -213,7 +213,7 @@ def _ratio(x: float, y: float) -> float:
 
 def _critical_point(
     records: dict[str, Array], curvature: tuple[ArrayLike, ArrayLike] | Any
-) -> tuple[Kind, str]:
+) -> tuple[Finding, str]:
     smallest, largest = (float(np.asarray(x)) for x in tuple(curvature)[:2])
     strongest = max(abs(smallest), abs(largest))
     seen = f"the curvature lies between {smallest:.2g} and {largest:.2g}"

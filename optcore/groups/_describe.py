@@ -14,8 +14,8 @@ from .._core import (
     is_none,
     is_transformation,
     named_parameters,
+    what_it_is,
 )
-from .._core import describe as what_it_is
 from ..hyper import hyperparameters
 from ._groups import Grouped, split
 

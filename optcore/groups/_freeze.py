@@ -1,8 +1,8 @@
 """Exact zeros for some parameters."""
 
 from .._core import GradientTransformation, Mask, transformation
-from ..transforms import set_to_zero
-from ._masked import masked, matrices
+from ..transforms import matrices, set_to_zero
+from ._masked import masked
 
 
 @transformation("transform", example={"mask": matrices}, stage="freeze")

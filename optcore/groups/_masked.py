@@ -15,7 +15,7 @@ from .._core import (
     transformation,
 )
 from ..compose._stages import gives_steps
-from ..transforms import trace
+from ..transforms import matrices, trace
 from ._groups import Assign, Grouped, Groups
 
 
@@ -27,11 +27,6 @@ class MaskedState(NamedTuple):
     """
 
     inner_state: State
-
-
-def matrices(tree: Any) -> Any:
-    """True for leaves with at least two axes."""
-    return jax.tree.map(lambda leaf: leaf.ndim > 1, tree)
 
 
 @transformation("wrapper", example={"inner": trace(0.5), "mask": matrices}, partial="masked")

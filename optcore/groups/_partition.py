@@ -20,7 +20,7 @@ from ..compose._chain import example_momentum
 from ..transforms import set_to_zero, trace
 from ._groups import Assign, Grouped, Groups
 from ._masked import MaskedState, by_mask
-from ._route import Labels, nearest, spread_labels
+from ._route import Labels, nearest_label, spread_labels
 
 
 class PartitionState(NamedTuple):
@@ -79,7 +79,7 @@ def partition(
             if leaf is not None and label not in transforms:
                 raise ValueError(
                     f"partition: the parameter {path!r} has the label {label!r}, for which there "
-                    f"is no transformation{nearest(label, names)}; the labels are "
+                    f"is no transformation{nearest_label(label, names)}; the labels are "
                     f"{', '.join(map(repr, names)) or 'none'}"
                 )
             numbers.append(None if leaf is None else names.index(label))
@@ -91,8 +91,8 @@ def partition(
             if i not in numbers:
                 used = {names[n]: None for n in numbers if n is not None}
                 raise ValueError(
-                    f"partition: no parameter has the label {label!r}{nearest(label, used)}; the "
-                    f"parameters have {', '.join(map(repr, used)) or 'none'}"
+                    f"partition: no parameter has the label {label!r}{nearest_label(label, used)}; "
+                    f"the parameters have {', '.join(map(repr, used)) or 'none'}"
                 )
 
     def init(params: Params) -> PartitionState:

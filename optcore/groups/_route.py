@@ -12,13 +12,13 @@ from .._core import (
     Params,
     State,
     Updates,
-    describe,
     is_inexact,
     is_none,
     is_partial,
     listed,
     named_parameters,
     transformation,
+    what_it_is,
 )
 from ..compose._chain import example_momentum
 from ..transforms import scale_by_learning_rate, set_to_zero
@@ -120,7 +120,7 @@ def route(
             if not found and is_inexact(leaf):
                 its = "" if labels is None else f" with the label {label!r}"
                 raise ValueError(
-                    f"route: no rule for the parameter {path!r} ({describe(leaf)}){its}; the "
+                    f"route: no rule for the parameter {path!r} ({what_it_is(leaf)}){its}; the "
                     f"rules are for {', '.join(map(repr, patterns))}: add one, "
                     'or a last ("*", …) or ("*", FREEZE)'
                 )
@@ -210,7 +210,7 @@ def _is_leaf(labels: Any) -> bool:
     return len(leaves) == 1 and leaves[0] is labels
 
 
-def nearest(label: Any, known: Any) -> str:
+def nearest_label(label: Any, known: Any) -> str:
     """A question that suggests a known label, or nothing."""
     near = difflib.get_close_matches(str(label), [str(k) for k in known], 1)
     return f"; did you mean {near[0]!r}?" if near else ""

@@ -14,7 +14,7 @@ CALLS = ("jit", "pjit")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Table:
+class TableInput:
     """An array that rows are gathered from, and its name."""
 
     name: str
@@ -32,13 +32,13 @@ class Gather:
       axes: the axes of `rows` that are those of the indices, and then those of a row.
     """
 
-    table: Table
+    table: TableInput
     indices: Any
     rows: Any
     axes: tuple[int, ...]
 
 
-def evaluate(
+def run_jaxpr(
     jaxpr: Any, consts: Sequence[Any], inputs: Sequence[Any], gathered: Callable[[Gather], Any]
 ) -> list[Any]:
     """The outputs of a traced function, some of whose inputs are tables.
@@ -46,7 +46,7 @@ def evaluate(
     Args:
       jaxpr: the function.
       consts: its constants.
-      inputs: arrays, and `Table`s.
+      inputs: arrays, and `TableInput`s.
       gathered: gives the value to go on with for each gather from a table.
 
     Raises:
@@ -59,12 +59,12 @@ def evaluate(
 
     for equation in jaxpr.eqns:
         values = [value(atom) for atom in equation.invars]
-        tables = [x for x in values if isinstance(x, Table)]
+        tables = [x for x in values if isinstance(x, TableInput)]
         if not tables:
             outputs = _alone(jaxpr, equation, values)
         elif equation.primitive.name in CALLS:
             called = equation.params["jaxpr"]
-            outputs = evaluate(called.jaxpr, called.consts, values, gathered)
+            outputs = run_jaxpr(called.jaxpr, called.consts, values, gathered)
         else:
             outputs = [gathered(_gather(jaxpr, equation, values, tables[0]))]
         known.update(zip(equation.outvars, outputs, strict=True))
@@ -84,7 +84,7 @@ def _alone(jaxpr: Any, equation: Any, values: list[Any]) -> list[Any]:
     return core.jaxpr_as_fun(core.ClosedJaxpr(single, []))(*variables.values())
 
 
-def _gather(jaxpr: Any, equation: Any, values: list[Any], table: Table) -> Gather:
+def _gather(jaxpr: Any, equation: Any, values: list[Any], table: TableInput) -> Gather:
     """What an equation gathers from a table, or an error."""
     found = _places(equation, values, np.shape(table.array)) if values[0] is table else None
     if found is None:

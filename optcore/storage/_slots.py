@@ -10,9 +10,9 @@ from jax.tree_util import GetAttrKey
 
 from .._core import path_name
 
-Kind = Literal["signed", "nonnegative", "float32"]
+SlotKind = Literal["signed", "nonnegative", "float32"]
 
-SLOTS: Mapping[str, Kind] = {
+SLOTS: Mapping[str, SlotKind] = {
     "mu": "signed",
     "mu_diff": "signed",
     "mu_slow": "signed",
@@ -43,7 +43,7 @@ def field_of(path: Any) -> str | None:
     return next((name for name in names if name in SLOTS), None)
 
 
-def kind_of(path: Any, rules: Mapping[str, Kind]) -> Kind | None:
+def kind_of(path: Any, rules: Mapping[str, SlotKind]) -> SlotKind | None:
     """What an array of a state is, by rule or else by field; `None` if nothing says it."""
     name = path_name(path)
     found = {pattern: kind for pattern, kind in rules.items() if re.search(pattern, name)}
@@ -64,8 +64,8 @@ def check_rules(rules: Any) -> None:
             f"store: rules must be a dict from a pattern to a kind, got {type(rules).__name__}"
         )
     for pattern, kind in rules.items():
-        if kind not in get_args(Kind):
-            options = ", ".join(map(repr, get_args(Kind)))
+        if kind not in get_args(SlotKind):
+            options = ", ".join(map(repr, get_args(SlotKind)))
             raise ValueError(f"store: a rule is one of {options}, got {kind!r} for {pattern!r}")
         try:
             re.compile(pattern)
@@ -75,7 +75,7 @@ def check_rules(rules: Any) -> None:
             ) from None
 
 
-def check_matches(state: Any, rules: Mapping[str, Kind]) -> None:
+def check_matches(state: Any, rules: Mapping[str, SlotKind]) -> None:
     """Raise if a rule matches no path of a state."""
     paths, _ = jax.tree_util.tree_flatten_with_path(state)
     if not any(np.ndim(x) for _, x in paths):

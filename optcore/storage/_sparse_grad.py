@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._core import Mask, is_inexact, is_leaf, named_leaves, select
-from ._gathers import Gather, Table, evaluate
+from ._gathers import Gather, TableInput, run_jaxpr
 from ._row_sparse import RowSparse, or_none
 
 
@@ -60,7 +60,7 @@ def sparse_value_and_grad(
         leaves, treedef = jax.tree.flatten(params, is_leaf=is_leaf)
         chosen = treedef.flatten_up_to(select("sparse_value_and_grad", tables, params, params))
         named = zip(named_leaves(params), chosen, strict=True)
-        taken = {i: Table(*pair) for i, (pair, c) in enumerate(named) if c is not None}
+        taken = {i: TableInput(*pair) for i, (pair, c) in enumerate(named) if c is not None}
         for table in taken.values():
             if not np.ndim(table.array) or not is_inexact(table.array):
                 raise ValueError(
@@ -78,8 +78,8 @@ def sparse_value_and_grad(
 
         def evaluated(dense: list[Any], gathered: Callable[[Gather], Any]) -> Any:
             inputs = [*taken.values(), *jax.tree.leaves(dense)]
-            outputs = evaluate(traced.jaxpr, traced.consts, inputs, gathered)
-            outputs = [x.array if isinstance(x, Table) else x for x in outputs]
+            outputs = run_jaxpr(traced.jaxpr, traced.consts, inputs, gathered)
+            outputs = [x.array if isinstance(x, TableInput) else x for x in outputs]
             return jax.tree.structure(shape).unflatten(outputs)
 
         kinds: list[Gather] = []
@@ -115,7 +115,7 @@ def sparse_value_and_grad(
     return value_and_grad
 
 
-def _joined(table: Table, pieces: list[tuple[Gather, Any, Any]]) -> RowSparse:
+def _joined(table: TableInput, pieces: list[tuple[Gather, Any, Any]]) -> RowSparse:
     """The gradient of one table, from those of all that was gathered from it."""
     shape, dtype = np.shape(table.array), table.array.dtype
     indices = [jnp.zeros(0, jnp.int32), *(or_none(i, shape[0]).reshape(-1) for _, i, _ in pieces)]

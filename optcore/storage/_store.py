@@ -24,7 +24,7 @@ from .._core import (
     zero_count,
 )
 from ._codecs import BF16, CODECS, Encoded, decode, encode
-from ._slots import SLOTS, Kind, check_matches, check_rules, field_of, kind_of
+from ._slots import SLOTS, SlotKind, check_matches, check_rules, field_of, kind_of
 
 
 class StoreState(NamedTuple):
@@ -50,7 +50,7 @@ def store(
     block: Length | None = None,
     min_size: Count = 4096,
     min_ndim: Length = 1,
-    rules: Mapping[str, Kind] | None = None,
+    rules: Mapping[str, SlotKind] | None = None,
 ) -> GradientTransformation:
     """Keep the moments of `inner` in few bits: decoded before each step, encoded after it.
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from .._core import Updates, global_norm, is_inexact, shrink, wide, zero_count
-from .._core._paths import describe, named_leaves
+from .._core._paths import named_leaves, what_it_is
 
 
 def _floating(name: str, grads: Updates) -> Any:
@@ -18,7 +18,7 @@ def _floating(name: str, grads: Updates) -> Any:
             continue
         if jnp.ndim(g) == 0:
             raise ValueError(
-                f"{name}: {path!r} is {describe(g)}, expected the gradients of several examples "
+                f"{name}: {path!r} is {what_it_is(g)}, expected the gradients of several examples "
                 "along the first axis; they come from jax.vmap(jax.grad(loss), (None, 0))"
             )
         sizes.setdefault(jnp.shape(g)[0], path)

@@ -19,7 +19,7 @@ from .._core import (
     zero_count,
 )
 
-Part = Annotated[Hyperparameter, Range(0, 1, open_low=True)]
+Fraction = Annotated[Hyperparameter, Range(0, 1, open_low=True)]
 Tolerance = Annotated[Hyperparameter, Range(0, 1, closed=True)]
 
 
@@ -45,7 +45,7 @@ class ReduceLROnPlateauState(NamedTuple):
 
 @transformation("transform", example={"patience": 2}, needs=("value",))
 def reduce_on_plateau(
-    factor: Part = 0.1,
+    factor: Fraction = 0.1,
     patience: Length = 10,
     rtol: Tolerance = 1e-4,
     atol: Rate = 0.0,

@@ -34,7 +34,7 @@ def is_named_tuple(node: Any) -> bool:
     return isinstance(node, tuple) and hasattr(node, "_fields")
 
 
-def children(node: Any) -> list[tuple[Any, Any]]:
+def steps_below(node: Any) -> list[tuple[Any, Any]]:
     """The nodes right below, each with the step that leads there."""
     if is_named_tuple(node):
         name = type(node).__name__
@@ -46,7 +46,7 @@ def children(node: Any) -> list[tuple[Any, Any]]:
 def nodes(tree: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
     """Every node from the root on, before those below it."""
     yield path, tree
-    for step, child in children(tree):
+    for step, child in steps_below(tree):
         yield from nodes(child, (*path, step))
 
 

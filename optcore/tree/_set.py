@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from ._get import Filtering, missing
-from ._nodes import Path, children, is_named_tuple, matches
+from ._nodes import Path, is_named_tuple, matches, steps_below
 
 
 def set(tree: Any, filtering: Filtering | None = None, /, **values: Any) -> Any:
@@ -39,7 +39,7 @@ def set(tree: Any, filtering: Filtering | None = None, /, **values: Any) -> Any:
             if matches(path, node, key) and (filtering is None or filtering(path, node)):
                 used[key] = True
                 return _like(node, value)
-        below = children(node)
+        below = steps_below(node)
         new = [changed((*path, step), child) for step, child in below]
         if all(n is child for n, (_, child) in zip(new, below, strict=True)):
             return node

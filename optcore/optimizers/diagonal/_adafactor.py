@@ -21,7 +21,7 @@ from ...transforms import (
     scale_by_learning_rate,
     scale_by_param_block_rms,
 )
-from ._factored import Axes, scale_by_factored_rms
+from ._factored import FactorAxes, scale_by_factored_rms
 
 
 @transformation(
@@ -43,7 +43,7 @@ def adafactor(
     factored: bool = True,
     weight_decay_mask: Mask | None = None,
     *,
-    factor_axes: Axes = "largest",
+    factor_axes: FactorAxes = "largest",
 ) -> GradientTransformation:
     r"""Adafactor (Shazeer and Stern, arXiv 1804.04235, algorithms 4 to 6).
 

@@ -28,7 +28,7 @@ from ..._core._paths import path_name
 from ...compose import descend
 from ._shared import reduced
 
-Axes = Any | Callable[[str, Any], tuple[int, ...] | None]
+SharedAxes = Any | Callable[[str, Any], tuple[int, ...] | None]
 """A tree of tuples of axes (or `None`), a prefix of the parameters, or a function to them."""
 
 
@@ -55,7 +55,7 @@ def _is_axes(x: Any) -> bool:
     return x is None or (isinstance(x, (tuple, list)) and all(isinstance(i, int) for i in x))
 
 
-def _resolved(axes: Axes | None, params: Params) -> Any:
+def _resolved(axes: SharedAxes | None, params: Params) -> Any:
     """For every parameter the axes along which it shares one second moment."""
 
     def checked(path, chosen, p):
@@ -99,7 +99,7 @@ def scale_by_adam_mini(
     eps_root: Rate = 0.0,
     mu_dtype: DType | None = None,
     *,
-    axes: Axes | None = None,
+    axes: SharedAxes | None = None,
 ) -> GradientTransformation:
     r"""The direction of Adam-mini (Zhang et al., arXiv 2406.16793, algorithm 1).
 
@@ -174,7 +174,7 @@ def adam_mini(
     weight_decay: Rate = 0.0,
     mask: Mask | None = None,
     *,
-    axes: Axes | None = None,
+    axes: SharedAxes | None = None,
 ) -> GradientTransformation:
     """Adam-mini with decoupled weight decay: `w ← w - learning_rate · (u_t + weight_decay · w)`.
 

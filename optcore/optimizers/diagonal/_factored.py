@@ -18,7 +18,7 @@ from ..._core import (
 )
 from ._shared import factored_moment, factored_slot, over_factored_root
 
-Axes = Literal["largest", "last"]
+FactorAxes = Literal["largest", "last"]
 
 
 class FactoredState(NamedTuple):
@@ -35,7 +35,7 @@ class FactoredState(NamedTuple):
 
 
 def factored_axes(
-    shape: tuple[int, ...], min_dim_size: int, axes: Axes = "largest"
+    shape: tuple[int, ...], min_dim_size: int, axes: FactorAxes = "largest"
 ) -> tuple[int, int] | None:
     """The two axes to factor, or `None` if an array has no two that are large enough."""
     if len(shape) < 2 or 0 in shape:
@@ -54,7 +54,7 @@ def scale_by_factored_rms(
     epsilon: Rate = 1e-30,
     decay_rate_fn: Callable[[Any, Any], Any] | None = None,
     *,
-    factor_axes: Axes = "largest",
+    factor_axes: FactorAxes = "largest",
 ) -> GradientTransformation:
     r"""Divide by the root of a factored mean of squares (Shazeer and Stern, arXiv 1804.04235).
 

@@ -28,7 +28,7 @@ from ..._core import (
     wide,
     zero_count,
 )
-from ..._core._paths import describe
+from ..._core._paths import what_it_is
 from ...compose import descend
 from ...transforms import stateless
 
@@ -97,7 +97,7 @@ def hutchinson_estimator_diag_hessian() -> GradientTransformation:
         if not is_key(key) or key.ndim:
             raise TypeError(
                 "hutchinson_estimator_diag_hessian: key must be one typed random key, such as "
-                f"jax.random.key(0), got {describe(key)}"
+                f"jax.random.key(0), got {what_it_is(key)}"
             )
         key = jax.random.fold_in(key, state.count)
         estimate = _hutchinson(extra["obj_fn"], params, key)
