@@ -184,3 +184,22 @@ def test_ci_runs_the_test_command():
     found = [line for line in README.splitlines() if re.search(pattern, line)]
     assert found == [commands()[1].rstrip("\n")]
     assert (ROOT / ".ci" / "run").stat().st_mode & 0o111
+
+
+def test_contributing_shows_adam_as_it_stands():
+    """The closures of the direction, and what the ready optimizer returns."""
+    source = (ROOT / "optcore" / "optimizers" / "diagonal" / "_adam.py").read_text()
+    blocks = re.findall(r"```adam\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.S)
+    assert len(blocks) == 2
+    for block in blocks:
+        assert block in source
+
+
+def test_contributing_names_files_that_exist():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    section = text[text.index("## How an update runs") : text.index("## Facts")]
+    named = re.findall(r"`([\w/]*_\w+\.py)`", section)
+    assert len(named) > 10
+    for name in named:
+        folder = ROOT / "optcore" / ("" if "/" in name else "_core")
+        assert (folder / name).exists(), name
