@@ -18,7 +18,7 @@ import pytest
 import optcore
 from optcore._core import REGISTRY
 from tests import catalogue
-from tests.rules import for_each
+from tests.rules import all_hold, for_each
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -137,20 +137,13 @@ def test_every_docstring_is_in_a_package():
 def test_docstrings(chapter):
     """In JAX's own settings, which are those of the reader."""
 
-    def inside():
-        return {
-            name: (name, value, module)
-            for name, (value, module) in documented().items()
-            if package(module) == chapter
-        }
-
-    @for_each(inside)
-    def examples_run(case):
-        name, value, module = case
+    def examples_run(item):
+        name, (value, module) = item
         with jax.numpy_dtype_promotion("standard"), registry_restored():
             run_examples(value.__doc__, {**vars(module), "__name__": "__main__"}, name)
 
-    examples_run()
+    inside = [item for item in documented().items() if package(item[1][1]) == chapter]
+    all_hold({item[0]: item for item in inside}, examples_run)
 
 
 def public():
