@@ -20,6 +20,11 @@ gc.set_threshold(100_000, 50, 50)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 
+def pytest_collection_finish():
+    """What the modules made is there to stay: no collection of garbage needs to walk it again."""
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True, scope="module")
 def _forget_compiled_programs():
     """Compiled programs of one module are of no use to the next, and take memory."""
