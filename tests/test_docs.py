@@ -30,9 +30,11 @@ CLIENTS = ("flax", "equinox", "optax", "orbax")
 def registry_restored():
     """Examples may declare factories; the registry forgets them afterwards."""
     before = dict(REGISTRY)
-    yield
-    REGISTRY.clear()
-    REGISTRY.update(before)
+    try:
+        yield
+    finally:
+        REGISTRY.clear()
+        REGISTRY.update(before)
 
 
 @pytest.fixture(autouse=True)
