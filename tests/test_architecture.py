@@ -5,7 +5,7 @@ import pathlib
 import re
 import sys
 
-import pytest
+from tests.rules import for_each
 
 ROOT = pathlib.Path(__file__).parents[1]
 SOURCE = ROOT / "optcore"
@@ -39,8 +39,8 @@ MIRRORED = (
 )
 
 
-def names(paths):
-    return [pytest.param(path, id=str(path.relative_to(ROOT))) for path in paths]
+def by_name(paths):
+    return {str(path.relative_to(ROOT)): path for path in paths}
 
 
 def rank(layers, name):
@@ -77,7 +77,7 @@ def imports(path):
                 yield (*module, alias.name), id(node) in inner
 
 
-@pytest.mark.parametrize("path", names(FILES))
+@for_each(lambda: by_name(FILES))
 def test_imports_point_down(path):
     here = parts(path)[1:]
     if not here:
@@ -147,19 +147,19 @@ def test_layers_in_contributing():
     assert ordered == sorted(ordered, key=lambda family: rank(FAMILIES, family))
 
 
-@pytest.mark.parametrize("path", names(FILES))
+@for_each(lambda: by_name(FILES))
 def test_one_screenful_of_ideas(path):
     assert len(path.read_text().splitlines()) <= 400
 
 
-@pytest.mark.parametrize("path", names(FILES))
+@for_each(lambda: by_name(FILES))
 def test_modules_are_private(path):
     """Packages are public chapters, and only they."""
     assert path.name == "__init__.py" or path.name.startswith("_")
     assert (path.parent / "__init__.py").exists()
 
 
-@pytest.mark.parametrize("path", names(FILES))
+@for_each(lambda: by_name(FILES))
 def test_run_time_imports(path):
     for module, inside in imports(path):
         name = module[0]
@@ -181,7 +181,7 @@ def algorithms():
             yield path
 
 
-@pytest.mark.parametrize("path", names(algorithms()))
+@for_each(lambda: by_name(algorithms()))
 def test_tests_mirror_the_library(path):
     inside = path.relative_to(SOURCE)
     expected = ROOT / "tests" / inside.parent / f"test_{path.stem.removeprefix('_')}.py"
@@ -210,7 +210,7 @@ def texts():
     return sorted(p for p in (*inside, *top) if p.suffix in (".py", ".md", ".toml", ".json", ""))
 
 
-@pytest.mark.parametrize("path", names(texts()))
+@for_each(lambda: by_name(texts()))
 def test_nothing_left_over(path):
     """No notes to oneself, and no paths of one machine."""
     text = path.read_text()

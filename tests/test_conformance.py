@@ -1,21 +1,17 @@
 """Every registered factory passes every check, without exception.
 
-By default one is checked in full and all others by the checks that are quick; the rest is marked
-slow.
+By default one optimizer of each family is checked in full and all others by the checks that are
+quick; the rest is marked slow.
 """
 
 import pytest
 
-import optcore
 from optcore import testing
+from tests.rules import all_hold
+from tests.subjects import OWN, TRANSFORMATIONS, families, names, representatives, subject
 
-# Tests declare factories too.
-OWN = {name for name, f in optcore.registry().items() if f.key.startswith("optcore:")}
-TRANSFORMATIONS = [s for s in testing.subjects() if s.name in OWN]
-SCHEDULES = [s for s in testing.subjects("schedule") if s.name in OWN]
-
-
-IN_FULL = {"adamw"}
+CHECKS = {testing.check_name(check): check for check in testing.CHECKS}
+IN_FULL = set(representatives().values())
 QUICK = {
     "config_round_trip",
     "descends",
@@ -29,34 +25,52 @@ STEPS = {"config_round_trip", "descends", "refuses_wrong_arguments"}
 
 
 def test_the_quick_checks_exist():
-    assert {testing.check_name(check) for check in testing.CHECKS} >= QUICK
-    assert {subject.name for subject in TRANSFORMATIONS} >= IN_FULL
+    assert CHECKS.keys() >= QUICK >= STEPS
 
 
-def cases():
-    """Every check of every subject; what takes long is marked."""
-    for subject in TRANSFORMATIONS:
-        for check in testing.CHECKS:
-            name = testing.check_name(check)
-            quick = name in (STEPS if subject.descends else QUICK) or subject.name in IN_FULL
-            marks = [] if quick else [pytest.mark.slow]
-            yield pytest.param(check, subject, id=f"{name}-{subject.name}", marks=marks)
+def test_one_optimizer_of_each_family_is_checked_in_full():
+    assert len(families()) == len(IN_FULL)
+    for members in families().values():
+        assert len(IN_FULL.intersection(members)) == 1
 
 
-@pytest.mark.parametrize(("check", "subject"), list(cases()))
-def test_conformance(check, subject):
-    check(subject)
+def quick(name):
+    """The checks of what is not checked in full by default."""
+    return STEPS if OWN[name].kind == "optimizer" else QUICK
 
 
-def schedule_cases():
-    """Every check of every schedule; what takes long is marked."""
-    for check in testing.SCHEDULE_CHECKS:
-        name = testing.check_name(check)
-        marks = [pytest.mark.slow] if name == "vectorises_over_counts" else []
-        for subject in SCHEDULES:
-            yield pytest.param(check, subject, id=f"{name}-{subject.name}", marks=marks)
+def run(checks, name):
+    all_hold(checks, lambda check: check(subject(name)))
 
 
-@pytest.mark.parametrize(("check", "subject"), list(schedule_cases()))
-def test_schedule_conformance(check, subject):
-    check(subject)
+@pytest.mark.parametrize("name", [n for n in TRANSFORMATIONS if n not in IN_FULL])
+def test_quick_checks(name):
+    run({check: CHECKS[check] for check in CHECKS if check in quick(name)}, name)
+
+
+@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.parametrize("name", sorted(IN_FULL))
+def test_in_full(check, name):
+    CHECKS[check](subject(name))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [n for n in TRANSFORMATIONS if n not in IN_FULL])
+def test_the_rest(name):
+    run({check: CHECKS[check] for check in CHECKS if check not in quick(name)}, name)
+
+
+SCHEDULE_CHECKS = {testing.check_name(check): check for check in testing.SCHEDULE_CHECKS}
+
+
+@pytest.mark.parametrize("name", names("schedule"))
+def test_schedule(name):
+    checks = {**SCHEDULE_CHECKS}
+    del checks["vectorises_over_counts"]
+    run(checks, name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", names("schedule"))
+def test_schedule_vectorises_over_counts(name):
+    SCHEDULE_CHECKS["vectorises_over_counts"](subject(name))

@@ -1,6 +1,8 @@
 """Documentation runs: every docstring's examples, the README's code, its catalogue and commands."""
 
+import contextlib
 import doctest
+import functools
 import importlib
 import importlib.util
 import inspect
@@ -16,6 +18,7 @@ import pytest
 import optcore
 from optcore._core import REGISTRY
 from tests import catalogue
+from tests.rules import all_hold, for_each
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -23,15 +26,24 @@ FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 CLIENTS = ("flax", "equinox", "optax", "orbax")
 
 
-@pytest.fixture(autouse=True)
-def _registry():
+@contextlib.contextmanager
+def registry_restored():
     """Examples may declare factories; the registry forgets them afterwards."""
     before = dict(REGISTRY)
-    yield
-    REGISTRY.clear()
-    REGISTRY.update(before)
+    try:
+        yield
+    finally:
+        REGISTRY.clear()
+        REGISTRY.update(before)
 
 
+@pytest.fixture(autouse=True)
+def _registry():
+    with registry_restored():
+        yield
+
+
+@functools.cache
 def modules():
     found = pkgutil.walk_packages(optcore.__path__, "optcore.")
     return [optcore, *(importlib.import_module(module.name) for module in found)]
@@ -49,6 +61,7 @@ def members(owner):
             yield name, value
 
 
+@functools.cache
 def documented():
     """Every module, function, class and method whose docstring has examples, by full name."""
     found = {}
@@ -63,9 +76,6 @@ def documented():
     for module in modules():
         visit(module.__name__, module, module)
     return found
-
-
-DOCUMENTED = documented()
 
 
 class Checker(doctest.OutputChecker):
@@ -108,12 +118,34 @@ def test_checker_forgives_last_digits_only():
     assert not checker.check_output("[0.2, x]\n", "[0.2, y]\n", FLAGS)
 
 
-@pytest.mark.parametrize("name", DOCUMENTED)
-def test_docstring(name):
+PACKAGES = sorted(
+    {
+        ".".join(path.parent.relative_to(ROOT).parts)
+        for path in (ROOT / "optcore").rglob("*.py")
+        if ">>>" in path.read_text()
+    }
+)
+
+
+def package(module):
+    return module.__name__ if hasattr(module, "__path__") else module.__name__.rpartition(".")[0]
+
+
+def test_every_docstring_is_in_a_package():
+    assert {package(module) for _, module in documented().values()} == set(PACKAGES)
+
+
+@pytest.mark.parametrize("chapter", PACKAGES)
+def test_docstrings(chapter):
     """In JAX's own settings, which are those of the reader."""
-    value, module = DOCUMENTED[name]
-    with jax.numpy_dtype_promotion("standard"):
-        run_examples(value.__doc__, {**vars(module), "__name__": "__main__"}, name)
+
+    def examples_run(item):
+        name, (value, module) = item
+        with jax.numpy_dtype_promotion("standard"), registry_restored():
+            run_examples(value.__doc__, {**vars(module), "__name__": "__main__"}, name)
+
+    inside = [item for item in documented().items() if package(item[1][1]) == chapter]
+    all_hold({item[0]: item for item in inside}, examples_run)
 
 
 def public():
@@ -123,22 +155,24 @@ def public():
         for module in modules()
         if hasattr(module, "__path__") and "._" not in module.__name__
     ]
+    found = {}
     for chapter in chapters:
         for name, value in vars(chapter).items():
             ours = getattr(value, "__module__", "").partition(".")[0] == "optcore"
             if not name.startswith("_") and ours and callable(value):
-                yield f"{chapter.__name__}.{name}", value
+                found[f"{chapter.__name__}.{name}"] = value
+    return found
 
 
-@pytest.mark.parametrize(("name", "value"), [pytest.param(*item, id=item[0]) for item in public()])
-def test_public_has_docstring_with_example(name, value):
+@for_each(public)
+def test_public_has_docstring_with_example(value):
     if inspect.isclass(value):
-        assert value.__doc__, f"{name} has no docstring"
+        assert value.__doc__, "no docstring"
         if hasattr(value, "_fields") or getattr(value, "_is_protocol", False):
             return
     elif not inspect.isfunction(value):
         return  # an annotation
-    assert ">>>" in (value.__doc__ or ""), f"{name} has no docstring with an example"
+    assert ">>>" in (value.__doc__ or ""), "no docstring with an example"
 
 
 def code_blocks():

@@ -10,10 +10,10 @@ import pytest
 
 import optcore
 from optcore import testing
+from tests.rules import for_each
+from tests.subjects import OWN, TRANSFORMATIONS, subject
 
 NARROW = {"f32": jnp.float32, "bf16": jnp.bfloat16, "f16": jnp.float16}
-OWN = {name for name, f in optcore.registry().items() if f.key.startswith("optcore:")}
-SUBJECTS = {s.name: s for s in testing.subjects() if s.name in OWN}
 QUICK = {
     "adam",
     "asgd",
@@ -41,7 +41,7 @@ IN_THEIR_DTYPE = {
 
 
 def test_the_quick_ones_exist():
-    assert SUBJECTS.keys() >= QUICK | set(ROUNDED) | set(IN_THEIR_DTYPE)
+    assert set(TRANSFORMATIONS) >= QUICK | set(ROUNDED) | set(IN_THEIR_DTYPE)
 
 
 def tree(values, dtype_of):
@@ -104,16 +104,18 @@ class Run:
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(n, marks=[] if n in QUICK else [pytest.mark.slow]) for n in sorted(SUBJECTS)],
+    [
+        pytest.param(n, marks=[] if n in QUICK else [pytest.mark.slow])
+        for n in sorted(TRANSFORMATIONS)
+    ],
 )
 def test_nine_pairs(name):
     """Updates are float32 and those of float32 arrays of the same numbers; nothing overflows."""
-    subject = SUBJECTS[name]
     params, grads = params_and_grads(mixed=True)
-    run = Run(subject, params)
+    run = Run(subject(name), params)
     made, _ = run(grads)
     wide_params, wide_grads = params_and_grads(mixed=False)
-    expected, _ = Run(subject, wide_params)(wide_grads)
+    expected, _ = Run(subject(name), wide_params)(wide_grads)
     for updates, wanted in zip(made, expected, strict=True):
         for leaf, u in updates.items():
             assert u.dtype == jnp.float32
@@ -134,10 +136,8 @@ def test_nine_pairs(name):
 COPIES = {"add_decay_to_init": "a copy of the parameters, exact in their own dtype"}
 """Whose state holds narrow arrays, and why."""
 
-MOMENTS = [s for s in SUBJECTS.values() if s.name not in ROUNDED]
 
-
-@pytest.mark.parametrize("subject", MOMENTS, ids=lambda s: s.name)
+@for_each(lambda: {name: subject(name) for name in TRANSFORMATIONS if name not in ROUNDED})
 def test_states_are_wide_by_default(subject):
     """What a state remembers of a narrow parameter has at least the digits of float32."""
     params = {d: jax.ShapeDtypeStruct((4, 3), d) for d in ("bfloat16", "float16")}
@@ -152,31 +152,28 @@ def test_states_are_wide_by_default(subject):
 
 def with_dtype_argument():
     """Every factory with an argument for the dtype of a moment."""
-    for subject in SUBJECTS.values():
-        for role in subject.tx.declaration.factory.roles.values():
+    for name in TRANSFORMATIONS:
+        for role in OWN[name].roles.values():
             if role.kind == "dtype" and role.name != "hyperparam_dtype":
-                quick = subject.name in ("scale_by_adam",)
-                marks = [] if quick else [pytest.mark.slow]
-                yield pytest.param(
-                    subject, role.name, id=f"{subject.name}-{role.name}", marks=marks
-                )
+                marks = [] if name == "scale_by_adam" else [pytest.mark.slow]
+                yield pytest.param(name, role.name, id=f"{name}-{role.name}", marks=marks)
 
 
 TOGETHER = {"adafactor": {"momentum": 0.9}}
 """What else an argument for a dtype needs to have a meaning."""
 
 
-@pytest.mark.parametrize(("subject", "argument"), list(with_dtype_argument()))
-def test_moments_in_bfloat16(subject, argument):
+@pytest.mark.parametrize(("name", "argument"), list(with_dtype_argument()))
+def test_moments_in_bfloat16(name, argument):
     """They are what the argument says, stay so, and change the updates by rounding only."""
-    tx = subject.tx.replace(**TOGETHER.get(subject.name, {}))
-    subject, narrow = (
-        testing.Subject(subject.name, made, extra=subject.extra)
+    tx = subject(name).tx.replace(**TOGETHER.get(name, {}))
+    plain, narrow = (
+        testing.Subject(name, made, extra=subject(name).extra)
         for made in (tx, tx.replace(**{argument: jnp.bfloat16}))
     )
     params, grads = params_and_grads(mixed=True)
     made, state = Run(narrow, params)(grads)
-    expected, wide = Run(subject, params)(grads)
+    expected, wide = Run(plain, params)(grads)
     kinds = [(a.dtype, b.dtype) for a, b in zip(*map(jax.tree.leaves, (state, wide)), strict=True)]
     assert (jnp.bfloat16, jnp.float32) in kinds
     for leaf, u in made[-1].items():

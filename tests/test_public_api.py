@@ -12,6 +12,7 @@ import pytest
 import optcore
 from optcore._core import REGISTRY, GradientTransformation
 from optcore._core._marks import ScheduleMark
+from tests.rules import for_each
 
 ROOT = pathlib.Path(__file__).parents[1]
 INITS = sorted((ROOT / "optcore").rglob("__init__.py"))
@@ -45,10 +46,6 @@ OPTAX_NAMES_THE_FIRST = {
 """Wrappers whose first argument has optax's name, which another test compares."""
 
 
-def by_name(factories):
-    return [pytest.param(factory, id=factory.name) for factory in factories]
-
-
 def top_level_functions():
     return {
         name: value
@@ -69,7 +66,7 @@ def test_every_public_factory_is_registered():
     assert factories == set(OWN)
 
 
-@pytest.mark.parametrize("factory", by_name(OWN.values()))
+@for_each(lambda: OWN)
 def test_registered_factory_is_exported(factory):
     """At the top and from its chapter, and they are the same."""
     module = importlib.import_module(factory.function.__module__)
@@ -80,23 +77,23 @@ def test_registered_factory_is_exported(factory):
 
 
 def reexports():
-    found = []
-    for path in INITS:
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.ImportFrom):
-                for alias in node.names:
-                    name = f"{path.parent.relative_to(ROOT)}: {alias.name}"
-                    found.append(pytest.param(alias, id=name.replace("/", ".")))
-    return found
+    """Every name that a chapter gives, as its import, by chapter and name."""
+    return {
+        f"{path.parent.relative_to(ROOT)}, line {alias.lineno}, {alias.name}": alias
+        for path in INITS
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
 
 
-@pytest.mark.parametrize("alias", reexports())
+@for_each(reexports)
 def test_reexports_are_explicit(alias):
     """`X as X`: the import is the list, which type checkers can read."""
     assert alias.asname == alias.name
 
 
-@pytest.mark.parametrize("path", [pytest.param(p, id=str(p.relative_to(ROOT))) for p in INITS])
+@for_each(lambda: {str(path.relative_to(ROOT)): path for path in INITS})
 def test_chapters_hold_only_imports(path):
     docstring, *rest = ast.parse(path.read_text()).body
     assert isinstance(docstring, ast.Expr)
@@ -118,11 +115,10 @@ def states():
     }
 
 
-@pytest.mark.parametrize(
-    ("name", "state"), [pytest.param(*item, id=item[0]) for item in states().items()]
-)
-def test_state_fields_are_in_the_list(name, state):
-    assert set(state._fields) <= set(words()), f"{name} has a word that CONTRIBUTING does not list"
+@for_each(states)
+def test_state_fields_are_in_the_list(state):
+    unknown = set(state._fields) - set(words())
+    assert not unknown, f"CONTRIBUTING does not list {unknown}"
 
 
 def test_every_state_is_public():
@@ -144,7 +140,7 @@ def test_every_state_is_public():
                 assert getattr(optcore, found.__name__) is found
 
 
-@pytest.mark.parametrize("factory", by_name(OWN.values()))
+@for_each(lambda: OWN)
 def test_first_arguments(factory):
     names = list(factory.signature.parameters)
     if factory.kind == "optimizer":
@@ -161,7 +157,7 @@ def test_first_arguments(factory):
         assert several or names[0] == "inner" or factory.name in OPTAX_NAMES_THE_FIRST
 
 
-@pytest.mark.parametrize("factory", by_name(OWN.values()))
+@for_each(lambda: OWN)
 def test_steps_are_static(factory):
     for name, role in factory.roles.items():
         if name.endswith("_steps") or name == "every":
@@ -199,14 +195,18 @@ def departures(factory, optax):
     return found
 
 
-@pytest.mark.filterwarnings("ignore:optax:DeprecationWarning")
-@pytest.mark.parametrize("factory", by_name(OWN.values()))
-def test_signature_is_that_of_optax(factory):
+def in_optax():
     optax = pytest.importorskip("optax", reason="signatures are compared with optax's")
-    if not hasattr(optax, factory.name):
-        pytest.skip("optax has no such thing")
+    return {name: factory for name, factory in OWN.items() if hasattr(optax, name)}
+
+
+@pytest.mark.filterwarnings("ignore:optax:DeprecationWarning")
+@for_each(in_optax)
+def test_signature_is_that_of_optax(factory):
+    import optax
+
     known = {name: reason for (owner, name), reason in EXCEPTIONS.items() if owner == factory.name}
     found = departures(factory, optax)
     unexplained = {name: how for name, how in found.items() if name not in known}
-    assert not unexplained
+    assert not unexplained, unexplained
     assert known.keys() <= found.keys(), "an exception that is none: remove it"

@@ -11,6 +11,7 @@ import pytest
 import optcore
 from optcore import testing
 from optcore.testing._subject import gradients
+from tests.subjects import subject as subject_of
 
 FAMILIES = {"momentum": "sgd", "diagonal": "adam"}
 OPTIMIZERS = {
@@ -21,7 +22,6 @@ OPTIMIZERS = {
     and not f.per_example
     and set(f.needs) <= {"params"}
 }
-SUBJECTS = {subject.name: subject for subject in testing.subjects("wrapper")}
 ALTERNATIVES = {"switch"}
 """Wrappers of several, of which each makes whole steps."""
 REFUSES = {
@@ -58,7 +58,7 @@ def wrapped(wrapper, name):
 
 def around_all(wrapper, inner):
     """The example of a wrapper, around this optimizer."""
-    subject = SUBJECTS[wrapper]
+    subject = subject_of(wrapper)
     factory = optcore.registry("wrapper")[wrapper]
     tx = factory.example()
     tx = tx.replace(

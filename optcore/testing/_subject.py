@@ -9,7 +9,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._core import REGISTRY, Declared, DeclaredTransformation, State, is_inexact, wide
+from .._core import (
+    REGISTRY,
+    Declared,
+    DeclaredTransformation,
+    Factory,
+    State,
+    is_inexact,
+    wide,
+)
 
 STEPS = 2
 TOLERANCE = 2e-6
@@ -107,18 +115,23 @@ def subjects(kind: str | None = None) -> list[Subject]:
     True
     """
     return [
-        Subject(
-            factory.name,
-            factory.example(),
-            extra={need: EXTRAS[need]() for need in factory.needs if need != "params"},
-            descends=factory.kind == "optimizer",
-            complex=not factory.real_only,
-            per_example=factory.per_example,
-            strict=factory.strict,
-        )
+        subject(factory)
         for factory in REGISTRY.values()
         if factory.kind == kind or (kind is None and factory.kind != "schedule")
     ]
+
+
+def subject(factory: Factory) -> Subject:
+    """The example of one factory."""
+    return Subject(
+        factory.name,
+        factory.example(),
+        extra={need: EXTRAS[need]() for need in factory.needs if need != "params"},
+        descends=factory.kind == "optimizer",
+        complex=not factory.real_only,
+        per_example=factory.per_example,
+        strict=factory.strict,
+    )
 
 
 def _quartic(params: Any) -> jax.Array:

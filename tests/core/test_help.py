@@ -10,6 +10,7 @@ import pytest
 
 import optcore
 from optcore._core import REGISTRY
+from tests.rules import for_each
 
 Strength = Annotated[optcore.Hyperparameter, optcore.Range(0, 5)]
 Where = Mapping[str, bool] | Callable[[Any], Any]
@@ -43,7 +44,7 @@ def test_annotations_are_shown_by_name():
 OWN = [f.name for f in optcore.registry().values() if f.key.startswith("optcore:")]
 
 
-@pytest.mark.parametrize("name", sorted(OWN))
+@for_each(lambda: dict(zip(OWN, OWN, strict=True)))
 def test_help_has_no_machinery(name):
     text = pydoc.plain(pydoc.render_doc(getattr(optcore, name)))
     signature = text.split("\n\n")[1].splitlines()[0]

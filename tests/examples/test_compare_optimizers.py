@@ -8,9 +8,9 @@ import pytest
 
 import optcore
 from examples import compare_optimizers
+from tests.examples import need
 
-for module in ("sklearn", "matplotlib", "PIL"):
-    pytest.importorskip(module, reason=f"{module} is not installed", exc_type=ImportError)
+need("sklearn", "matplotlib", "PIL")
 
 from comparison import digits, paths, signals, sweep  # noqa: E402
 from comparison.sheet import Options  # noqa: E402

@@ -4,8 +4,9 @@ import pytest
 
 import optcore
 from examples import plot_schedules
+from tests.examples import need
 
-pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+need("matplotlib")
 
 
 @pytest.mark.slow

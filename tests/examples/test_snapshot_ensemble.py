@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from examples import snapshot_ensemble
+from tests.examples import need
 
-for module in ("sklearn", "matplotlib"):
-    pytest.importorskip(module, reason=f"{module} is not installed", exc_type=ImportError)
+need("sklearn", "matplotlib")
 
 
 def test_prints_a_table_and_writes_a_picture(capsys, tmp_path):

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from examples import train_digits
+from tests.examples import need
 
-for module in ("sklearn", "matplotlib"):
-    pytest.importorskip(module, reason=f"{module} is not installed", exc_type=ImportError)
+need("sklearn", "matplotlib")
 
 LAST_LINE = re.compile(r"train loss (\S+) nats, test accuracy (\S+)%, (\d+) steps/s")
 

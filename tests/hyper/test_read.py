@@ -9,12 +9,12 @@ import optax
 import pytest
 
 import optcore
-from optcore import testing
 from optcore._core import contents_of
 from optcore.hyper._read import find_path, role_at
+from tests.subjects import names, subject
 
 PARAMS = {"w": jnp.ones((2, 3)), "b": jnp.ones(2)}
-WRAPPERS = {s.name: s for s in testing.subjects("wrapper") if hasattr(optcore, s.name)}
+WRAPPERS = names("wrapper")
 
 
 class Numbers:
@@ -49,8 +49,7 @@ def filled(tx):
 
 @pytest.mark.parametrize("name", WRAPPERS)
 def test_scheduled_values_are_found_through_every_wrapper(name):
-    subject = WRAPPERS[name]
-    tx = filled(subject.tx)
+    tx = filled(subject(name).tx)
     rates = {
         path: schedule
         for path, schedule in optcore.hyperparameters(tx, schedules_inside=False).items()
@@ -60,14 +59,14 @@ def test_scheduled_values_are_found_through_every_wrapper(name):
     state = tx.init(PARAMS)
     for path, schedule in rates.items():
         assert optcore.read(tx, state, path) == schedule(0), path
-    _, state = jax.jit(lambda s: tx.update(PARAMS, s, PARAMS, **subject.extra))(state)
+    _, state = jax.jit(lambda s: tx.update(PARAMS, s, PARAMS, **subject(name).extra))(state)
     for path, schedule in rates.items():
         assert optcore.read(tx, state, path) == schedule(0), path
 
 
 @pytest.mark.parametrize("name", sorted(set(WRAPPERS) - {"inject"}))
 def test_injected_values_are_found_through_every_wrapper(name):
-    tx = filled(WRAPPERS[name].tx)
+    tx = filled(subject(name).tx)
     roles = tx.declaration.factory.roles
     constant = jax.tree.map(
         lambda part: (

@@ -42,7 +42,6 @@ RESTARTS = optcore.cosine_restarts_schedule(1.0, 5, 2.0)
         (optcore.clamp_schedule(RESTARTS, 0.1), (5, 15, 35)),
         (optcore.shift_schedule(RESTARTS, 5), (10, 30)),
         (optcore.shift_schedule(RESTARTS, -2), (7, 17, 37)),
-        (optcore.append_cooldown(RESTARTS, 20, 10), (5, 15)),
         (optcore.multiply_schedules(RESTARTS, optcore.cosine_restarts_schedule(1.0, 20)),
          (5, 15, 20, 35, 40)),
         (optcore.join_schedules([RESTARTS, optcore.constant_schedule(1.0), RESTARTS], [15, 20]),
@@ -52,6 +51,13 @@ RESTARTS = optcore.cosine_restarts_schedule(1.0, 5, 2.0)
 )  # fmt: skip
 def test_composed_schedules_keep_their_cycles(schedule, ends):
     assert optcore.cycle_ends(schedule, 40) == ends
+    assert optcore.cycle_ends(schedule, 0) == ()
+
+
+def test_before_a_cooldown_they_are_kept():
+    """Made here: it evaluates its schedule, which takes half a second of compilation."""
+    schedule = optcore.append_cooldown(RESTARTS, 20, 10)
+    assert optcore.cycle_ends(schedule, 40) == (5, 15)
     assert optcore.cycle_ends(schedule, 0) == ()
 
 

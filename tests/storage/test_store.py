@@ -14,6 +14,7 @@ from optcore import testing
 from optcore._core import leaf_keys
 from optcore.storage._codecs import CODECS
 from optcore.storage._rounding import stochastic
+from tests import subjects
 from tests.storage.narrow import bits, conformance
 
 KEY = jax.random.key(11)
@@ -307,16 +308,15 @@ def test_conformance_of_every_codec(check, subject):
     check(subject)
 
 
-OPTIMIZERS = [
-    s for s in testing.subjects("optimizer") if hasattr(optcore, s.name) and not s.per_example
-]
+OPTIMIZERS = [n for n in subjects.names("optimizer") if not subjects.OWN[n].per_example]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("subject", OPTIMIZERS, ids=lambda s: s.name)
+@pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.parametrize("codec", ["int8", "int4"])
-def test_around_every_optimizer(codec, subject):
+def test_around_every_optimizer(codec, name):
     """It takes steps, and they go downhill nearly as far as with float32 moments."""
+    subject = subjects.subject(name)
     params = jnp.linspace(-1.0, 1.0, 96).reshape(2, 48)
     tx = make(codec, subject.tx, min_size=1)
 

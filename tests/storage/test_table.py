@@ -7,9 +7,10 @@ import jax
 import pytest
 
 from tests import storage_table
+from tests.examples import need
 from tests.storage_table import FORMATS
 
-pytest.importorskip("sklearn", reason="the digits come from scikit-learn", exc_type=ImportError)
+need("sklearn")
 TASKS = {"digits": storage_table.digits, "characters": storage_table.language}
 BY_NAME = {format.name: format for format in FORMATS}
 

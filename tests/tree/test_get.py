@@ -11,7 +11,7 @@ from optcore import tree
 PARAMS = {"w": jnp.ones(2), "count": jnp.ones(3)}
 RATE = optcore.linear_schedule(0.1, 0.0, 4)
 TX = optcore.chain(optcore.trace(0.9), optcore.inject(optcore.adam(RATE)))
-STATE = TX.init(PARAMS)
+STATE = jax.jit(TX.init)(PARAMS)
 
 
 @pytest.mark.parametrize(
