@@ -3,6 +3,7 @@
 from ._adapt import adapt as adapt
 from ._apply import apply_updates as apply_updates
 from ._axes import own_axes as own_axes
+from ._checks import ExplainedError as ExplainedError
 from ._checks import MissingArgumentError as MissingArgumentError
 from ._checks import check_boundaries as check_boundaries
 from ._checks import check_updates as check_updates
@@ -23,10 +24,11 @@ from ._finite import finite_part as finite_part
 from ._finite import stays_finite as stays_finite
 from ._finite import tally as tally
 from ._finite import zero_unless as zero_unless
-from ._keys import fresh_key as fresh_key
 from ._keys import is_key as is_key
+from ._keys import key_data as key_data
 from ._keys import key_words as key_words
 from ._keys import leaf_keys as leaf_keys
+from ._keys import typed_key as typed_key
 from ._leaves import copies as copies
 from ._leaves import map_leaves as map_leaves
 from ._leaves import slots as slots

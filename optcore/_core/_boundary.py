@@ -197,7 +197,7 @@ def _checked_update(
     try:
         with within(inner):
             new_updates, new_state = _inner_update(declaration, updates, state, params, extra)
-    except _checks.MissingArgumentError:
+    except _checks.ExplainedError:
         raise
     except (TypeError, ValueError, AttributeError) as error:
         _checks.explain_failure(name, expected, exactly, state, error)

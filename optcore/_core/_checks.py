@@ -43,7 +43,11 @@ APPLY = Caller(
 )
 
 
-class MissingArgumentError(ValueError):
+class ExplainedError(ValueError):
+    """An error that names its cause; none further is looked for in the state."""
+
+
+class MissingArgumentError(ExplainedError):
     """`update` was not given what it needs."""
 
 
