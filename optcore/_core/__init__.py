@@ -68,10 +68,10 @@ from ._refusals import loss_scale_in as loss_scale_in
 from ._refusals import skips_nonfinite as skips_nonfinite
 from ._roles import Role as Role
 from ._scheduled import HOLDERS as HOLDERS
-from ._scheduled import holders_in as holders_in
-from ._scheduled import map_holders as map_holders
 from ._scheduled import ScheduledState as ScheduledState
 from ._scheduled import evaluate as evaluate
+from ._scheduled import holders_in as holders_in
+from ._scheduled import map_holders as map_holders
 from ._structure import Containing as Containing
 from ._structure import contents_of as contents_of
 from ._structure import extras_of as extras_of

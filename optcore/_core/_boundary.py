@@ -16,7 +16,7 @@ from ._mode import Mode, mode, within
 from ._one_leaf import OneLeafError
 from ._paths import refuse_one_leaf
 from ._per_leaf import Leafwise
-from ._scheduled import as_held
+from ._put import as_made
 from ._structure import Structure, structure_of
 from ._tape import Waiting, settle
 from ._types import GradientTransformation, trained
@@ -99,10 +99,11 @@ def _eager_or_traced(
 
 
 def _as_array(x: Any) -> Any:
-    """A Python number that someone put into a state as JAX would have it; an int counts steps."""
+    """A Python number that someone put into a state, as a state holds it; an int counts steps."""
     if not _is_number(x) or isinstance(x, bool):
         return x
-    return jnp.asarray(x, jnp.int32 if isinstance(x, int) and abs(x) < 2**31 else None)
+    small = isinstance(x, int) and abs(x) < 2**31
+    return jnp.asarray(x, jnp.int32 if small else jnp.result_type(type(x)))
 
 
 def _comes_again(structure: Structure, numbers: tuple[float | None, ...]) -> bool:
@@ -199,8 +200,8 @@ def _checked_update(
 ) -> tuple[Any, Any]:
     name, expected, per_example = declaration.name, structure.skeleton, structure.per_example
     exactly = functools.partial(_exact_skeleton, declaration, updates if params is None else params)
-    _checks.check_state(name, expected, exactly, state, updates, params)
-    state = as_held(name, exactly() if expected is None else expected, state)
+    fitting = _checks.check_state(name, expected, exactly, state, updates, params)
+    state = as_made(name, fitting, state)
     if extra:
         _checks.check_names(name, structure.contents.takes, extra)
     _checks.check_needs(name, declaration.factory.needs, params, extra)

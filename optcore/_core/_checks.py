@@ -107,7 +107,7 @@ def real_scalar(name: str, value: Any) -> jax.Array:
 
 def check_state(
     name: str, expected: Any, exactly: Callable[[], Any], state: Any, updates: Any, params: Any
-) -> None:
+) -> Any:
     """The state must be of the kind that this transformation's `init` makes.
 
     Args:
@@ -118,16 +118,21 @@ def check_state(
       state: what came.
       updates: what came with it.
       params: what came with it.
+
+    Returns:
+      The abstract state that it fits; `None` if nothing is known.
     """
-    if expected is None or state_problem(expected, state) is None:
-        return
+    if expected is not None and state_problem(expected, state) is None:
+        return expected
     precise = exactly()
+    if expected is None:
+        return precise
     # Without parameters, what is `None` among the updates is `None` in the precise state.
     kinds_only = precise is not None and params is None
     likely = expected if precise is None else precise
     problem = state_problem(likely, state, kinds_only=kinds_only)
     if problem is None:
-        return
+        return likely
     cause = "was it made by another optimizer, or by the same one with other options?"
     if params is not None and _is_state_like(expected) and state_problem(expected, params) is None:
         cause = f"state and params seem to have changed places: {CALL}"

@@ -1,6 +1,6 @@
 """Reading hyper-parameters: from the declaration, and from a state the values last used."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jax

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import schedules
-from .._core import is_declared, walk
+from .._core import is_declared, map_holders, walk
 from ..hyper import hyperparameters, inject, read, stack
 from ..serialize import from_config, to_config
 from ._subject import Subject, assert_close, assert_same_types, gradients, with_arrays
@@ -134,8 +134,8 @@ def check_numbers_may_be_put_into_a_state(subject: Subject) -> None:
         return
     tx = _injected(subject.tx)
     state = tx.init(subject.params)
-    # A float is no step count, nor a flag; an int may stand for a float.
-    put = jax.tree.map(lambda x: _plain(x) if x.shape == () and x.dtype != bool else x, state)
+    put = jax.tree.map(lambda x: x.item() if x.shape == () and x.dtype != bool else x, state)
+    put = map_holders(lambda _, h: h._replace(hyperparams=_whole(h.hyperparams)), put)
     grads = gradients(subject.params, 0)
     with jax.disable_jit():
         expected, expected_state = subject.update(grads, state, subject.params, tx)
@@ -144,9 +144,8 @@ def check_numbers_may_be_put_into_a_state(subject: Subject) -> None:
     assert_close(got, expected, 0.0, f"{subject.name}: with numbers in the state")
 
 
-def _plain(x: jax.Array) -> int | float:
-    number = x.item()
-    return int(number) if math.isfinite(number) and number == int(number) else number
+def _whole(values: Any) -> Any:
+    return jax.tree.map(lambda x: int(x) if math.isfinite(x) and x == int(x) else x, values)
 
 
 def _injected(tx: Any) -> Any:

@@ -164,6 +164,25 @@ def test_a_step_count_may_be_an_int():
             assert (after.count.dtype, after.count.item()) == (np.int32, 6)
 
 
+@pytest.mark.parametrize(
+    ("tx", "field"),
+    [
+        (optcore.reduce_on_plateau(0.5, patience=3), "scale"),
+        (optcore.accumulate(optcore.sgd(0.5), 2), "weight"),
+        (optcore.dynamic_loss_scale(optcore.sgd(0.5), initial_scale=4.0), "scale"),
+    ],
+)
+def test_an_int_stands_for_a_real_number(tx, field):
+    state = tx.init(jnp.zeros(2))
+    extra = {"value": jnp.float32(1)} if "plateau" in repr(tx) else {}
+    given = (state._replace(**{field: number}) for number in (jnp.float32(2), 2))
+    (expected, wanted), (got, after) = (
+        tx.update(jnp.ones(2), each, jnp.zeros(2), **extra) for each in given
+    )
+    assert got.tolist() == expected.tolist()
+    assert jax.tree.map(jax.typeof, after) == jax.tree.map(jax.typeof, wanted)
+
+
 def test_a_state_from_before_with_another_dtype_takes_on_that_of_init():
     tx = optcore.store(optcore.adam(0.1), "fp8", min_size=1)
     params = jnp.zeros(8)
