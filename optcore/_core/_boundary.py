@@ -103,7 +103,7 @@ def _as_array(x: Any) -> Any:
     if not _is_number(x) or isinstance(x, bool):
         return x
     small = isinstance(x, int) and abs(x) < 2**31
-    return jnp.asarray(x, jnp.int32 if small else jnp.result_type(type(x)))
+    return jnp.asarray(x, jnp.int32 if small else jnp.result_type(float))
 
 
 def _comes_again(structure: Structure, numbers: tuple[float | None, ...]) -> bool:
