@@ -5,9 +5,9 @@ from ._apply import apply_updates as apply_updates
 from ._axes import own_axes as own_axes
 from ._checks import ExplainedError as ExplainedError
 from ._checks import MissingArgumentError as MissingArgumentError
-from ._checks import check_boundaries as check_boundaries
 from ._checks import check_updates as check_updates
 from ._checks import real_scalar as real_scalar
+from ._counts import check_boundaries as check_boundaries
 from ._declared import Declared as Declared
 from ._declared import DeclaredSchedule as DeclaredSchedule
 from ._declared import DeclaredTransformation as DeclaredTransformation
@@ -47,6 +47,7 @@ from ._numerics import over_root as over_root
 from ._numerics import safe_divide as safe_divide
 from ._numerics import safe_sqrt as safe_sqrt
 from ._numerics import shrink as shrink
+from ._numerics import whole as whole
 from ._numerics import wide as wide
 from ._numerics import zero_count as zero_count
 from ._one_leaf import OneLeaf as OneLeaf
@@ -93,6 +94,7 @@ from ._types import Length as Length
 from ._types import LookaheadParams as LookaheadParams
 from ._types import Params as Params
 from ._types import Rate as Rate
+from ._types import Retention as Retention
 from ._types import Schedule as Schedule
 from ._types import State as State
 from ._types import StaticFloat as StaticFloat

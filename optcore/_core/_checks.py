@@ -5,8 +5,7 @@ the likely cause.
 """
 
 import difflib
-import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -367,30 +366,3 @@ def _dtype(x: Any) -> Any:
     """A leaf's dtype; a Python or NumPy number that someone put there counts as it would in JAX."""
     number = isinstance(x, (int, float, complex, np.number, np.bool_))
     return jnp.result_type(x) if number else getattr(x, "dtype", None)
-
-
-def check_boundaries(name: str, what: str, members: int, boundaries: Sequence[int]) -> None:
-    """Boundaries must be one fewer than what they lie between, and increase."""
-    if len(boundaries) != members - 1:
-        raise ValueError(
-            f"{name}: boundaries must be one fewer than the {what}: expected "
-            f"{max(members - 1, 0)} for {members} {what}, got {len(boundaries)}"
-        )
-    if any(a >= b for a, b in itertools.pairwise(boundaries)):
-        raise ValueError(f"{name}: boundaries must increase, got {list(boundaries)}")
-
-
-def check_count(name: str, count: Any) -> jax.Array:
-    """A step count as int32: an integer or an array of integers, held within [0, 2³¹−1]."""
-    if isinstance(count, (int, np.integer)) and not isinstance(count, bool):
-        if not -(2**31) <= count < 2**31:
-            raise ValueError(f"{name}: the count must fit in int32, got {count}")
-        return jnp.asarray(max(int(count), 0), jnp.int32)
-    dtype = getattr(count, "dtype", None)
-    if dtype is None or not jnp.issubdtype(dtype, jnp.integer):
-        raise TypeError(f"{name}: the count must be an integer, got {what_it_is(count)}")
-    last = min(np.iinfo(np.int32).max, np.iinfo(dtype).max)
-    # NumPy's arrays may be wider than any that JAX has.
-    xp = np if isinstance(count, np.ndarray) else jnp
-    held = xp.minimum(xp.maximum(count, np.array(0, dtype)), np.array(last, dtype))
-    return jnp.asarray(held).astype(jnp.int32)

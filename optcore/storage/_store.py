@@ -171,7 +171,7 @@ def store(
         )
         updates, new = inner.update(updates, whole, params, **extra)
         count = None if state.count is None else increment(state.count)
-        own = None if key is None else typed_key(state.key, key)
+        own = None if state.key is None else typed_key(state.key, key)
         return updates, StoreState(count, state.key, encoded(new, chosen, own, count))
 
     return GradientTransformation(init, update)
