@@ -18,6 +18,7 @@ from ._core import Length as Length
 from ._core import LookaheadParams as LookaheadParams
 from ._core import Range as Range
 from ._core import Rate as Rate
+from ._core import Retention as Retention
 from ._core import Schedule as Schedule
 from ._core import ScheduledState as ScheduledState
 from ._core import StaticFloat as StaticFloat

@@ -98,7 +98,7 @@ class Run:
             made.append(updates)
         assert self.traces == 1
         for x in jax.tree.leaves((made, state)):
-            assert jnp.issubdtype(x.dtype, jax.dtypes.prng_key) or np.isfinite(x).all()
+            assert np.isfinite(x).all()
         return made, state
 
 

@@ -113,8 +113,6 @@ def bits(tree, leave_out):
     for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
         if {str(getattr(key, "name", "")) for key in path} & leave_out:
             continue
-        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-            leaf = jax.random.key_data(leaf)
         found[jax.tree_util.keystr(path)] = np.asarray(leaf).tobytes()
     return found
 

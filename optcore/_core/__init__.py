@@ -3,10 +3,11 @@
 from ._adapt import adapt as adapt
 from ._apply import apply_updates as apply_updates
 from ._axes import own_axes as own_axes
+from ._checks import ExplainedError as ExplainedError
 from ._checks import MissingArgumentError as MissingArgumentError
-from ._checks import check_boundaries as check_boundaries
 from ._checks import check_updates as check_updates
 from ._checks import real_scalar as real_scalar
+from ._counts import check_boundaries as check_boundaries
 from ._declared import Declared as Declared
 from ._declared import DeclaredSchedule as DeclaredSchedule
 from ._declared import DeclaredTransformation as DeclaredTransformation
@@ -23,10 +24,11 @@ from ._finite import finite_part as finite_part
 from ._finite import stays_finite as stays_finite
 from ._finite import tally as tally
 from ._finite import zero_unless as zero_unless
-from ._keys import fresh_key as fresh_key
 from ._keys import is_key as is_key
+from ._keys import key_data as key_data
 from ._keys import key_words as key_words
 from ._keys import leaf_keys as leaf_keys
+from ._keys import typed_key as typed_key
 from ._leaves import copies as copies
 from ._leaves import map_leaves as map_leaves
 from ._leaves import slots as slots
@@ -45,6 +47,7 @@ from ._numerics import over_root as over_root
 from ._numerics import safe_divide as safe_divide
 from ._numerics import safe_sqrt as safe_sqrt
 from ._numerics import shrink as shrink
+from ._numerics import whole as whole
 from ._numerics import wide as wide
 from ._numerics import zero_count as zero_count
 from ._one_leaf import OneLeaf as OneLeaf
@@ -68,6 +71,8 @@ from ._roles import Role as Role
 from ._scheduled import HOLDERS as HOLDERS
 from ._scheduled import ScheduledState as ScheduledState
 from ._scheduled import evaluate as evaluate
+from ._scheduled import holders_in as holders_in
+from ._scheduled import map_holders as map_holders
 from ._structure import Containing as Containing
 from ._structure import contents_of as contents_of
 from ._structure import extras_of as extras_of
@@ -89,6 +94,7 @@ from ._types import Length as Length
 from ._types import LookaheadParams as LookaheadParams
 from ._types import Params as Params
 from ._types import Rate as Rate
+from ._types import Retention as Retention
 from ._types import Schedule as Schedule
 from ._types import State as State
 from ._types import StaticFloat as StaticFloat

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from . import _checks
@@ -15,6 +16,7 @@ from ._mode import Mode, mode, within
 from ._one_leaf import OneLeafError
 from ._paths import refuse_one_leaf
 from ._per_leaf import Leafwise
+from ._put import as_made
 from ._structure import Structure, structure_of
 from ._tape import Waiting, settle
 from ._types import GradientTransformation, trained
@@ -80,6 +82,7 @@ def _eager_or_traced(
 ) -> tuple[Any, Any]:
     leaves, treedef = declaration.flatten()
     structure = structure_of(treedef)
+    state = jax.tree.map(_as_array, state)
     concrete = all(map(_is_concrete, jax.tree.leaves((leaves, updates, state, params, extra))))
     # A Python bool among the extras is there to be branched on.
     plain = not any(isinstance(x, bool) for x in jax.tree.leaves(extra))
@@ -93,6 +96,14 @@ def _eager_or_traced(
         inner: Mode = "eager" if concrete else "traced"
         return _checked_update(declaration, structure, updates, state, params, extra, inner)
     return _inner_update(declaration, updates, state, params, extra)
+
+
+def _as_array(x: Any) -> Any:
+    """A Python number that someone put into a state, as a state holds it; an int counts steps."""
+    if not _is_number(x) or isinstance(x, bool):
+        return x
+    small = isinstance(x, int) and abs(x) < 2**31
+    return jnp.asarray(x, jnp.int32 if small else jnp.result_type(float))
 
 
 def _comes_again(structure: Structure, numbers: tuple[float | None, ...]) -> bool:
@@ -189,7 +200,8 @@ def _checked_update(
 ) -> tuple[Any, Any]:
     name, expected, per_example = declaration.name, structure.skeleton, structure.per_example
     exactly = functools.partial(_exact_skeleton, declaration, updates if params is None else params)
-    _checks.check_state(name, expected, exactly, state, updates, params)
+    fitting = _checks.check_state(name, expected, exactly, state, updates, params)
+    state = as_made(name, fitting, state)
     if extra:
         _checks.check_names(name, structure.contents.takes, extra)
     _checks.check_needs(name, declaration.factory.needs, params, extra)
@@ -197,13 +209,13 @@ def _checked_update(
     try:
         with within(inner):
             new_updates, new_state = _inner_update(declaration, updates, state, params, extra)
-    except _checks.MissingArgumentError:
+    except _checks.ExplainedError:
         raise
     except (TypeError, ValueError, AttributeError) as error:
         _checks.explain_failure(name, expected, exactly, state, error)
         raise
     _checks.check_result(name, updates, trained(new_updates), per_example)
-    _checks.check_state_kept(name, state, new_state)
+    _checks.check_state_kept(name, exactly, state, new_state)
     return new_updates, new_state
 
 

@@ -5,8 +5,7 @@ the likely cause.
 """
 
 import difflib
-import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -43,7 +42,11 @@ APPLY = Caller(
 )
 
 
-class MissingArgumentError(ValueError):
+class ExplainedError(ValueError):
+    """An error that names its cause; none further is looked for in the state."""
+
+
+class MissingArgumentError(ExplainedError):
     """`update` was not given what it needs."""
 
 
@@ -103,7 +106,7 @@ def real_scalar(name: str, value: Any) -> jax.Array:
 
 def check_state(
     name: str, expected: Any, exactly: Callable[[], Any], state: Any, updates: Any, params: Any
-) -> None:
+) -> Any:
     """The state must be of the kind that this transformation's `init` makes.
 
     Args:
@@ -114,16 +117,21 @@ def check_state(
       state: what came.
       updates: what came with it.
       params: what came with it.
+
+    Returns:
+      The abstract state that it fits; `None` if nothing is known.
     """
-    if expected is None or state_problem(expected, state) is None:
-        return
+    if expected is not None and state_problem(expected, state) is None:
+        return expected
     precise = exactly()
+    if expected is None:
+        return precise
     # Without parameters, what is `None` among the updates is `None` in the precise state.
     kinds_only = precise is not None and params is None
     likely = expected if precise is None else precise
     problem = state_problem(likely, state, kinds_only=kinds_only)
     if problem is None:
-        return
+        return likely
     cause = "was it made by another optimizer, or by the same one with other options?"
     if params is not None and _is_state_like(expected) and state_problem(expected, params) is None:
         cause = f"state and params seem to have changed places: {CALL}"
@@ -327,52 +335,34 @@ def check_result(name: str, updates: Any, new_updates: Any, per_example: bool) -
             )
 
 
-def check_state_kept(name: str, state: Any, new_state: Any) -> None:
-    """A state keeps its structure, shapes and dtypes."""
-    before, tree = jax.tree.flatten(state)
-    after, new_tree = jax.tree.flatten(new_state)
-    kept = len(before) == len(after) and all(map(_same_type, before, after))
-    if kept and tree == new_tree:
+def check_state_kept(name: str, exactly: Callable[[], Any], state: Any, new_state: Any) -> None:
+    """A state keeps its structure, shapes and dtypes, or takes on those that `init` makes.
+
+    What someone put into it, or wrote with an earlier version, may have had others.
+    """
+    if _alike(state, new_state, _type):
         return
-    sentences = listed(differences(state, new_state)) or f"expected {tree}, got {new_tree}"
+    if _alike(state, new_state, np.shape) and _alike(exactly(), new_state, _type):
+        return
+    trees = jax.tree.structure(state), jax.tree.structure(new_state)
+    sentences = listed(differences(state, new_state)) or "expected {}, got {}".format(*trees)
     raise ValueError(
         f"{name}.update: the state would change its type: {sentences}; does the state belong to "
         "other parameters, or have the gradients an extra axis?"
     )
 
 
-def _same_type(a: Any, b: Any) -> bool:
-    return np.shape(a) == np.shape(b) and _dtype(a) == _dtype(b)
+def _alike(state: Any, new_state: Any, kind: Callable[[Any], Any]) -> bool:
+    before, tree = jax.tree.flatten(state)
+    after, new_tree = jax.tree.flatten(new_state)
+    return tree == new_tree and all(kind(b) == kind(a) for b, a in zip(before, after, strict=True))
+
+
+def _type(x: Any) -> Any:
+    return np.shape(x), _dtype(x)
 
 
 def _dtype(x: Any) -> Any:
     """A leaf's dtype; a Python or NumPy number that someone put there counts as it would in JAX."""
     number = isinstance(x, (int, float, complex, np.number, np.bool_))
     return jnp.result_type(x) if number else getattr(x, "dtype", None)
-
-
-def check_boundaries(name: str, what: str, members: int, boundaries: Sequence[int]) -> None:
-    """Boundaries must be one fewer than what they lie between, and increase."""
-    if len(boundaries) != members - 1:
-        raise ValueError(
-            f"{name}: boundaries must be one fewer than the {what}: expected "
-            f"{max(members - 1, 0)} for {members} {what}, got {len(boundaries)}"
-        )
-    if any(a >= b for a, b in itertools.pairwise(boundaries)):
-        raise ValueError(f"{name}: boundaries must increase, got {list(boundaries)}")
-
-
-def check_count(name: str, count: Any) -> jax.Array:
-    """A step count as int32: an integer or an array of integers, held within [0, 2³¹−1]."""
-    if isinstance(count, (int, np.integer)) and not isinstance(count, bool):
-        if not -(2**31) <= count < 2**31:
-            raise ValueError(f"{name}: the count must fit in int32, got {count}")
-        return jnp.asarray(max(int(count), 0), jnp.int32)
-    dtype = getattr(count, "dtype", None)
-    if dtype is None or not jnp.issubdtype(dtype, jnp.integer):
-        raise TypeError(f"{name}: the count must be an integer, got {what_it_is(count)}")
-    last = min(np.iinfo(np.int32).max, np.iinfo(dtype).max)
-    # NumPy's arrays may be wider than any that JAX has.
-    xp = np if isinstance(count, np.ndarray) else jnp
-    held = xp.minimum(xp.maximum(count, np.array(0, dtype)), np.array(last, dtype))
-    return jnp.asarray(held).astype(jnp.int32)

@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from . import _boundary, _checks
+from . import _boundary
+from ._counts import check_count
 from ._factory import REGISTRY, Factory
 from ._marks import is_transformation
 from ._numerics import increment, is_inexact, weak, wide, zero_count
@@ -280,7 +281,7 @@ class DeclaredSchedule(Declared):
 
     def __call__(self, count: ArrayLike) -> jax.Array:
         """The float32 value at `count`, an int or an integer array of any shape."""
-        count = _checks.check_count(self.declaration.name, count)
+        count = check_count(self.declaration.name, count)
         schedules = self.declaration.schedules()
         if schedules and count.ndim:
             return jax.vmap(self)(count)

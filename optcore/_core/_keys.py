@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from ._checks import ExplainedError
 from ._paths import path_name
 
 
@@ -14,10 +15,33 @@ def is_key(x: Any) -> bool:
     return hasattr(x, "dtype") and jax.numpy.issubdtype(x.dtype, jax.dtypes.prng_key)
 
 
-def fresh_key(key: jax.Array) -> jax.Array:
-    """The same key in a buffer of its own, so that a state that holds it may be donated."""
-    data = jax.numpy.array(jax.random.key_data(key), copy=True)
-    return jax.random.wrap_key_data(data, impl=jax.random.key_impl(key))
+def key_data(key: jax.Array) -> jax.Array:
+    """The words of a typed key, uint32, as a state holds them: any serialiser can write them.
+
+    They are in a buffer of their own, so that the state may be donated.
+    """
+    return jax.numpy.array(jax.random.key_data(key), copy=True)
+
+
+def typed_key(data: jax.Array, like: jax.Array) -> jax.Array:
+    """The typed key of the words in a state, of the implementation that the user's key has.
+
+    A typed key stays what it is: states held one before they held words.
+
+    >>> key = jax.random.key(3)
+    >>> bool(typed_key(key_data(key), key) == key)
+    True
+    """
+    if is_key(data):
+        return data
+    words, expected = np.shape(data), jax.eval_shape(jax.random.key_data, like).shape
+    if words != expected:
+        raise ExplainedError(
+            f"the state's key consists of words of shape {words}, but a "
+            f"{jax.random.key_impl(like)} key of {expected}: was the state made with a key of "
+            "another implementation?"
+        )
+    return jax.random.wrap_key_data(data, impl=jax.random.key_impl(like))
 
 
 def leaf_keys(key: jax.Array, count: jax.Array, tree: Any) -> Any:

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from ._keys import is_key
+from ._numerics import whole
 
 RoleKind = Literal["hyperparameter", "transformation", "schedule", "dtype", "key", "static"]
 
@@ -256,12 +257,11 @@ def _float(role: Argument, value: Any) -> float:
 
 def _int(role: Argument, value: Any) -> int:
     _refuse_traced(role, value, "int")
-    if isinstance(value, (np.ndarray, jax.Array)) and value.ndim == 0:
-        value = value.item()
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+    number = whole(value)
+    if number is None:
         kinds = "an int or a schedule" if role.or_int else "an int"
         raise TypeError(f"{role.where} must be {kinds}, got {value!r}")
-    return _in_range(role, int(value))
+    return _in_range(role, number)
 
 
 def _in_range(role: Argument, value: Any) -> Any:

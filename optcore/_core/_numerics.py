@@ -31,6 +31,25 @@ def increment(count: jax.Array) -> jax.Array:
     return jnp.where(count < last, count + one, last)
 
 
+def whole(value: Any) -> int | None:
+    """A number without a fraction as an int, also a float's; `None` for everything else.
+
+    >>> whole(10.0), whole(10.5), whole(True)
+    (10, None, None)
+    """
+    if isinstance(value, jax.core.Tracer):
+        return None
+    if isinstance(value, (np.ndarray, jax.Array)) and value.ndim == 0:
+        value = value.item()
+    if isinstance(value, (bool, np.bool_)):
+        return None
+    if isinstance(value, (int, np.integer)):
+        return int(value)
+    if isinstance(value, (float, np.floating)) and float(value).is_integer():
+        return int(value)
+    return None
+
+
 def weak(value: jax.Array) -> jax.Array:
     """The same number with a weak type, so that it acts on any leaf as a Python float would."""
     return primitives.convert_element_type_p.bind(

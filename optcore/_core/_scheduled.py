@@ -1,6 +1,6 @@
 """Hyper-parameters that follow a schedule: the state that keeps them, and their values."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -42,3 +42,28 @@ def evaluate(where: str, schedule: Callable[[ArrayLike], Any], count: jax.Array)
         raise TypeError(f"{where} is a schedule that gives {value.dtype}, expected a real number")
     # A copy, or a schedule that returns a stored array would share its buffer with the state.
     return jnp.array(value, jnp.float32, copy=not isinstance(value, jax.core.Tracer))
+
+
+def _is_holder(node: Any) -> bool:
+    return type(node) in HOLDERS
+
+
+def holders_in(state: State) -> Iterator[Any]:
+    """The states in `state` that hold hyper-parameters, from the outside inwards."""
+    for node in jax.tree.leaves(state, is_leaf=_is_holder):
+        if _is_holder(node):
+            yield node
+            yield from holders_in(tuple(node))
+
+
+def map_holders(f: Callable[[int, Any], Any], state: State) -> State:
+    """The state with `f(number, holder)` for each that holds hyper-parameters."""
+    numbers = iter(range(len(list(holders_in(state)))))
+
+    def visit(node: Any) -> Any:
+        if not _is_holder(node):
+            return node
+        node = f(next(numbers), node)
+        return type(node)(*(jax.tree.map(visit, field, is_leaf=_is_holder) for field in node))
+
+    return jax.tree.map(visit, state, is_leaf=_is_holder)

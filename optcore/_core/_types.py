@@ -101,6 +101,9 @@ Rate = Annotated[Hyperparameter, Range(0)]
 Decay = Annotated[Hyperparameter, Range(0, 1)]
 """A decay of a moving average, in [0, 1)."""
 
+Retention = Annotated[Hyperparameter, Range(0, 1, closed=True)]
+"""How much is kept at each step, in [0, 1]; with 1 a running sum forgets nothing."""
+
 Bound = Annotated[Hyperparameter, Range(0, math.inf, closed=True)]
 """A non-negative threshold; infinity means none."""
 

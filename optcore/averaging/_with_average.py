@@ -7,10 +7,10 @@ import jax.numpy as jnp
 
 from .._core import (
     Count,
-    Decay,
     GradientTransformation,
     Length,
     Params,
+    Retention,
     State,
     Updates,
     apply_updates,
@@ -19,6 +19,7 @@ from .._core import (
     is_inexact,
     is_none,
     map_leaves,
+    safe_divide,
     transformation,
     zero_count,
 )
@@ -57,7 +58,7 @@ def with_average(
     inner: GradientTransformation,
     average: Average = "ema",
     *,
-    decay: Decay | None = None,
+    decay: Retention | None = None,
     debias: bool = False,
     warmup: bool = False,
     begin: Count = 0,
@@ -90,7 +91,8 @@ def with_average(
     Args:
       inner: the whole optimizer.
       average: which.
-      decay: `d` in [0, 1); needed by `"ema"`, and by no other.
+      decay: `d` in [0, 1], and less than 1 with `debias`; with 1 the average stays as it is, so
+        that a schedule may end there. Needed by `"ema"`, and by no other.
       debias: of `"ema"`.
       warmup: of `"ema"`.
       begin: updates before the first that counts, ≥ 0.
@@ -140,7 +142,7 @@ def with_average(
         if given is None:
             return keep, None
         given = given + keep * (1 - given)
-        return keep / given, given
+        return safe_divide(keep, given), given
 
     def leaf(
         p: jax.Array, a: jax.Array, weight: jax.Array, first: jax.Array, counts: jax.Array
@@ -188,6 +190,10 @@ def _check(
                 f"with_average: {name} belongs to {belongs[name]!r}, got {name}={value!r} for "
                 f"{average!r}"
             )
+    if debias and isinstance(decay, float) and decay == 1:
+        raise ValueError(
+            "with_average: decay must be less than 1 with debias, got 1.0: all weights would be 0"
+        )
     if average == "tail" and every != 1:
         raise ValueError(
             f"with_average: every must be 1 for 'tail', got {every}; one in so many is 'swa'"

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .._core import whole
 from ._matplotlib import axes_of
 
 Schedules = Callable[[Any], Any] | Mapping[str, Callable[[Any], Any]]
@@ -112,11 +113,15 @@ def _curves(schedules: Schedules) -> Mapping[str, Callable[[Any], Any]]:
 
 
 def _counts(owner: str, steps: int, most: int) -> np.ndarray[Any, Any]:
-    for name, number in (("steps", steps), ("rows", most)):
-        if isinstance(number, bool) or not isinstance(number, (int, np.integer)):
-            raise TypeError(f"{owner}: {name} must be an int, got {number!r}")
+    numbers = []
+    for name, given in (("steps", steps), ("rows", most)):
+        number = whole(given)
+        if number is None:
+            raise TypeError(f"{owner}: {name} must be an int, got {given!r}")
         if not 1 <= number <= 2**31:
             raise ValueError(f"{owner}: {name} must lie in [1, 2**31], got {number}")
+        numbers.append(number)
+    steps, most = numbers
     return np.unique(np.linspace(0, steps - 1, min(steps, most)).round().astype(np.int64))
 
 

@@ -1,17 +1,17 @@
 """Reading hyper-parameters: from the declaration, and from a state the values last used."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from .._core import (
-    HOLDERS,
     Declared,
     Role,
     contents_of,
     find_among,
+    holders_in,
     is_declared,
     joined,
     parts_in,
@@ -116,7 +116,7 @@ def place(tx: Declared, path: str) -> tuple[int, str] | None:
 
 def holders_of(tx: Declared, state: Any) -> list[Any]:
     """The states in `state` that hold hyper-parameters, as `tx` makes them."""
-    expected, found = contents_of(tx).holders, list(_held(state))
+    expected, found = contents_of(tx).holders, list(holders_in(state))
     if len(found) != len(expected):
         raise KeyError(
             f"the state holds hyper-parameters in {len(found)} places, {tx!r} in {len(expected)}: "
@@ -129,30 +129,6 @@ def holders_of(tx: Declared, state: Any) -> list[Any]:
                 f"{', '.join(names)}: does it belong to this optimizer?"
             )
     return found
-
-
-def _is_holder(node: Any) -> bool:
-    return type(node) in HOLDERS
-
-
-def _held(state: Any) -> Iterator[Any]:
-    for node in jax.tree.leaves(state, is_leaf=_is_holder):
-        if _is_holder(node):
-            yield node
-            yield from _held(tuple(node))
-
-
-def map_holders(f: Callable[[int, Any], Any], state: Any) -> Any:
-    """The state with `f(number, holder)` for each that holds hyper-parameters."""
-    numbers = iter(range(len(list(_held(state)))))
-
-    def visit(node: Any) -> Any:
-        if not _is_holder(node):
-            return node
-        node = f(next(numbers), node)
-        return type(node)(*(jax.tree.map(visit, field, is_leaf=_is_holder) for field in node))
-
-    return jax.tree.map(visit, state, is_leaf=_is_holder)
 
 
 def role_at(tx: Declared, path: str) -> Role:

@@ -10,8 +10,11 @@ from .._core import (
     Declared,
     Role,
     State,
+    is_inexact,
+    map_holders,
+    wide,
 )
-from ._read import find_path, holders_of, map_holders, place, role_at
+from ._read import find_path, holders_of, place, role_at
 
 
 def set_hyperparams(tx: Any, state: State, /, **values: Any) -> State:
@@ -85,4 +88,6 @@ def _new_value(path: str, role: Role, old: Any, value: Any) -> Any:
     if number.ndim and not isinstance(number, jax.core.Tracer):
         for member in np.ravel(number):
             role.number(float(member))
-    return jnp.full_like(jnp.asarray(old), number)
+    old = jnp.asarray(old)
+    # What someone put there may have been an int, or of few bits.
+    return jnp.full_like(old, number, wide(old.dtype) if is_inexact(old) else jnp.float32)

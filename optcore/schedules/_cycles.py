@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .._core import DeclaredSchedule
+from .._core import DeclaredSchedule, whole
 
 Ends = Callable[[int], tuple[int, ...] | None]
 """The counts up to a total at which a cycle ends; `None` if there are no cycles."""
@@ -63,11 +63,12 @@ def cycle_ends(schedule: Any, total_steps: int) -> tuple[int, ...]:
     >>> cycle_ends(restarts, 100), cycle_ends(prepend_warmup(restarts, 5), 100)
     ((10, 30, 70), (15, 35, 75))
     """
-    if isinstance(total_steps, bool) or not isinstance(total_steps, int):
+    steps = whole(total_steps)
+    if steps is None:
         raise TypeError(f"cycle_ends: total_steps must be an int, got {total_steps!r}")
-    if total_steps < 0:
+    if steps < 0:
         raise ValueError(f"cycle_ends: total_steps must be at least 0, got {total_steps}")
-    ends = ends_of(schedule, total_steps)
+    ends = ends_of(schedule, steps)
     if ends is None:
         raise TypeError(
             f"cycle_ends: schedule must be one with cycles, got {schedule!r}; those are made by "

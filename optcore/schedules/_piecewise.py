@@ -8,7 +8,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
-from .._core import Hyperparameter, Length, Rate, Schedule, schedule
+from .._core import Hyperparameter, Length, Rate, Schedule, schedule, whole
 from ._decay import Positive, exponential_decay
 from ._progress import between, progress, remaining, wave
 
@@ -32,8 +32,7 @@ def piecewise_constant_schedule(
     >>> [round(steps(t).item(), 4) for t in (9, 10, 19, 20)]
     [1.0, 0.5, 0.5, 0.05]
     """
-    scales = boundaries_and_scales or {}
-    _check_boundaries("piecewise_constant_schedule", scales)
+    scales = _by_step("piecewise_constant_schedule", boundaries_and_scales or {})
 
     def value(count: jax.Array) -> jax.Array:
         v = jnp.full(count.shape, init_value, jnp.float32)
@@ -44,14 +43,18 @@ def piecewise_constant_schedule(
     return value
 
 
-def _check_boundaries(owner: str, scales: Mapping[int, Rate]) -> None:
-    for boundary in scales:
-        steps = isinstance(boundary, int) and not isinstance(boundary, bool)
-        if not steps or not 0 <= boundary < 2**31:
+def _by_step(owner: str, scales: Mapping[int, Rate]) -> dict[int, Rate]:
+    """The scales by ints, for which whole floats may stand."""
+    found = {}
+    for boundary, scale in scales.items():
+        steps = whole(boundary)
+        if steps is None or not 0 <= steps < 2**31:
             raise ValueError(
                 f"{owner}: boundaries_and_scales must have step counts, ints ≥ 0, as keys, "
                 f"got {boundary!r}"
             )
+        found[steps] = scale
+    return found
 
 
 @schedule(
@@ -80,8 +83,7 @@ def piecewise_interpolate_schedule(
     >>> [roof(t).item() for t in (0, 1, 2, 4, 6, 7)]
     [1.0, 2.0, 3.0, 1.5, 0.0, 0.0]
     """
-    scales = boundaries_and_scales or {}
-    _check_boundaries("piecewise_interpolate_schedule", scales)
+    scales = _by_step("piecewise_interpolate_schedule", boundaries_and_scales or {})
     bounds = [0, *sorted(scales)]
     values = list(itertools.accumulate([init_value, *(scales[b] for b in bounds[1:])], _product))
     return lambda count: interpolated(interpolate_type, values, bounds, count)

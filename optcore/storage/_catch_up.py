@@ -43,7 +43,7 @@ def catching_up(inner: GradientTransformation, decays: Mapping[str, Any]) -> Gra
 
     Args:
       inner: an optimizer or direction that is per row.
-      decays: numbers in [0, 1) by the names of slots.
+      decays: numbers in [0, 1] by the names of slots.
 
     Raises:
       ValueError: the state has no slot of such a name.

@@ -98,10 +98,13 @@ def _encode_fp8(x: jax.Array, signed: bool) -> jax.Array:
     # Rounded before the conversion, of which XLA may keep nothing.
     rounded = on_grid(448 * x, 3, -6)
     rounded = rounded if signed else _positive(rounded, x, 2.0**-9)
-    return rounded.astype(jnp.float8_e4m3fn)
+    # As bits, since NumPy and what writes with it do not know the dtype.
+    return lax.bitcast_convert_type(rounded.astype(jnp.float8_e4m3fn), jnp.uint8)
 
 
 def _decode_fp8(codes: jax.Array, signed: bool) -> jax.Array:
+    if codes.dtype == jnp.uint8:
+        codes = lax.bitcast_convert_type(codes, jnp.float8_e4m3fn)
     return codes.astype(jnp.float32) / 448
 
 

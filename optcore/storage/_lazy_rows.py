@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 import jax
 
 from .._core import (
-    Decay,
     GradientTransformation,
     Leafwise,
     Params,
+    Retention,
     State,
     Updates,
     adapt,
@@ -34,7 +34,7 @@ class LazyRowsState(NamedTuple):
 
 @transformation("wrapper", example={}, needs=("params",))
 def lazy_rows(
-    inner: GradientTransformation, decays: Mapping[str, Decay] | None = None
+    inner: GradientTransformation, decays: Mapping[str, Retention] | None = None
 ) -> GradientTransformation:
     r"""Let an optimizer take `RowSparse` gradients, at a cost that grows with the rows touched.
 

@@ -12,10 +12,11 @@ from .._core import (
     State,
     Updates,
     adapt,
-    fresh_key,
     increment,
+    key_data,
     leaf_keys,
     transformation,
+    typed_key,
     zero_count,
 )
 from ..compose._chain import example_momentum
@@ -27,7 +28,7 @@ class StochasticRoundingState(NamedTuple):
 
     Attributes:
       count: int32, updates made so far.
-      key: the user's key, the same at every step.
+      key: the data of the user's key, uint32, the same at every step.
       inner: the state of what is wrapped.
     """
 
@@ -84,7 +85,7 @@ def stochastic_rounding(
     inner = adapt(inner)
 
     def init(params: Params) -> StochasticRoundingState:
-        return StochasticRoundingState(zero_count(), fresh_key(key), inner.init(params))
+        return StochasticRoundingState(zero_count(), key_data(key), inner.init(params))
 
     def update(
         updates: Updates,
@@ -94,7 +95,7 @@ def stochastic_rounding(
     ) -> tuple[Updates, StochasticRoundingState]:
         steps, new = inner.update(updates, state.inner, params, **extra)
         t = increment(state.count)
-        keys = leaf_keys(state.key, t, params)
+        keys = leaf_keys(typed_key(state.key, key), t, params)
 
         def rounded(p: Any, u: Any, key: jax.Array) -> Any:
             return _rounded(p, u, key) if u is not None and is_narrow(p) else u

@@ -15,12 +15,13 @@ from .._core import (
     State,
     Updates,
     adapt,
-    fresh_key,
     increment,
     is_partial,
+    key_data,
     leaf_keys,
     path_name,
     transformation,
+    typed_key,
     zero_count,
 )
 from ._codecs import BF16, CODECS, Encoded, decode, encode
@@ -32,7 +33,7 @@ class StoreState(NamedTuple):
 
     Attributes:
       count: int32, updates made so far; only for a codec that rounds at random.
-      key: the user's key; only for such a codec.
+      key: the data of the user's key, uint32; only for such a codec.
       inner: the state, with an `Encoded` in the place of each array that is encoded.
     """
 
@@ -156,8 +157,8 @@ def store(
             check_matches(state, known)
         chosen = [plan(path, x) for path, x in jax.tree_util.tree_flatten_with_path(state)[0]]
         count = None if key is None else zero_count()
-        own = None if key is None else fresh_key(key)
-        return StoreState(count, own, encoded(state, chosen, own, count))
+        words = None if key is None else key_data(key)
+        return StoreState(count, words, encoded(state, chosen, key, count))
 
     def update(
         updates: Updates, state: StoreState, params: Params | None = None, **extra: Any
@@ -170,7 +171,8 @@ def store(
         )
         updates, new = inner.update(updates, whole, params, **extra)
         count = None if state.count is None else increment(state.count)
-        return updates, StoreState(count, state.key, encoded(new, chosen, state.key, count))
+        own = None if state.key is None else typed_key(state.key, key)
+        return updates, StoreState(count, state.key, encoded(new, chosen, own, count))
 
     return GradientTransformation(init, update)
 

@@ -11,9 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import schedules
-from ..hyper import hyperparameters, read, stack
+from .._core import is_declared, map_holders, walk
+from ..hyper import hyperparameters, inject, read, stack
 from ..serialize import from_config, to_config
-from ._subject import Subject, assert_close, with_arrays
+from ._subject import Subject, assert_close, assert_same_types, gradients, with_arrays
 
 
 def check_hyperparameters_may_be_traced(subject: Subject) -> None:
@@ -127,7 +128,36 @@ def check_config_round_trip(subject: Subject) -> None:
         assert restored == subject.tx, f"{subject.name}: the config gave {restored!r}"
 
 
+def check_numbers_may_be_put_into_a_state(subject: Subject) -> None:
+    """Python numbers, also for injected hyper-parameters, do what arrays of `init`'s types do."""
+    if not subject.declared:
+        return
+    tx = _injected(subject.tx)
+    state = tx.init(subject.params)
+    put = jax.tree.map(lambda x: x.item() if x.shape == () and x.dtype != bool else x, state)
+    put = map_holders(lambda _, h: h._replace(hyperparams=_whole(h.hyperparams)), put)
+    grads = gradients(subject.params, 0)
+    with jax.disable_jit():
+        expected, expected_state = subject.update(grads, state, subject.params, tx)
+        got, new_state = subject.update(grads, put, subject.params, tx)
+    assert_same_types(new_state, expected_state, f"{subject.name}: with numbers in the state")
+    assert_close(got, expected, 0.0, f"{subject.name}: with numbers in the state")
+
+
+def _whole(values: Any) -> Any:
+    return jax.tree.map(lambda x: int(x) if math.isfinite(x) and x == int(x) else x, values)
+
+
+def _injected(tx: Any) -> Any:
+    """The transformation with its numbers in the state, unless something in it has done so."""
+    facts = [part.value.declaration.factory for part in walk(tx) if is_declared(part.value)]
+    if any(f.holds is not None or f.outermost for f in facts) or not jax.tree.leaves(tx):
+        return tx
+    return inject(tx)
+
+
 CHECKS = [
+    check_numbers_may_be_put_into_a_state,
     check_hyperparameters_may_be_traced,
     check_hyperparameters_may_be_arrays,
     check_hyperparameters_may_be_swept,

@@ -229,7 +229,5 @@ def _paths(tree: Any) -> list[str]:
 
 
 def _as_numbers(leaf: Any) -> np.ndarray[Any, Any]:
-    if hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-        return np.asarray(jax.random.key_data(leaf))
     array = np.asarray(leaf)
     return array.astype(np.complex128 if np.iscomplexobj(array) else np.float64)

@@ -8,12 +8,13 @@ from .._core import (
     GradientTransformation,
     Key,
     Rate,
-    fresh_key,
     increment,
+    key_data,
     leaf_keys,
     map_leaves,
     safe_sqrt,
     transformation,
+    typed_key,
     zero_count,
 )
 
@@ -23,7 +24,7 @@ class AddNoiseState(NamedTuple):
 
     Attributes:
       count: int32, updates made so far.
-      key: the user's key, the same at every step.
+      key: the data of the user's key, uint32, the same at every step.
     """
 
     count: jax.Array  # type: ignore[assignment]
@@ -65,14 +66,14 @@ def add_noise(eta: Rate, gamma: Rate, key: Key = None) -> GradientTransformation
     """
 
     def init(params):
-        return AddNoiseState(zero_count(), fresh_key(key))
+        return AddNoiseState(zero_count(), key_data(key))
 
     def leaf(g, leaf_key, deviation):
         return g + deviation * jax.random.normal(leaf_key, g.shape, g.dtype)
 
     def update(updates, state, params=None, **extra):
         t = increment(state.count)
-        keys = leaf_keys(state.key, t, updates)
+        keys = leaf_keys(typed_key(state.key, key), t, updates)
         deviation = safe_sqrt(eta * t.astype(float) ** -gamma)
         updates = map_leaves(leaf, updates, reads=(keys,), scalars=(deviation,))
         return updates, AddNoiseState(t, state.key)

@@ -9,11 +9,12 @@ from .._core import (
     GradientTransformation,
     Key,
     Rate,
-    fresh_key,
     increment,
+    key_data,
     leaf_keys,
     map_leaves,
     transformation,
+    typed_key,
     zero_count,
 )
 from ._per_example import per_example_global_norm_clip
@@ -24,7 +25,7 @@ class DifferentiallyPrivateAggregateState(NamedTuple):
 
     Attributes:
       count: int32, updates made so far.
-      key: a typed random key, which stays.
+      key: the data of the user's key, uint32, the same at every step.
     """
 
     count: jax.Array  # type: ignore[assignment]
@@ -73,12 +74,12 @@ def differentially_private_aggregate(
     """
 
     def init(params):
-        return DifferentiallyPrivateAggregateState(zero_count(), fresh_key(key))
+        return DifferentiallyPrivateAggregateState(zero_count(), key_data(key))
 
     def update(updates, state, params=None, **extra):
         examples = max([g.shape[0] for g in jax.tree.leaves(updates)], default=1)
         total, _ = per_example_global_norm_clip(updates, l2_norm_clip)
-        keys = leaf_keys(state.key, state.count, total)
+        keys = leaf_keys(typed_key(state.key, key), state.count, total)
         deviation = l2_norm_clip * noise_multiplier
 
         def leaf(g, leaf_key):

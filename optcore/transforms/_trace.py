@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 
 from .._core import (
-    Decay,
     DType,
     GradientTransformation,
+    Retention,
     Updates,
     per_leaf,
     slots,
@@ -31,11 +31,11 @@ class TraceState(NamedTuple):
 
 @transformation("direction", example={"decay": 0.9})
 def trace(
-    decay: Decay,
+    decay: Retention,
     nesterov: bool = False,
     accumulator_dtype: DType | None = None,
     *,
-    dampening: Decay | None = None,
+    dampening: Retention | None = None,
 ) -> GradientTransformation:
     """Momentum as a running sum: `m_t = decay · m_{t-1} + g_t` (Polyak, 1964).
 
@@ -47,10 +47,10 @@ def trace(
     not, is `ema`.
 
     Args:
-      decay: in [0, 1).
+      decay: in [0, 1]; with 1 the plain sum of all updates.
       nesterov: look one step ahead.
       accumulator_dtype: of the sum; by default the parameter's, at least float32.
-      dampening: in [0, 1), or `None` for none.
+      dampening: in [0, 1], or `None` for none.
 
     >>> import jax.numpy as jnp
     >>> tx = trace(0.9)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._core import Params, State, is_key
+from .._core import Params, State, is_key, whole
 from ._batches import Batches, source
 from ._progress import progress_bar
 from ._step import Loss, adapted, copied, step
@@ -73,9 +73,7 @@ def minimize(
     """
     if not callable(loss_fn):
         raise TypeError(f"minimize: loss_fn must be a function, got {type(loss_fn).__name__}")
-    for name, number, low in (("steps", steps, 0), ("chunk", chunk, 1)):
-        if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < low:
-            raise ValueError(f"minimize: {name} must be an int of at least {low}, got {number!r}")
+    steps, chunk = _at_least("steps", steps, 0), _at_least("chunk", chunk, 1)
     adapted_tx = adapted(tx)
     drawn = source("minimize", batches, key)
     # Not the key of the batches, nor one that is folded from it.
@@ -103,6 +101,13 @@ def minimize(
             history.append(jax.device_get(seen))
             advance(number)
     return *carry, History(*(np.concatenate(parts) for parts in zip(*history, strict=True)))
+
+
+def _at_least(name: str, number: int, low: int) -> int:
+    found = whole(number)
+    if found is None or found < low:
+        raise ValueError(f"minimize: {name} must be an int of at least {low}, got {number!r}")
+    return found
 
 
 def _copied_state(state: State) -> State:

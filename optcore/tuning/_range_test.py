@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._core import Params, is_key
+from .._core import Params, is_key, whole
 from ._batches import Batches, first, source
 from ._phases import (
     Array,
@@ -161,12 +161,13 @@ def _rates(lowest: float, highest: float, steps: int, growth: Growth) -> Array:
         raise ValueError(
             f"{OWNER}: 0 < lowest < highest must hold, got lowest={lowest}, highest={highest}"
         )
-    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 20:
+    number = whole(steps)
+    if number is None or number < 20:
         raise ValueError(f"{OWNER}: steps must be an int of at least 20, got {steps!r}")
     if growth not in ("exponential", "linear"):
         raise ValueError(f"{OWNER}: growth must be 'exponential' or 'linear', got {growth!r}")
     space = np.geomspace if growth == "exponential" else np.linspace
-    return np.asarray(space(lowest, highest, steps), np.float32)
+    return np.asarray(space(lowest, highest, number), np.float32)
 
 
 def _maker(tx: Any, factory: Callable[[jax.Array], Any] | None) -> Callable[[Any], Any]:

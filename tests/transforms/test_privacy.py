@@ -57,7 +57,7 @@ def test_steps_leaves_and_keys_have_noise_of_their_own():
         for y in drawn[:i]:
             assert not np.isin(x, y).any()
     assert later.count == 2
-    assert later.key == KEY
+    assert later.key.tolist() == jax.random.key_data(KEY).tolist()
 
 
 def test_the_noise_of_a_leaf_does_not_depend_on_the_others():
@@ -108,8 +108,8 @@ def test_the_key_is_part_of_the_value():
     assert make(0) == make(0)
     assert make(0) != make(1)
     assert hash(make(0)) == hash(make(0))
-    assert make(0).init(jnp.zeros(2)).key == jax.random.key(0)
+    assert make(0).init(jnp.zeros(2)).key.tolist() == [0, 0]
     assert optcore.from_config(optcore.to_config(make(7))) == make(7)
     rbg = differentially_private_aggregate(1.0, 1.0, jax.random.key(0, impl="rbg"))
     assert rbg != make(0)
-    assert rbg.init(jnp.zeros(2)).key == jax.random.key(0, impl="rbg")
+    assert rbg.init(jnp.zeros(2)).key.tolist() == [0, 0, 0, 0]

@@ -3,10 +3,10 @@
 from typing import NamedTuple
 
 from ..._core import (
-    Decay,
     GradientTransformation,
     Mask,
     Rate,
+    Retention,
     Updates,
     abs_sq,
     per_leaf,
@@ -32,7 +32,7 @@ class ScaleByAdaDeltaState(NamedTuple):
 
 
 @transformation("direction", example={})
-def scale_by_adadelta(rho: Decay = 0.9, eps: Rate = 1e-6) -> GradientTransformation:
+def scale_by_adadelta(rho: Retention = 0.9, eps: Rate = 1e-6) -> GradientTransformation:
     r"""The direction of Adadelta (Zeiler, arXiv 1212.5701, algorithm 1).
 
     .. math::
@@ -44,7 +44,7 @@ def scale_by_adadelta(rho: Decay = 0.9, eps: Rate = 1e-6) -> GradientTransformat
     learning rate. But `eps`, in both roots, sets how fast the updates grow from nothing.
 
     Args:
-      rho: decay of both means, in [0, 1).
+      rho: decay of both means, in [0, 1]; with 1 both stay 0, and the update is the gradient.
       eps: inside both roots, ≥ 0; with 0 nothing ever moves.
 
     The first update is `√(eps / (1 - rho))` times the sign of the gradient, if `eps` is small:
@@ -72,7 +72,7 @@ def scale_by_adadelta(rho: Decay = 0.9, eps: Rate = 1e-6) -> GradientTransformat
 @transformation("optimizer", example={}, needs=("params",))
 def adadelta(
     learning_rate: Rate = 1.0,
-    rho: Decay = 0.9,
+    rho: Retention = 0.9,
     eps: Rate = 1e-6,
     weight_decay: Rate = 0.0,
     weight_decay_mask: Mask | None = None,

@@ -10,6 +10,7 @@ from ..._core import (
     GradientTransformation,
     Mask,
     Rate,
+    Retention,
     Updates,
     abs_sq,
     debias,
@@ -115,7 +116,7 @@ def scale_by_ademamix(
 
 @transformation("direction", example={})
 def scale_by_simplified_ademamix(
-    b1: Decay = 0.99,
+    b1: Retention = 0.99,
     b2: Decay = 0.95,
     alpha: Rate = 0.0,
     eps: Rate = 1e-8,
@@ -131,7 +132,7 @@ def scale_by_simplified_ademamix(
     average, and the learning rate has to be that much smaller than Adam's.
 
     Args:
-      b1: decay of the sum, in [0, 1).
+      b1: decay of the sum, in [0, 1].
       b2: decay of the second moment, in [0, 1).
       alpha: weight of the present gradient, ≥ 0.
       eps: added to the root, ≥ 0.
@@ -210,7 +211,7 @@ def ademamix(
 @transformation("optimizer", example={"learning_rate": 0.001}, needs=("params",))
 def simplified_ademamix(
     learning_rate: Rate,
-    b1: Decay = 0.99,
+    b1: Retention = 0.99,
     b2: Decay = 0.95,
     alpha: Rate = 0.0,
     eps: Rate = 1e-8,

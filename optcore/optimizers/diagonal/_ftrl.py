@@ -36,7 +36,7 @@ class FtrlState(NamedTuple):
 @transformation("optimizer", example={"learning_rate": 0.5}, needs=("params",))
 def ftrl(
     learning_rate: Rate,
-    learning_rate_power: Annotated[Hyperparameter, Range(-math.inf, 0)] = -0.5,
+    learning_rate_power: Annotated[Hyperparameter, Range(-math.inf, 0, closed=True)] = -0.5,
     initial_accumulator_value: Rate = 0.1,
     l1: Rate = 0.0,
     l2: Rate = 0.0,
@@ -65,7 +65,7 @@ def ftrl(
 
     Args:
       learning_rate: `α`, ≥ 0.
-      learning_rate_power: `p`, < 0.
+      learning_rate_power: `p`, ≤ 0; with 0 the rate is the same for all coordinates and steps.
       initial_accumulator_value: `n_0`, ≥ 0; 0 in the paper, 0.1 in Keras.
       l1: the larger, the more weights are exactly 0; ≥ 0.
       l2: pulls weights towards 0, ≥ 0.
@@ -85,12 +85,12 @@ def ftrl(
     """
 
     def power(n):
-        """`n^{-p}`, with derivative 0 at 0."""
+        """`n^{-p}`, with derivative 0 at 0, where `0^0` is 1."""
         if isinstance(learning_rate_power, float) and learning_rate_power == -0.5:
             # The usual power: two passes over memory fewer, and less arithmetic, than `**`.
             return safe_sqrt(n)
-        positive = n > 0
-        return jnp.where(positive, jnp.where(positive, n, 1) ** -learning_rate_power, 0)
+        positive, fixed = n > 0, jnp.where(learning_rate_power == 0, 1.0, 0.0)
+        return jnp.where(positive, jnp.where(positive, n, 1) ** -learning_rate_power, fixed)
 
     def leaf(g, z, n, w):
         before, n = power(n), n + abs_sq(g)

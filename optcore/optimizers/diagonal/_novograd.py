@@ -11,6 +11,7 @@ from ..._core import (
     GradientTransformation,
     Params,
     Rate,
+    Retention,
     Updates,
     abs_sq,
     add_multiple,
@@ -40,7 +41,7 @@ class ScaleByNovogradState(NamedTuple):
 
 @transformation("direction", example={}, needs=("params",))
 def scale_by_novograd(
-    b1: Decay = 0.9,
+    b1: Retention = 0.9,
     b2: Decay = 0.25,
     eps: Rate = 1e-8,
     eps_root: Rate = 0.0,
@@ -61,7 +62,7 @@ def scale_by_novograd(
     average.
 
     Args:
-      b1: decay of the sum, in [0, 1).
+      b1: decay of the sum, in [0, 1].
       b2: decay of the second moment, in [0, 1).
       eps: added to the root, ≥ 0.
       eps_root: added inside the root, ≥ 0.
@@ -107,7 +108,7 @@ def _scalars(params: Params) -> Params:
 @transformation("optimizer", example={"learning_rate": 0.02}, needs=("params",))
 def novograd(
     learning_rate: Rate,
-    b1: Decay = 0.9,
+    b1: Retention = 0.9,
     b2: Decay = 0.25,
     eps: Rate = 1e-6,
     eps_root: Rate = 0.0,

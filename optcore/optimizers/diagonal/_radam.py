@@ -1,6 +1,6 @@
 """RAdam: Adam whose division waits until the second moment can be trusted."""
 
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -8,8 +8,6 @@ import jax.numpy as jnp
 from ..._core import (
     Decay,
     GradientTransformation,
-    Hyperparameter,
-    Range,
     Rate,
     Updates,
     abs_sq,
@@ -23,9 +21,6 @@ from ..._core import (
     zero_count,
 )
 from ...compose import descend
-
-Threshold = Annotated[Hyperparameter, Range(4)]
-"""A length of the average; the variance is finite above 4."""
 
 
 class ScaleByRadamState(NamedTuple):
@@ -73,7 +68,7 @@ def scale_by_radam(
     b2: Decay = 0.999,
     eps: Rate = 1e-8,
     eps_root: Rate = 0.0,
-    threshold: Threshold = 5.0,
+    threshold: Rate = 5.0,
     *,
     nesterov: bool = False,
 ) -> GradientTransformation:
@@ -105,7 +100,7 @@ def scale_by_radam(
       b2: decay of the second moment, in [0, 1).
       eps: added to the root, ≥ 0.
       eps_root: added inside the root, ≥ 0.
-      threshold: of `ρ_t`, ≥ 4.
+      threshold: of `ρ_t`, ≥ 0. Less than 4 is as good as 4, below which `r_t²` is negative.
       nesterov: Nesterov momentum, see `scale_by_adam`.
 
     The variance falls slowly. For gradients that are all 1 the update is 1 for the first five
@@ -133,7 +128,7 @@ def scale_by_radam(
     def corrections(t):
         c1, c2, c1_next = 1 / debias(b1, t), 1 / debias(b2, t), 1 / debias(b1, increment(t))
         rho, rho_inf = _lengths(b2, t)
-        rectified = rho >= threshold
+        rectified = rho >= jnp.maximum(threshold, 4.0)
         r = safe_sqrt(
             jnp.where(rectified, (rho - 4) * (rho - 2) / rho, 0)
             * jnp.where(rectified, rho_inf / ((rho_inf - 4) * (rho_inf - 2)), 0)
@@ -157,7 +152,7 @@ def radam(
     b2: Decay = 0.999,
     eps: Rate = 1e-8,
     eps_root: Rate = 0.0,
-    threshold: Threshold = 5.0,
+    threshold: Rate = 5.0,
     *,
     nesterov: bool = False,
 ) -> GradientTransformation:

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 
 from ..._core import (
-    Decay,
     GradientTransformation,
     Rate,
+    Retention,
     Updates,
     abs_sq,
     debias,
@@ -50,7 +50,7 @@ class ScaleByStddevState(NamedTuple):
 
 @transformation("direction", example={})
 def scale_by_rms(
-    decay: Decay = 0.9,
+    decay: Retention = 0.9,
     eps: Rate = 1e-8,
     initial_scale: Rate = 0.0,
     eps_in_sqrt: bool = True,
@@ -65,11 +65,14 @@ def scale_by_rms(
     not grow without end.
 
     Args:
-      decay: `d`, in [0, 1).
+      decay: `d`, in [0, 1]; with 1 `v_t` stays `v_0`.
       eps: ≥ 0.
       initial_scale: `v_0`, ≥ 0.
       eps_in_sqrt: inside the root (optax, TensorFlow), or outside (torch, Keras).
       bias_correction: use `v_t / (1 - d^t)`.
+
+    Raises:
+      ValueError: `bias_correction` with a decay of 1, whose means are of nothing.
 
     From `v_0 = 0` the first update is `1 / √(1 - d)` times the sign of the gradient:
 
@@ -78,6 +81,7 @@ def scale_by_rms(
     >>> tx.update(jnp.array([30.0, -0.2]), tx.init(jnp.zeros(2)))[0].round(4).tolist()
     [2.0, -2.0]
     """
+    _check("scale_by_rms", decay, bias_correction)
 
     def init(params):
         count = zero_count() if bias_correction else None
@@ -96,7 +100,7 @@ def scale_by_rms(
 
 @transformation("direction", example={})
 def scale_by_stddev(
-    decay: Decay = 0.9,
+    decay: Retention = 0.9,
     eps: Rate = 1e-8,
     initial_scale: Rate = 0.0,
     eps_in_sqrt: bool = True,
@@ -112,17 +116,21 @@ def scale_by_stddev(
     make negative, is at least 0.
 
     Args:
-      decay: `d`, in [0, 1).
+      decay: `d`, in [0, 1]; with 1 the means stay what they were at first.
       eps: ≥ 0.
       initial_scale: `v_0`, ≥ 0.
       eps_in_sqrt: inside the root (optax), or outside (torch).
       bias_correction: use `m_t / (1 - d^t)` and `v_t / (1 - d^t)`.
+
+    Raises:
+      ValueError: `bias_correction` with a decay of 1, whose means are of nothing.
 
     >>> import jax.numpy as jnp
     >>> tx = scale_by_stddev(0.5)
     >>> tx.update(jnp.array([3.0, -0.2]), tx.init(jnp.zeros(2)))[0].round(4).tolist()
     [2.0, -2.0]
     """
+    _check("scale_by_stddev", decay, bias_correction)
 
     def init(params):
         count = zero_count() if bias_correction else None
@@ -146,12 +154,12 @@ def scale_by_stddev(
 @transformation("optimizer", example={"learning_rate": 0.01, "momentum": 0.9})
 def rmsprop(
     learning_rate: Rate,
-    decay: Decay = 0.9,
+    decay: Retention = 0.9,
     eps: Rate = 1e-8,
     initial_scale: Rate = 0.0,
     eps_in_sqrt: bool = True,
     centered: bool = False,
-    momentum: Decay | None = None,
+    momentum: Retention | None = None,
     nesterov: bool = False,
     bias_correction: bool = False,
 ) -> GradientTransformation:
@@ -165,12 +173,12 @@ def rmsprop(
 
     Args:
       learning_rate: ≥ 0.
-      decay: of the running means, in [0, 1); torch's default is 0.99.
+      decay: of the running means, in [0, 1]; torch's default is 0.99.
       eps: see `scale_by_rms`, like the next two.
       initial_scale: of the running mean of squares.
       eps_in_sqrt: `eps` inside or outside the root.
       centered: subtract the squared running mean.
-      momentum: in [0, 1), or `None` for none.
+      momentum: in [0, 1], or `None` for none.
       nesterov: Nesterov momentum.
       bias_correction: correct the running means for their start.
 
@@ -185,3 +193,11 @@ def rmsprop(
         scale_by_learning_rate(learning_rate),
         identity() if momentum is None else trace(momentum, nesterov),
     )
+
+
+def _check(owner: str, decay: float, bias_correction: bool) -> None:
+    if bias_correction and isinstance(decay, float) and decay == 1:
+        raise ValueError(
+            f"{owner}: decay must be less than 1 with bias_correction, got 1.0: the means would be "
+            "divided by 0"
+        )

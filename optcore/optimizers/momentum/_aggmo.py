@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..._core import (
-    Decay,
     DType,
     GradientTransformation,
     Leafwise,
     Rate,
+    Retention,
     Updates,
     map_leaves,
     slots,
@@ -29,7 +29,7 @@ class ScaleByAggmoState(NamedTuple):
 
 @transformation("direction", example={})
 def scale_by_aggmo(
-    betas: Sequence[Decay] = (0.0, 0.9, 0.99), accumulator_dtype: DType | None = None
+    betas: Sequence[Retention] = (0.0, 0.9, 0.99), accumulator_dtype: DType | None = None
 ) -> GradientTransformation:
     r"""The direction of aggregated momentum (Lucas et al., arXiv 1804.00325, equation 2).
 
@@ -41,7 +41,7 @@ def scale_by_aggmo(
     directions. There is one sum in memory per decay.
 
     Args:
-      betas: `K ≥ 1` decays, each in [0, 1). Their number is static; a schedule cannot stand
+      betas: `K ≥ 1` decays, each in [0, 1]. Their number is static; a schedule cannot stand
         for one of them.
       accumulator_dtype: of the sums; by default the parameter's, at least float32.
 
@@ -78,7 +78,7 @@ def scale_by_aggmo(
 @transformation("optimizer", example={"learning_rate": 0.1})
 def aggmo(
     learning_rate: Rate,
-    betas: Sequence[Decay] = (0.0, 0.9, 0.99),
+    betas: Sequence[Retention] = (0.0, 0.9, 0.99),
     accumulator_dtype: DType | None = None,
 ) -> GradientTransformation:
     """Aggregated momentum: `w ← w - learning_rate · u_t`, `u_t` that of `scale_by_aggmo`.

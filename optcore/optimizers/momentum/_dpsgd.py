@@ -2,7 +2,7 @@
 
 import jax
 
-from ..._core import Decay, GradientTransformation, Key, Rate, transformation
+from ..._core import GradientTransformation, Key, Rate, Retention, transformation
 from ...compose import chain
 from ...transforms import (
     differentially_private_aggregate,
@@ -22,7 +22,7 @@ def dpsgd(
     l2_norm_clip: Rate,
     noise_multiplier: Rate,
     key: Key,
-    momentum: Decay | None = None,
+    momentum: Retention | None = None,
     nesterov: bool = False,
 ) -> GradientTransformation:
     """Descent along `differentially_private_aggregate`, with or without momentum.
@@ -32,7 +32,7 @@ def dpsgd(
       l2_norm_clip: see `differentially_private_aggregate`, like the two that follow.
       noise_multiplier: of the noise, relative to `l2_norm_clip`.
       key: a typed random key.
-      momentum: in [0, 1), or `None` for none; see `trace`.
+      momentum: in [0, 1], or `None` for none; see `trace`.
       nesterov: Nesterov momentum.
 
     Raises:

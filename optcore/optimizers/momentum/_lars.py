@@ -3,10 +3,10 @@
 import jax.numpy as jnp
 
 from ..._core import (
-    Decay,
     GradientTransformation,
     Mask,
     Rate,
+    Retention,
     global_norm,
     per_leaf,
     select,
@@ -87,7 +87,7 @@ def lars(
     trust_coefficient: Rate = 0.001,
     eps: Rate = 0.0,
     trust_ratio_mask: Mask = True,
-    momentum: Decay = 0.9,
+    momentum: Retention = 0.9,
     nesterov: bool = False,
     *,
     norm_of_sum: bool = False,
@@ -104,7 +104,7 @@ def lars(
       trust_coefficient: the length of a step relative to the weights.
       eps: added to the denominator.
       trust_ratio_mask: which parameters have a rate of their own.
-      momentum: in [0, 1), see `trace`.
+      momentum: in [0, 1], see `trace`.
       nesterov: Nesterov momentum.
       norm_of_sum: see `scale_by_lars`.
 

@@ -1,6 +1,6 @@
 """Stochastic gradient descent, plain and with momentum."""
 
-from ..._core import Decay, DType, GradientTransformation, Rate, transformation
+from ..._core import DType, GradientTransformation, Rate, Retention, transformation
 from ...compose import descend
 from ...transforms import scale_by_learning_rate, trace
 
@@ -8,11 +8,11 @@ from ...transforms import scale_by_learning_rate, trace
 @transformation("optimizer", example={"learning_rate": 0.1, "momentum": 0.9})
 def sgd(
     learning_rate: Rate,
-    momentum: Decay | None = None,
+    momentum: Retention | None = None,
     nesterov: bool = False,
     accumulator_dtype: DType | None = None,
     *,
-    dampening: Decay | None = None,
+    dampening: Retention | None = None,
 ) -> GradientTransformation:
     """Gradient descent: `w ← w - learning_rate · m_t`, with `m_t` the gradient or its `trace`.
 
@@ -23,10 +23,10 @@ def sgd(
 
     Args:
       learning_rate: ≥ 0.
-      momentum: in [0, 1), or `None` for none; see `trace`.
+      momentum: in [0, 1], or `None` for none; see `trace`.
       nesterov: Nesterov momentum.
       accumulator_dtype: of the momentum; by default the parameter's, at least float32.
-      dampening: in [0, 1): how much less new gradients count, see `trace`.
+      dampening: in [0, 1]: how much less new gradients count, see `trace`.
 
     On `w²/2` from `w = 1` with rate 0.1: without momentum `w` becomes 0.9; with momentum 0.9
     the first two steps are 0.1 and 0.18.
