@@ -17,6 +17,7 @@ from ..._core import (
     per_leaf,
     shrink,
     slots,
+    squarable,
     transformation,
 )
 from ...compose import descend
@@ -98,6 +99,7 @@ def scale_by_came(
         return ScaleByCameState(slots(params), *trees)
 
     def leaf(g, m, v, s):
+        g = squarable(g)
         axes = _axes(g)
         v = factored_moment(g, v, axes, b2, 1 - b2, eps)
         u = over_factored_root(g, v, axes)
