@@ -34,8 +34,10 @@ from ._core import per_leaf as per_leaf
 from ._core import registry as registry
 from ._core import safe_divide as safe_divide
 from ._core import safe_sqrt as safe_sqrt
+from ._core import saturated as saturated
 from ._core import schedule as schedule
 from ._core import slots as slots
+from ._core import squarable as squarable
 from ._core import transformation as transformation
 from ._core import wide as wide
 from ._core import zero_count as zero_count

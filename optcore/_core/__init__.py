@@ -46,7 +46,9 @@ from ._numerics import is_inexact as is_inexact
 from ._numerics import over_root as over_root
 from ._numerics import safe_divide as safe_divide
 from ._numerics import safe_sqrt as safe_sqrt
+from ._numerics import saturated as saturated
 from ._numerics import shrink as shrink
+from ._numerics import squarable as squarable
 from ._numerics import whole as whole
 from ._numerics import wide as wide
 from ._numerics import zero_count as zero_count

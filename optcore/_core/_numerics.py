@@ -101,6 +101,21 @@ def _traced_debias_jvp(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Arra
     return _traced_debias(decay, count), slope * decay_dot
 
 
+_NEAR_ZERO = 2.0**-40
+"""What is divided by is taken for steady where it is less, and a square root likewise.
+
+Derivatives of second order hold its third power, which would overflow, and infinity times the
+zero that stands beside it is NaN.
+"""
+
+
+def _steady(f: Any, b: jax.Array, least: float, *a: Any) -> jax.Array:
+    """`f(*a, b)`, with derivative 0 where `|b| < least`."""
+    near = jnp.abs(b) < least
+    frozen = f(*map(jax.lax.stop_gradient, (*a, b)))
+    return jnp.where(near, frozen, f(*a, jnp.where(near, 1, b)))
+
+
 @jax.custom_jvp
 def safe_sqrt(x: jax.Array) -> jax.Array:
     """The square root, with derivative 0 at 0, so that gradients through an update stay finite.
@@ -116,8 +131,25 @@ def safe_sqrt(x: jax.Array) -> jax.Array:
 def _safe_sqrt_jvp(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
     (x,), (x_dot,) = primals, tangents
     positive = x > 0
-    slope = jnp.where(positive, 0.5 / jnp.sqrt(jnp.where(positive, x, 1)), 0)
-    return safe_sqrt(x), slope * x_dot
+    slope = _steady(_half_over_sqrt, jnp.where(positive, x, 1), _NEAR_ZERO**2)
+    return safe_sqrt(x), jnp.where(positive, slope, 0) * x_dot
+
+
+def _half_over_sqrt(x: jax.Array) -> jax.Array:
+    return 0.5 / jnp.sqrt(x)
+
+
+@jax.custom_jvp
+def _quotient(a: jax.Array, b: jax.Array) -> jax.Array:
+    return a / b
+
+
+@_quotient.defjvp
+def _quotient_jvp(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
+    (a, b), (a_dot, b_dot) = primals, tangents
+    with jax.numpy_dtype_promotion("standard"):
+        q, reciprocal = (_steady(_quotient, b, _NEAR_ZERO, x) for x in (a, jnp.ones_like(b)))
+        return q, reciprocal * (a_dot - q * b_dot)
 
 
 def safe_divide(a: ArrayLike, b: jax.Array) -> jax.Array:
@@ -132,7 +164,8 @@ def safe_divide(a: ArrayLike, b: jax.Array) -> jax.Array:
     [0.75, 0.0]
     """
     zero = b == 0
-    return jnp.where(zero, 0, a / jnp.where(zero, 1, b))
+    a = jnp.asarray(a, b.dtype) if isinstance(a, (int, float)) else a
+    return jnp.where(zero, 0, _quotient(a, jnp.where(zero, 1, b)))
 
 
 def over_root(g: jax.Array, nu: jax.Array, eps: ArrayLike, eps_root: ArrayLike) -> jax.Array:
@@ -152,7 +185,7 @@ def over_root(g: jax.Array, nu: jax.Array, eps: ArrayLike, eps_root: ArrayLike) 
     # A smaller number than the smallest normal one counts as 0.
     tiny = float(jnp.finfo(root.dtype).tiny)
     if any(isinstance(x, float) and x >= tiny for x in (eps, eps_root)):
-        return g / root
+        return _quotient(g, root)
     return safe_divide(g, root)
 
 
@@ -183,6 +216,38 @@ def abs_sq(x: jax.Array, weight: ArrayLike | None = None) -> jax.Array:
         real, imag = x.real, x.imag
         return abs_sq(real, weight) + abs_sq(imag, weight)
     return x * x if weight is None else jnp.multiply(weight, x) * x
+
+
+def squarable(x: jax.Array) -> jax.Array:
+    """A gradient whose square overflows brought to the largest size that may be squared.
+
+    No finite gradient makes a second moment infinite: after it an average falls, and the steps
+    come back, as its decay says. What is averaged beside the squares takes the same gradient, or
+    a step would be as many times too long. An infinity stays one and NaN stays NaN: they show in
+    the update or in the state. Of a complex number each part is bounded by itself.
+
+    The bound, 2⁶¹ in float32, leaves room to square three times as much, and to correct an
+    average for its start; a sum, which may grow without end, is also `saturated`.
+
+    >>> import jax.numpy as jnp
+    >>> squarable(jnp.array([3.0, -1e30, jnp.inf])).tolist() == [3.0, -(2.0**61), jnp.inf]
+    True
+    """
+    if jnp.iscomplexobj(x):
+        return jax.lax.complex(squarable(x.real), squarable(x.imag))
+    bound = 2.0 ** (int(jnp.finfo(x.dtype).maxexp) // 2 - 3)
+    bounded = jnp.minimum(jnp.maximum(x, -bound), bound)
+    return jnp.where(jnp.isinf(x), x, bounded)
+
+
+def saturated(total: jax.Array) -> jax.Array:
+    """A sum of squares, at most the largest finite number; NaN stays NaN.
+
+    >>> import jax.numpy as jnp
+    >>> float(saturated(jnp.float32(2.0**127) * 2)) == float(jnp.finfo(jnp.float32).max)
+    True
+    """
+    return jnp.minimum(total, float(jnp.finfo(total.dtype).max))
 
 
 def wide(dtype: Any) -> Any:

@@ -16,6 +16,7 @@ from .._core import (
     map_leaves,
     safe_sqrt,
     shrink,
+    squarable,
     transformation,
     zero_count,
 )
@@ -93,9 +94,10 @@ def zclip(
 
         # Means are moved by a part of the difference, which is exactly 0 on equal norms.
         weight = jnp.where(warm, 1 - decay, 1 / count.astype(mu.dtype))
-        new_mu = mu + weight * (clipped - mu)
-        off = jnp.where(warm, clipped - new_mu, clipped - mu)
-        new_nu = nu + weight * ((clipped - new_mu) * off - nu)
+        seen = squarable(clipped)
+        new_mu = mu + weight * (seen - mu)
+        off = jnp.where(warm, seen - new_mu, seen - mu)
+        new_nu = nu + weight * ((seen - new_mu) * off - nu)
 
         finite = jnp.isfinite(size)
         state = ZclipState(

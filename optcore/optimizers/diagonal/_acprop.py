@@ -16,6 +16,7 @@ from ..._core import (
     over_root,
     per_leaf,
     slots,
+    squarable,
     transformation,
     zero_count,
 )
@@ -89,6 +90,7 @@ def scale_by_acprop(
         return 1 / debias(b2, jnp.maximum(t - 1, 1)), t == 1
 
     def leaf(g, m, s, c2, first):
+        g = squarable(g)
         u = jnp.where(first, g, over_root(g, c2 * s, eps, 0.0))
         surprise = (g - m) if previous_mean else b1 * (g - m)
         m = b1 * m + (1 - b1) * g

@@ -15,6 +15,7 @@ from ..._core import (
     over_root,
     per_leaf,
     slots,
+    squarable,
     transformation,
     zero_count,
 )
@@ -79,6 +80,7 @@ def scale_by_belief(
         return 1 / debias(b1, t), 1 / debias(b2, t), 1 / debias(b1, increment(t))
 
     def leaf(g, m, s, c1, c2, c1_next):
+        g = squarable(g)
         m = b1 * m + (1 - b1) * g
         # A last sum of two arrays: XLA computes the sum of one and a number again in the step.
         s = (b2 * s + eps_root) + abs_sq(g - m, 1 - b2)

@@ -11,7 +11,9 @@ from ..._core import (
     abs_sq,
     over_root,
     per_leaf,
+    saturated,
     slots,
+    squarable,
     transformation,
 )
 from ...compose import descend
@@ -59,7 +61,8 @@ def scale_by_rss(
         return ScaleByRssState(slots(params, fill=initial_accumulator_value, real=True))
 
     def leaf(g, s):
-        s = s + abs_sq(g)
+        g = squarable(g)
+        s = saturated(s + abs_sq(g))
         return divided(g, s, eps, eps_in_sqrt), s
 
     return per_leaf(init, leaf, ("nu",))

@@ -17,6 +17,7 @@ from ..._core import (
     over_root,
     per_leaf,
     slots,
+    squarable,
     transformation,
     zero_count,
 )
@@ -82,6 +83,7 @@ def scale_by_adam(
         return 1 / debias(b1, t), 1 / debias(b2, t), 1 / debias(b1, increment(t))
 
     def leaf(g, m, v, c1, c2, c1_next):
+        g = squarable(g)
         m = b1 * m + (1 - b1) * g
         v = b2 * v + abs_sq(g, 1 - b2)
         m_ahead = (b1 * c1_next / c1) * m + (1 - b1) * g if nesterov else m

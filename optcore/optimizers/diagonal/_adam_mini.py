@@ -21,6 +21,7 @@ from ..._core import (
     own_axes,
     per_leaf,
     slots,
+    squarable,
     transformation,
     zero_count,
 )
@@ -153,6 +154,7 @@ def scale_by_adam_mini(
         return 1 / debias(b1, t), 1 / debias(b2, t)
 
     def leaf(g, m, v, c1, c2):
+        g = squarable(g)
         # The axes that share are those along which the moment has length 1.
         shared = tuple(i for i in range(g.ndim) if g.shape[i] != v.shape[i])
         weight = (1 - b2) / max(g.size // max(v.size, 1), 1)

@@ -16,6 +16,7 @@ from ..._core import (
     over_root,
     per_leaf,
     slots,
+    squarable,
     transformation,
     zero_count,
 )
@@ -89,6 +90,7 @@ def scale_by_adan(
         return t == 1, *(1 / debias(b, t) for b in (b1, b2, b3))
 
     def leaf(g, m, v, n, g_last, first, c1, c2, c3):
+        g = squarable(g)
         difference = jnp.where(first, 0, g - g_last)
         m = b1 * m + (1 - b1) * g
         v = b2 * v + (1 - b2) * difference

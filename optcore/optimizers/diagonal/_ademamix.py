@@ -17,6 +17,7 @@ from ..._core import (
     over_root,
     per_leaf,
     slots,
+    squarable,
     transformation,
     zero_count,
 )
@@ -106,6 +107,7 @@ def scale_by_ademamix(
         return 1 / debias(b1, t), 1 / debias(b2, t)
 
     def leaf(g, m, s, v, c1, c2):
+        g = squarable(g)
         m = b1 * m + (1 - b1) * g
         s = b3 * s + (1 - b3) * g
         v = b2 * v + abs_sq(g, 1 - b2)
@@ -158,6 +160,7 @@ def scale_by_simplified_ademamix(
         return (1 / debias(b2, t),)
 
     def leaf(g, m, v, c):
+        g = squarable(g)
         m = b1 * m + g
         v = b2 * v + abs_sq(g, 1 - b2)
         return over_root(m + alpha * g, c * v, eps, eps_root), m, v

@@ -15,6 +15,7 @@ from ..._core import (
     safe_divide,
     safe_sqrt,
     slots,
+    squarable,
     transformation,
     zero_count,
 )
@@ -78,6 +79,7 @@ def scale_by_adopt(
         return t == 1, *limits
 
     def leaf(g, m, v, first, *c):
+        g = squarable(g)
         root = jnp.maximum(safe_sqrt(v), eps)
         x = jnp.where(first, 0, safe_divide(g, root))
         x = _bounded(x, *c) if c else x

@@ -16,6 +16,7 @@ from ..._core import (
     over_root,
     per_leaf,
     slots,
+    squarable,
     transformation,
     zero_count,
 )
@@ -108,6 +109,7 @@ def scale_by_amsgrad(
         return 1 / debias(b1, t), 1 / debias(b2, t)
 
     def leaf(g, m, v, v_max, c1, c2):
+        g = squarable(g)
         m = b1 * m + (1 - b1) * g
         v = b2 * v + abs_sq(g, 1 - b2)
         v_max = jnp.maximum(v_max, c2 * v if max_of == "corrected" else v)

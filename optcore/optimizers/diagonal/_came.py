@@ -17,11 +17,12 @@ from ..._core import (
     per_leaf,
     shrink,
     slots,
+    squarable,
     transformation,
 )
 from ...compose import descend
 from ._factored import factored_axes
-from ._shared import factored_moment, factored_slot, over_factored_root
+from ._shared import factored_moment, factored_slot, over_factored_root, steady
 
 
 class ScaleByCameState(NamedTuple):
@@ -98,6 +99,7 @@ def scale_by_came(
         return ScaleByCameState(slots(params), *trees)
 
     def leaf(g, m, v, s):
+        g = squarable(g)
         axes = _axes(g)
         v = factored_moment(g, v, axes, b2, 1 - b2, eps)
         u = over_factored_root(g, v, axes)
@@ -107,7 +109,12 @@ def scale_by_came(
         if s is None:
             return m, m, v, s
         s = factored_moment(u - m, s, axes, b3, 1 - b3, eps_residual)
-        return over_factored_root(m, s, axes), m, v, s
+        # Where hardly anything has moved, derivatives are about 1/√(eps · eps_residual), and their
+        # squares overflow.
+        row, column = s
+        resting = (row < 2.0**-40) | (column < 2.0**-40)
+        settled = steady(row, row < 2.0**-40), steady(column, column < 2.0**-40)
+        return over_factored_root(steady(m, resting), settled, axes), m, v, s
 
     return per_leaf(init, leaf, ("mu", "nu", "nu_residual"))
 

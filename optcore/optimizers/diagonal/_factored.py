@@ -13,6 +13,7 @@ from ..._core import (
     Updates,
     is_inexact,
     per_leaf,
+    squarable,
     transformation,
     zero_count,
 )
@@ -104,6 +105,7 @@ def scale_by_factored_rms(
         return FactoredState(zero_count(), jax.tree.map(slot, params))
 
     def leaf(g, v, decay, weight):
+        g = squarable(g)
         axes = axes_of(g)
         v = factored_moment(g, v, axes, decay, weight, epsilon)
         return over_factored_root(g, v, axes), v

@@ -16,7 +16,9 @@ from ..._core import (
     per_leaf,
     safe_divide,
     safe_sqrt,
+    saturated,
     slots,
+    squarable,
     transformation,
 )
 
@@ -93,7 +95,8 @@ def ftrl(
         return jnp.where(positive, jnp.where(positive, n, 1) ** -learning_rate_power, fixed)
 
     def leaf(g, z, n, w):
-        before, n = power(n), n + abs_sq(g)
+        g = squarable(g)
+        before, n = power(n), saturated(n + abs_sq(g))
         after = power(n)
         z = z + learning_rate * add_multiple(g, l2_shrinkage, w) - (after - before) * w
         shrunk = jnp.sign(z) * jnp.maximum(jnp.abs(z) - learning_rate * l1, 0)

@@ -14,6 +14,7 @@ from ..._core import (
     over_root,
     per_leaf,
     slots,
+    squarable,
     transformation,
     zero_count,
 )
@@ -75,6 +76,7 @@ def scale_by_laprop(
         return 1 / debias(b1, t), 1 / debias(b2, t)
 
     def leaf(g, m, n, c1, c2):
+        g = squarable(g)
         n = b2 * n + abs_sq(g, 1 - b2)
         m = b1 * m + (1 - b1) * over_root(g, c2 * n, eps, 0.0)
         return c1 * m, m, n

@@ -17,7 +17,9 @@ from ..._core import (
     copies,
     per_leaf,
     safe_divide,
+    saturated,
     slots,
+    squarable,
     transformation,
     zero_count,
 )
@@ -88,9 +90,9 @@ def madgrad(
         return (rate * jnp.sqrt(t.astype(jnp.float32)),)
 
     def leaf(g, s, v, w_0, w, scaled):
-        g = add_multiple(g, weight_decay, w)
+        g = squarable(add_multiple(g, weight_decay, w))
         s = s + scaled * g
-        v = v + abs_sq(g, scaled)
+        v = saturated(v + abs_sq(g, scaled))
         z = w_0 - safe_divide(s, _safe_cbrt(v) + eps)
         return (1 - momentum) * (z - w), s, v, w_0
 

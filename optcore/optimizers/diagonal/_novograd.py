@@ -18,7 +18,9 @@ from ..._core import (
     is_inexact,
     over_root,
     per_leaf,
+    saturated,
     slots,
+    squarable,
     transformation,
     zero_count,
 )
@@ -89,8 +91,9 @@ def scale_by_novograd(
         return (t == 1,)
 
     def leaf(g, m, v, w, first):
+        g = squarable(g)
         square = jnp.sum(abs_sq(g))
-        v = jnp.where(first, square, b2 * v + (1 - b2) * square)
+        v = saturated(jnp.where(first, square, b2 * v + (1 - b2) * square))
         u = over_root(jnp.ones_like(v), v, eps, eps_root) * g
         m = b1 * m + add_multiple(u, weight_decay, w)
         return m, m, v

@@ -14,6 +14,7 @@ from ..._core import (
     over_root,
     per_leaf,
     slots,
+    squarable,
     transformation,
     zero_count,
 )
@@ -72,6 +73,7 @@ def scale_by_qhadam(
         return nu1 / debias(b1, t), nu2 / debias(b2, t)
 
     def leaf(g, m, v, c1, c2):
+        g = squarable(g)
         m = b1 * m + (1 - b1) * g
         v = b2 * v + abs_sq(g, 1 - b2)
         square = abs_sq(g, 1 - nu2) + c2 * v

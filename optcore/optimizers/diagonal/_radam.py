@@ -17,6 +17,7 @@ from ..._core import (
     per_leaf,
     safe_sqrt,
     slots,
+    squarable,
     transformation,
     zero_count,
 )
@@ -136,6 +137,7 @@ def scale_by_radam(
         return c1, c2, c1_next, r, rectified
 
     def leaf(g, m, v, c1, c2, c1_next, r, rectified):
+        g = squarable(g)
         m = b1 * m + (1 - b1) * g
         v = b2 * v + abs_sq(g, 1 - b2)
         m_ahead = (b1 * c1_next / c1) * m + (1 - b1) * g if nesterov else m

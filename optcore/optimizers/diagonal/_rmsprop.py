@@ -14,6 +14,7 @@ from ..._core import (
     debias,
     per_leaf,
     slots,
+    squarable,
     transformation,
     zero_count,
 )
@@ -91,6 +92,7 @@ def scale_by_rms(
         return (1 / debias(decay, t),)
 
     def leaf(g, v, *c):
+        g = squarable(g)
         v = decay * v + abs_sq(g, 1 - decay)
         v_hat = c[0] * v if bias_correction else v
         return divided(g, v_hat, eps, eps_in_sqrt), v
@@ -142,6 +144,7 @@ def scale_by_stddev(
         return (1 / debias(decay, t),)
 
     def leaf(g, m, v, *c):
+        g = squarable(g)
         m = decay * m + (1 - decay) * g
         v = decay * v + abs_sq(g, 1 - decay)
         m_hat, v_hat = (c[0] * m, c[0] * v) if bias_correction else (m, v)

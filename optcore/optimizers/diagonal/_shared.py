@@ -46,19 +46,30 @@ def factored_moment(
     if axes is None:
         return decay * v + weight * square
     row, column = v
-    rows, columns = (square.mean(axis, keepdims=True) for axis in axes[::-1])
+    rows, columns = (_mean(square, axis) for axis in axes[::-1])
     return decay * row + weight * rows, decay * column + weight * columns
+
+
+def _mean(x: jax.Array, axis: int) -> jax.Array:
+    """The mean along an axis, which stays; no sum of the numbers themselves could overflow."""
+    return jnp.sum(x * (1 / x.shape[axis]), axis, keepdims=True)
+
+
+def steady(x: jax.Array, where: jax.Array) -> jax.Array:
+    """`x`, which derivatives take for constant at some places."""
+    return jnp.where(where, jax.lax.stop_gradient(x), x)
 
 
 def over_factored_root(g: jax.Array, v: Moment, axes: tuple[int, int] | None) -> jax.Array:
     """`g / √v`, where factored moments stand for the matrix `row · column / mean(row)`.
 
-    0 where `v` is 0.
+    0 where `v` is 0. In derivatives a mean counts as constant where those of the second order,
+    which hold its power -3/2, would overflow.
     """
     if axes is None:
         return over_root(g, v, 0.0, 0.0)
-    row, column = v
+    row, column = (steady(x, x < 2.0**-80) for x in v)
     # Roots are taken of vectors, and matrices only multiplied.
     one = jnp.ones((), row.dtype)
-    scaled = safe_sqrt(row.mean(axes[0], keepdims=True)) * over_root(one, row, 0.0, 0.0)
+    scaled = safe_sqrt(_mean(row, axes[0])) * over_root(one, row, 0.0, 0.0)
     return g * scaled * over_root(one, column, 0.0, 0.0)

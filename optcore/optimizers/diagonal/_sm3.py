@@ -17,7 +17,9 @@ from ..._core import (
     is_inexact,
     over_root,
     per_leaf,
+    saturated,
     slots,
+    squarable,
     transformation,
 )
 from ...compose import descend
@@ -90,8 +92,9 @@ def scale_by_sm3(
         return ScaleBySM3State(slots(params), jax.tree.map(cover, params))
 
     def leaf(g, m, mu):
+        g = squarable(g)
         weight = jnp.where(b2 < 1, 1 - b2, 1.0)
-        nu = b2 * functools.reduce(jnp.minimum, mu) + abs_sq(g, weight)
+        nu = saturated(b2 * functools.reduce(jnp.minimum, mu) + abs_sq(g, weight))
         mu = tuple(nu.max(axes, keepdims=True, initial=0) for axes in _other_axes(g.ndim))
         m = b1 * m + (1 - b1) * over_root(g, nu, 0.0, eps)
         return m, m, mu

@@ -24,6 +24,7 @@ from ..._core import (
     is_key,
     map_leaves,
     slots,
+    squarable,
     transformation,
     wide,
     zero_count,
@@ -136,7 +137,7 @@ def _hutchinson(obj_fn: Any, params: Params, key: Any) -> Any:
 
 
 def _squares(updates: Updates, params: Params) -> Updates:
-    return jax.tree.map(jnp.square, updates)
+    return jax.tree.map(lambda g: jnp.square(squarable(g)), updates)
 
 
 @transformation(
@@ -200,6 +201,7 @@ def scale_by_sophia(
         return SophiaState(zero_count(), m, h, hessian_diagonal_fn.init(params))
 
     def leaf(g, m, h):
+        g = squarable(g)
         m = b1 * m + (1 - b1) * g
         u = m / jnp.maximum(gamma * h, eps)
         if clip_threshold is not None:

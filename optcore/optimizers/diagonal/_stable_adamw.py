@@ -18,6 +18,7 @@ from ..._core import (
     safe_sqrt,
     select,
     slots,
+    squarable,
     transformation,
     zero_count,
 )
@@ -78,6 +79,7 @@ def scale_by_stable_adamw(
         return (select("scale_by_stable_adamw", mask, params, params),)
 
     def leaf(g, m, v, w, c1, c2):
+        g = squarable(g)
         m = b1 * m + (1 - b1) * g
         v = b2 * v + abs_sq(g, 1 - b2)
         u = c1 * over_root(m, c2 * v, eps, 0.0)

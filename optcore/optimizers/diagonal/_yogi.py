@@ -15,6 +15,7 @@ from ..._core import (
     over_root,
     per_leaf,
     slots,
+    squarable,
     transformation,
     zero_count,
 )
@@ -88,6 +89,7 @@ def scale_by_yogi(
         return 1 / debias(b1, t), 1 / debias(b2, t)
 
     def leaf(g, m, v, c1, c2):
+        g = squarable(g)
         m = b1 * m + (1 - b1) * g
         v = v - jnp.sign(v - abs_sq(g)) * abs_sq(g, 1 - b2)
         return c1 * over_root(m, c2 * v, eps, eps_root), m, v
