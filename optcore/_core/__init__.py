@@ -12,6 +12,14 @@ from ._declared import DeclaredSchedule as DeclaredSchedule
 from ._declared import DeclaredTransformation as DeclaredTransformation
 from ._declared import declare as declare
 from ._declared import make as make
+from ._examples import Aggregating as Aggregating
+from ._examples import Aggregation as Aggregation
+from ._examples import aggregates as aggregates
+from ._examples import aggregation_of as aggregation_of
+from ._examples import freezes as freezes
+from ._examples import number_of_examples as number_of_examples
+from ._examples import renamed as renamed
+from ._examples import without_examples as without_examples
 from ._factory import REGISTRY as REGISTRY
 from ._factory import Factory as Factory
 from ._factory import provide_example_inner as provide_example_inner

@@ -6,14 +6,19 @@ from typing import Any
 import jax
 
 from .._core import (
+    Aggregation,
     GradientTransformation,
     Init,
     State,
     Update,
     Updates,
     adapt,
+    aggregates,
+    aggregation_of,
+    freezes,
     is_none,
     is_placeholder,
+    without_examples,
 )
 
 Assign = Callable[[Any], list[int | None]]
@@ -21,16 +26,22 @@ Assign = Callable[[Any], list[int | None]]
 
 
 class Grouped(GradientTransformation):
-    """A pair that can say which of its members takes which parameter."""
+    """A pair that can say which of its members takes which parameter, and sum over examples."""
 
     members: Sequence[tuple[str, Any]]
     assign: Assign
+    aggregation: Aggregation | None
 
     def __new__(
-        cls, init: Init, update: Update, members: Sequence[tuple[str, Any]], assign: Assign
+        cls,
+        init: Init,
+        update: Update,
+        members: Sequence[tuple[str, Any]],
+        assign: Assign,
+        aggregation: Aggregation | None = None,
     ) -> "Grouped":
         self = tuple.__new__(cls, (init, update))
-        self.members, self.assign = members, assign
+        self.members, self.assign, self.aggregation = members, assign, aggregation
         return self
 
 
@@ -41,6 +52,15 @@ def split(tree: Any, numbers: Sequence[int | None], groups: int) -> list[Any]:
         treedef.unflatten([x if n == i else None for x, n in zip(leaves, numbers, strict=True)])
         for i in range(groups)
     ]
+
+
+def own_numbers(
+    treedef: Any, leaves: Sequence[Any], like: Any, numbers: Sequence[int | None]
+) -> list[int | None]:
+    """The groups of a tree's leaves, of which `None` may stand for a subtree of the parameters."""
+    like_tree = jax.tree.structure(like, is_leaf=is_none)
+    own = treedef.flatten_up_to(like_tree.unflatten(numbers))
+    return [None if g is None else n for g, n in zip(leaves, own, strict=True)]
 
 
 class Groups:
@@ -60,6 +80,9 @@ class Groups:
         assign: Assign,
         mask_extras: bool = False,
     ) -> None:
+        self.owner = owner
+        self.frozen = [freezes(tx) for tx in transformations]
+        self.examples = any(map(aggregates, transformations))
         self.transformations = [adapt(tx) for tx in transformations]
         self.assign = assign
         self.mask_extras = mask_extras
@@ -75,28 +98,82 @@ class Groups:
         self, updates: Updates, states: Sequence[State], params: Any, extra: Mapping[str, Any]
     ) -> tuple[Updates, list[State]]:
         """The updates of all groups in one tree, and the next states."""
+        like = without_examples(updates) if self.examples and params is None else updates
+
+        def step(i: int, part: Updates, own: Any, extra: Mapping[str, Any]) -> tuple[Any, State]:
+            if self.examples and self.frozen[i]:
+                part = without_examples(part)
+            return self.transformations[i].update(part, states[i], own, **extra)
+
+        return self._each(step, updates, like, params, extra)
+
+    def aggregation(self) -> Aggregation | None:
+        """The sums over examples of all groups, and their steps; `None` if one has no sum."""
+        if not self.examples:
+            return None
+        parts = [
+            None if frozen else aggregation_of(tx)
+            for tx, frozen in zip(self.transformations, self.frozen, strict=True)
+        ]
+        if any(p is None and not f for p, f in zip(parts, self.frozen, strict=True)):
+            return None
+
+        def total(
+            updates: Updates, states: Sequence[State], params: Any, extra: Mapping[str, Any]
+        ) -> Updates:
+            def summed(i: int, part: Updates, own: Any, extra: Mapping[str, Any]) -> Any:
+                of_group = parts[i]
+                if of_group is None:
+                    return without_examples(part), None
+                return of_group.total(part, states[i], own, extra), None
+
+            like = without_examples(updates) if params is None else updates
+            return self._each(summed, updates, like, params, extra)[0]
+
+        def finish(
+            total: Updates,
+            examples: Any,
+            states: Sequence[State],
+            params: Any,
+            extra: Mapping[str, Any],
+        ) -> tuple[Updates, list[State]]:
+            def step(i: int, part: Updates, own: Any, extra: Mapping[str, Any]) -> Any:
+                of_group = parts[i]
+                if of_group is None:
+                    return self.transformations[i].update(part, states[i], own, **extra)
+                return of_group.finish(part, examples, states[i], own, extra)
+
+            return self._each(step, total, total, params, extra)
+
+        return Aggregation(total, finish)
+
+    def _each(
+        self,
+        step: Callable[[int, Updates, Any, Mapping[str, Any]], tuple[Any, Any]],
+        updates: Updates,
+        like: Updates,
+        params: Any,
+        extra: Mapping[str, Any],
+    ) -> tuple[Updates, list[Any]]:
+        """What `step(group, updates, params, extra)` makes of each group, put together."""
         groups = len(self.transformations)
-        like = updates if params is None else params
+        like = like if params is None else params
         numbers = self.assign(like)
         leaves, treedef = jax.tree.flatten(updates, is_leaf=is_none)
-        like_tree = jax.tree.structure(like, is_leaf=is_none)
-        # `None` among the updates may stand for a whole subtree of the parameters.
-        own = treedef.flatten_up_to(like_tree.unflatten(numbers))
-        own = [None if g is None else n for g, n in zip(leaves, own, strict=True)]
-
+        own = own_numbers(treedef, leaves, like, numbers)
         parts = split(updates, own, groups)
         params_parts = [None] * groups if params is None else split(params, numbers, groups)
         extras = self._extras(extra, like, numbers)
-        columns, new_states = [], []
-        for i, tx in enumerate(self.transformations):
-            part, state = tx.update(parts[i], states[i], params_parts[i], **extras[i])
+        columns, others = [], []
+        for i in range(groups):
+            part, other = step(i, parts[i], params_parts[i], extras[i])
             columns.append(treedef.flatten_up_to(part))
-            new_states.append(state)
+            others.append(other)
         merged = [
             g if n is None else columns[n][j]
             for j, (g, n) in enumerate(zip(leaves, own, strict=True))
         ]
-        return treedef.unflatten(merged), new_states
+        return treedef.unflatten(merged), others
 
     def _extras(
         self, extra: Mapping[str, Any], like: Any, numbers: Sequence[int | None]

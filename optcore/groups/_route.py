@@ -17,6 +17,7 @@ from .._core import (
     is_partial,
     listed,
     named_parameters,
+    renamed,
     transformation,
     what_it_is,
 )
@@ -50,7 +51,9 @@ def _matrices_and_vectors() -> GradientTransformation:
     )
 
 
-@transformation("wrapper", example=_matrices_and_vectors, partial="parameters")
+@transformation(
+    "wrapper", example=_matrices_and_vectors, partial="parameters", per_example="results"
+)
 def route(
     *rules: tuple[Pattern, GradientTransformation],
     labels: Labels | None = None,
@@ -67,6 +70,10 @@ def route(
     Rules are asked of the parameters, at `init` and again whenever `update` is traced; they look
     at paths, shapes and dtypes, which do not change. If no rule is a function, `update` may do
     without the parameters. Integer parameters need no rule.
+
+    Where one rule has `dpsgd`, or what else takes single examples, all others have too, each with
+    a key of its own, or `FREEZE`: gradients then have a first axis of examples, and each group
+    clips those of its parameters alone, so that the privacy of several groups has to be added up.
 
     An extra argument that is a function of the parameters (`obj_fn` for `sophia`, `grad_fn` for
     `sam`) is called inside a group with those of the group, and `None` for all others, which it
@@ -169,7 +176,10 @@ def route(
         return updates, RouteState(tuple(states))
 
     members = [(p if isinstance(p, str) else repr(p), tx) for p, tx in rules]
-    return Grouped(init, update, members, assign)
+    parts = groups.aggregation()
+    if parts is not None:
+        parts = renamed(parts, lambda state: state.inner, lambda new: RouteState(tuple(new)))
+    return Grouped(init, update, members, assign, parts)
 
 
 def _check_glob(number: int, pattern: Any, before: list[Any]) -> None:

@@ -113,7 +113,7 @@ def subjects(kind: str | None = None) -> list[Subject]:
             extra={need: EXTRAS[need]() for need in factory.needs if need != "params"},
             descends=factory.kind == "optimizer",
             complex=not factory.real_only,
-            per_example=factory.per_example,
+            per_example=factory.per_example == "aggregates",
             strict=factory.strict,
         )
         for factory in REGISTRY.values()
