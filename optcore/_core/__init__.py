@@ -41,7 +41,9 @@ from ._leaves import slots as slots
 from ._marks import Range as Range
 from ._marks import is_transformation as is_transformation
 from ._masks import Mask as Mask
+from ._masks import fitting as fitting
 from ._masks import select as select
+from ._match import spread as spread
 from ._norm import global_norm as global_norm
 from ._norm import norm_along as norm_along
 from ._numerics import abs_sq as abs_sq

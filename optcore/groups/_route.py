@@ -18,6 +18,7 @@ from .._core import (
     listed,
     named_parameters,
     renamed,
+    spread,
     transformation,
     what_it_is,
 )
@@ -200,18 +201,7 @@ def spread_labels(owner: str, labels: Labels, tree: Any) -> list[Any]:
     """The label of each leaf of a tree, of which `None` is one."""
     chosen = labels(tree) if callable(labels) and _is_leaf(labels) else labels
 
-    def below(label: Any, subtree: Any) -> Any:
-        return jax.tree.map(lambda _: label, subtree, is_leaf=is_none)
-
-    treedef = jax.tree.structure(tree, is_leaf=is_none)
-    try:
-        return treedef.flatten_up_to(jax.tree.map(below, chosen, tree))
-    except ValueError as error:
-        raise ValueError(
-            f"{owner}: the labels must be a tree with the structure of the parameters, or of a "
-            f"part of it from the root; expected {jax.tree.structure(tree)}, "
-            f"got {jax.tree.structure(chosen)}"
-        ) from error
+    return spread(chosen, tree, f"{owner}: the labels", "labels", is_none)
 
 
 def _is_leaf(labels: Any) -> bool:
