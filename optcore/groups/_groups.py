@@ -20,6 +20,7 @@ from .._core import (
     is_placeholder,
     without_examples,
 )
+from ._extras import split, split_extras
 
 Assign = Callable[[Any], list[int | None]]
 """The number of the group of each leaf of a tree, of which `None` is one; `None` for no group."""
@@ -45,15 +46,6 @@ class Grouped(GradientTransformation):
         return self
 
 
-def split(tree: Any, numbers: Sequence[int | None], groups: int) -> list[Any]:
-    """One tree per group, with `None` for the leaves of the others."""
-    leaves, treedef = jax.tree.flatten(tree, is_leaf=is_none)
-    return [
-        treedef.unflatten([x if n == i else None for x, n in zip(leaves, numbers, strict=True)])
-        for i in range(groups)
-    ]
-
-
 def own_numbers(
     treedef: Any, leaves: Sequence[Any], like: Any, numbers: Sequence[int | None]
 ) -> list[int | None]:
@@ -70,7 +62,7 @@ class Groups:
       transformations: one per group.
       assign: which leaf belongs where; asked of the parameters, and if `update` is not given
         them, of the updates.
-      mask_extras: whether extra arguments that are trees like the parameters are split too.
+      split_trees: which extra arguments are split too, see `split_extras`.
     """
 
     def __init__(
@@ -78,14 +70,14 @@ class Groups:
         owner: str,
         transformations: Sequence[Any],
         assign: Assign,
-        mask_extras: bool = False,
+        split_trees: bool | None = None,
     ) -> None:
         self.owner = owner
         self.frozen = [freezes(tx) for tx in transformations]
         self.examples = any(map(aggregates, transformations))
         self.transformations = [adapt(tx) for tx in transformations]
         self.assign = assign
-        self.mask_extras = mask_extras
+        self.split_trees = split_trees
 
     def init(self, params: Any) -> list[State]:
         """The states of all groups."""
@@ -163,7 +155,7 @@ class Groups:
         own = own_numbers(treedef, leaves, like, numbers)
         parts = split(updates, own, groups)
         params_parts = [None] * groups if params is None else split(params, numbers, groups)
-        extras = self._extras(extra, like, numbers)
+        extras = split_extras(self.owner, extra, like, numbers, groups, self.split_trees, params)
         columns, others = [], []
         for i in range(groups):
             part, other = step(i, parts[i], params_parts[i], extras[i])
@@ -174,16 +166,3 @@ class Groups:
             for j, (g, n) in enumerate(zip(leaves, own, strict=True))
         ]
         return treedef.unflatten(merged), others
-
-    def _extras(
-        self, extra: Mapping[str, Any], like: Any, numbers: Sequence[int | None]
-    ) -> list[dict[str, Any]]:
-        groups = len(self.transformations)
-        extras = [dict(extra) for _ in range(groups)]
-        if self.mask_extras:
-            structure = jax.tree.structure(like)
-            for name, value in extra.items():
-                if jax.tree.structure(value) == structure:
-                    for i, part in enumerate(split(value, numbers, groups)):
-                        extras[i][name] = part
-        return extras

@@ -54,8 +54,8 @@ def partition(
       transforms: a transformation per label.
       param_labels: a tree of labels that is a prefix of the parameters, or a function from the
         parameters (or the updates, if `update` is given no parameters) to one.
-      mask_compatible_extra_args: whether extra arguments of `update` that are trees like the
-        parameters are split too.
+      mask_compatible_extra_args: whether all extra arguments of `update` that are trees like the
+        parameters are split too; `grad` always is, see `route`.
 
     Raises:
       ValueError: at `init`, a parameter's label has no transformation, or a transformation's
@@ -186,11 +186,11 @@ def _partitioned(
     owner: str,
     transforms: Mapping[Hashable, GradientTransformation],
     assign: Assign,
-    mask_extras: bool = False,
+    split_trees: bool | None = None,
 ) -> Grouped:
     """The pair whose state is a `PartitionState`."""
     labels = list(transforms)
-    groups = Groups(owner, list(transforms.values()), assign, mask_extras)
+    groups = Groups(owner, list(transforms.values()), assign, split_trees)
 
     def states(inner: list[State]) -> PartitionState:
         return PartitionState(dict(zip(labels, map(MaskedState, inner), strict=True)))

@@ -76,9 +76,10 @@ def route(
     a key of its own, or `FREEZE`: gradients then have a first axis of examples, and each group
     clips those of its parameters alone, so that the privacy of several groups has to be added up.
 
-    An extra argument that is a function of the parameters (`obj_fn` for `sophia`, `grad_fn` for
-    `sam`) is called inside a group with those of the group, and `None` for all others, which it
-    has to fill in. `sam` may as well stand around the route.
+    An extra argument that is a tree of all parameters, such as the `grad` of a line search, is
+    split like the gradients. One that is a function of all parameters (`value_fn` for a line
+    search, `obj_fn` for `sophia`, `grad_fn` for `sam`) is called inside a group with those that
+    the group tries, and all others as they are. `sam` may as well stand around the route.
 
     Args:
       rules: pairs `(pattern, transformation)`. A pattern is a glob over the path (see
