@@ -13,6 +13,14 @@ from ._declared import DeclaredSchedule as DeclaredSchedule
 from ._declared import DeclaredTransformation as DeclaredTransformation
 from ._declared import declare as declare
 from ._declared import make as make
+from ._examples import Aggregating as Aggregating
+from ._examples import Aggregation as Aggregation
+from ._examples import aggregates as aggregates
+from ._examples import aggregation_of as aggregation_of
+from ._examples import freezes as freezes
+from ._examples import number_of_examples as number_of_examples
+from ._examples import renamed as renamed
+from ._examples import without_examples as without_examples
 from ._factory import REGISTRY as REGISTRY
 from ._factory import Factory as Factory
 from ._factory import provide_example_inner as provide_example_inner
@@ -35,7 +43,9 @@ from ._leaves import slots as slots
 from ._marks import Range as Range
 from ._marks import is_transformation as is_transformation
 from ._masks import Mask as Mask
+from ._masks import fitting as fitting
 from ._masks import select as select
+from ._match import spread as spread
 from ._norm import global_norm as global_norm
 from ._norm import norm_along as norm_along
 from ._numerics import abs_sq as abs_sq

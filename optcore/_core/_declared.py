@@ -13,6 +13,7 @@ from jax.typing import ArrayLike
 
 from . import _boundary
 from ._counts import check_count
+from ._examples import Aggregation, aggregation_of, check_declared
 from ._factory import REGISTRY, Factory
 from ._marks import is_transformation
 from ._numerics import increment, is_inexact, weak, wide, zero_count
@@ -22,7 +23,7 @@ from ._replace import replaced
 from ._roles import Role
 from ._scheduled import ScheduledState, evaluate
 from ._static import Frozen, Static, printed, same
-from ._structure import Structure, structure_of
+from ._structure import Structure, does_to_examples, structure_of
 from ._types import GradientTransformation, Params, State, Updates
 
 
@@ -73,6 +74,8 @@ class Declaration:
             arguments[name] = jax.tree.map(functools.partial(self._scalar, name), value)
         made = self.factory.call(arguments)
         if self.factory.kind == "schedule" or is_transformation(made):
+            if does_to_examples(made) == "aggregates":
+                check_declared(declare(self.factory, self.arguments))
             return made
         raise TypeError(f"{self.name} must return a gradient transformation, returned {made!r}")
 
@@ -141,7 +144,30 @@ class Declaration:
             updates, inner = _boundary.call(pair, updates, state.inner, params, extra)
             return updates, ScheduledState(increment(state.count), values, inner)
 
-        return Leafwise(init, update)
+        def two_parts(count: jax.Array) -> Aggregation:
+            found = aggregation_of(self.resolved(self._values(count)))
+            if found is None:
+                raise ValueError(
+                    f"{self.name}: what it makes of examples has no two parts, and so batches "
+                    "cannot be added up in between"
+                )
+            return found
+
+        def total(updates: Updates, state: ScheduledState, params: Params, extra: Any) -> Updates:
+            return two_parts(state.count).total(updates, state.inner, params, extra)
+
+        def finish(
+            total: Updates, examples: Any, state: ScheduledState, params: Params, extra: Any
+        ) -> tuple[Updates, ScheduledState]:
+            parts = two_parts(state.count)
+            updates, inner = parts.finish(total, examples, state.inner, params, extra)
+            values = self._values(state.count)
+            return updates, ScheduledState(increment(state.count), values, inner)
+
+        pair = Leafwise(init, update)
+        if self.structure.per_example:
+            pair.aggregation = Aggregation(total, finish)
+        return pair
 
     def init(self, params: Params) -> State:
         """The state for these parameters."""

@@ -5,6 +5,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ._examples import refuse_examples
 from ._facts import KINDS, Facts, Kind
 from ._other_names import meant
 from ._refusals import refuse_parts
@@ -44,9 +45,14 @@ class Factory(Facts):
             raise TypeError(f"{self.name}: {error}") from None
         bound.apply_defaults()
         arguments = {n: self.roles[n].normalise(v) for n, v in bound.arguments.items()}
-        for name, value in arguments.items():
-            for part in parts_in(self.roles[name], name, value, given=True):
-                refuse_parts(self.name, self, name, part.value)
+        parts = [
+            (name, part)
+            for name, value in arguments.items()
+            for part in parts_in(self.roles[name], name, value, given=True)
+        ]
+        for name, part in parts:
+            refuse_parts(self.name, self, name, part.value)
+        refuse_examples(self.name, self, parts)
         return arguments
 
     def bind_named(self, arguments: Mapping[str, Any]) -> dict[str, Any]:

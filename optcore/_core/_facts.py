@@ -8,6 +8,8 @@ Kind = Literal["optimizer", "direction", "transform", "wrapper", "schedule"]
 KINDS: tuple[str, ...] = get_args(Kind)
 Place = Literal["rate", "decay", "drift", "freeze"]
 PLACES: tuple[str, ...] = get_args(Place)
+PerExample = Literal["aggregates", "single", "inner", "results"]
+PER_EXAMPLE: tuple[str, ...] = get_args(PerExample)
 Arguments = Mapping[str, Any]
 """The arguments of a factory by name, as they were normalised."""
 
@@ -23,7 +25,12 @@ class Facts:
         conformance suite runs on it.
       needs: what `update` must be given besides updates and state, such as `("params",)`.
       real_only: the algorithm has no meaning for complex parameters.
-      per_example: `update` takes updates with one gradient per example along a first axis.
+      per_example: what it does to updates with one gradient per example along a first axis: it
+        makes one update of them (`"aggregates"`), or acts on each alone, by elements, so that
+        neither other examples nor what it remembers of them have a part in it (`"single"`). A
+        wrapper does what its parts do (`"inner"`), or uses only what they make of the examples
+        (`"results"`). With `None` it must see no examples, and in front of what aggregates it
+        is refused.
       stage: what a chain must know of a transform to refuse nonsense: that it turns directions
         into steps (`"rate"`, unless its argument `flip_sign` is False), that it adds to a
         direction of ascent what shrinks weights (`"decay"`), that it moves parameters whose
@@ -50,7 +57,7 @@ class Facts:
     example: Mapping[str, Any] | Callable[[], Any]
     needs: tuple[str, ...] = ()
     real_only: bool = False
-    per_example: bool = False
+    per_example: PerExample | None = None
     stage: Place | None = None
     uses: tuple[str, ...] | Callable[[Arguments], tuple[str, ...] | None] = ()
     holds: Callable[[Arguments], dict[str, str]] | None = None
@@ -63,7 +70,11 @@ class Facts:
     scales_loss: bool = False
 
     def __post_init__(self) -> None:
-        for name, value, options in (("kind", self.kind, KINDS), ("stage", self.stage, PLACES)):
+        for name, value, options in (
+            ("kind", self.kind, KINDS),
+            ("stage", self.stage, PLACES),
+            ("per_example", self.per_example, PER_EXAMPLE),
+        ):
             if value is not None and value not in options:
                 raise ValueError(
                     f"transformation: {name} must be one of {', '.join(options)}, got {value!r}"

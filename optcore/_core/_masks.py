@@ -6,7 +6,10 @@ from typing import Any
 import jax
 import numpy as np
 
+from ._match import spread
 from ._paths import is_leaf, named_leaves, what_it_is
+from ._placeholder import is_partial
+from ._types import EmptyState, Init, Params, State
 
 Mask = Any | Callable[[Any], Any]
 """A tree of booleans that is a prefix of the parameters, or a function from them to one."""
@@ -14,6 +17,8 @@ Mask = Any | Callable[[Any], Any]
 
 def select(name: str, mask: Mask | None, tree: Any, params: Any) -> Any:
     """`tree` with `None` where the mask is False; all of it if there is no mask.
+
+    Mask and tree are matched by the paths of their leaves; a box around one makes no difference.
 
     Raises:
       TypeError: a leaf of the mask is no boolean.
@@ -23,23 +28,31 @@ def select(name: str, mask: Mask | None, tree: Any, params: Any) -> Any:
         return tree
     chosen = mask(params) if callable(mask) and not _is_tree(mask) else mask
 
-    def selected(keep: bool, subtree: Any) -> Any:
-        return subtree if keep else jax.tree.map(lambda _: None, subtree, is_leaf=is_leaf)
-
     for path, keep in named_leaves(chosen):
         if keep is not None and not isinstance(keep, (bool, np.bool_)):
             raise TypeError(
                 f"{name}: the mask must say True or False for each parameter, got "
                 f"{what_it_is(keep)} at {path!r}; part of an array cannot be masked"
             )
-    try:
-        return jax.tree.map(selected, chosen, tree)
-    except ValueError as error:
-        raise ValueError(
-            f"{name}: the mask must be a tree of booleans with the structure of the parameters, "
-            f"or of a part of it from the root; expected {jax.tree.structure(tree)}, "
-            f"got {jax.tree.structure(chosen)}"
-        ) from error
+    leaves, treedef = jax.tree.flatten(tree, is_leaf=is_leaf)
+    marks = spread(chosen, tree, f"{name}: the mask", "booleans")
+    return treedef.unflatten([x if keep else None for x, keep in zip(leaves, marks, strict=True)])
+
+
+def fitting(init: Init | None, *masks: tuple[str, Mask | None]) -> Init:
+    """An `init` that refuses masks, each with whose it is, that do not fit the parameters.
+
+    By default it remembers nothing. A single array may be there in place of the parameters.
+    """
+
+    def checked(params: Params) -> State:
+        alone = jax.tree_util.all_leaves([params])
+        for name, mask in masks:
+            if not alone and not is_partial(params):
+                select(name, mask, params, params)
+        return EmptyState() if init is None else init(params)
+
+    return checked
 
 
 def _is_tree(mask: Any) -> bool:

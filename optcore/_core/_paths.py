@@ -34,13 +34,17 @@ def parameter_name(path: tuple[Any, ...]) -> str:
     >>> parameter_name(keys), parameter_name(keys[1:])
     ('bias', 'value')
     """
-    boxed = (
+    return path_name(path[:-1] if is_boxed(path) else path)
+
+
+def is_boxed(path: tuple[Any, ...]) -> bool:
+    """Whether a path ends with the attribute `value` of a box."""
+    return (
         len(path) > 1
         and isinstance(path[-2], jax.tree_util.DictKey)
         and isinstance(path[-1], jax.tree_util.GetAttrKey)
         and path[-1].name == "value"
     )
-    return path_name(path[:-1] if boxed else path)
 
 
 def named_parameters(tree: Any) -> list[tuple[str, Any]]:

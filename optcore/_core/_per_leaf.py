@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from ._examples import Aggregation
 from ._leaves import map_leaves
 from ._numerics import increment
 from ._types import EmptyState, GradientTransformation, Init, Params, State, Updates
@@ -14,6 +15,8 @@ class Leafwise(GradientTransformation):
     That is `map_leaves`, `global_norm` and other leafwise pairs. A chain computes it together
     with its neighbours, in one traced function per kind of leaf.
     """
+
+    aggregation: Aggregation | None = None
 
 
 def per_leaf(

@@ -12,7 +12,7 @@ import numpy as np
 from ._mode import within
 from ._static import is_plain
 from ._types import GradientTransformation, Init, Update
-from ._walk import children, is_declared, joined, walk
+from ._walk import children, is_declared, joined
 
 
 class Containing(GradientTransformation):
@@ -81,9 +81,8 @@ class Structure:
 
     @functools.cached_property
     def per_example(self) -> bool:
-        """Whether it, or something in it, takes one gradient per example."""
-        parts = (part.value for part in walk(self._instance) if is_declared(part.value))
-        return any(part.declaration.factory.per_example for part in parts)
+        """Whether it takes one gradient per example, and gives one update."""
+        return does_to_examples(self._instance) == "aggregates"
 
     @functools.cached_property
     def pure(self) -> bool:
@@ -110,6 +109,19 @@ _NUMBER = jax.ShapeDtypeStruct((), np.float32)
 def structure_of(treedef: Any) -> Structure:
     """The record of a structure, one for all that have it."""
     return Structure(treedef)
+
+
+def does_to_examples(tx: Any) -> str | None:
+    """`"aggregates"` or `"single"` (see `Facts.per_example`); `None` if nothing is known."""
+    if not is_declared(tx):
+        return None
+    fact: str | None = tx.declaration.factory.per_example
+    if fact not in ("inner", "results"):
+        return fact
+    found = [does_to_examples(part.value) for part in children(tx) if part.is_transformation]
+    if "aggregates" in found:
+        return "aggregates"
+    return "single" if fact == "inner" and set(found) <= {"single"} else None
 
 
 def contents_of(tx: Any) -> Contents:

@@ -52,7 +52,11 @@ class WithAverageState(NamedTuple):
 
 
 @transformation(
-    "wrapper", example={"average": "ema", "decay": 0.9}, needs=("params",), outermost=True
+    "wrapper",
+    example={"average": "ema", "decay": 0.9},
+    needs=("params",),
+    outermost=True,
+    per_example="results",
 )
 def with_average(
     inner: GradientTransformation,

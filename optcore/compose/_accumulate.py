@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from .._core import (
+    Aggregation,
     GradientTransformation,
     Length,
     Params,
@@ -14,10 +15,13 @@ from .._core import (
     State,
     Updates,
     adapt,
+    aggregates,
+    aggregation_of,
     all_finite,
     increment,
     is_absent,
     map_leaves,
+    number_of_examples,
     safe_divide,
     slots,
     tally,
@@ -49,7 +53,14 @@ class AccumulateState(NamedTuple):
     inner: State
 
 
-@transformation("wrapper", example={"every": 2}, uses=("weight",), skips=True, skips_nonfinite=True)
+@transformation(
+    "wrapper",
+    example={"every": 2},
+    uses=("weight",),
+    skips=True,
+    skips_nonfinite=True,
+    per_example="results",
+)
 def accumulate(inner: GradientTransformation, every: Length | Schedule) -> GradientTransformation:
     r"""Make one step for the mean of `every` gradients, and give exact zeros in between.
 
@@ -72,6 +83,11 @@ def accumulate(inner: GradientTransformation, every: Length | Schedule) -> Gradi
     (a `value` that it watches is that of the last gradient). Where the gradient is `None` it
     counts as 0 in the mean, and a parameter with `None` in the last call of a window stays.
 
+    Around `dpsgd`, or a chain or route with what clips single examples, the window makes up one
+    lot (Abadi et al., arXiv 1607.00133, section 3.1): each call adds to the sum of the examples'
+    clipped gradients, and the last one adds the noise, once, and divides by the number of all
+    examples. `acc_grads` is then that sum, and `weight` the number.
+
     Args:
       inner: what runs once for every window.
       every: gradients in a window, ≥ 1: an int, or a schedule of it over the steps of `inner`
@@ -83,8 +99,9 @@ def accumulate(inner: GradientTransformation, every: Length | Schedule) -> Gradi
     not finite is treated like a gradient that is not finite. `inner` is handed the sum.
 
     Raises:
-      ValueError: `inner` contains `dynamic_loss_scale`, which must stand outside; `weight` or
-        the value of the schedule is no real scalar.
+      ValueError: `inner` contains `dynamic_loss_scale`, which must stand outside, or takes
+        single examples inside another wrapper; `weight` or the value of the schedule is no real
+        scalar, or examples have a `weight`.
 
     A batch of three in two parts, weighted by their sizes:
 
@@ -97,6 +114,7 @@ def accumulate(inner: GradientTransformation, every: Length | Schedule) -> Gradi
     0.0
     -5.0
     """
+    lot = _lot_of(inner)
     inner = adapt(inner)
 
     def init(params: Params) -> AccumulateState:
@@ -113,15 +131,24 @@ def accumulate(inner: GradientTransformation, every: Length | Schedule) -> Gradi
     def update(
         updates: Updates, state: AccumulateState, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, AccumulateState]:
-        weight = as_weight("accumulate", extra.get("weight"))
+        if lot is None:
+            weight = as_weight("accumulate", extra.get("weight"))
+            total, keep, add = shares(state.weight, weight)
+            step = inner
+        else:
+            _refuse_weight(extra.get("weight"))
+            weight = as_weight("accumulate", number_of_examples(updates))
+            updates = lot.total(updates, state.inner, params, extra)
+            total, add = state.weight + weight, jnp.ones((), jnp.float32)
+            keep = jnp.where(state.mini_step > 0, add, 0)
+            step = _step_of(inner, lot, total)
         fine = all_finite(updates) & (weight >= 0) & jnp.isfinite(weight)
-        total, keep, add = shares(state.weight, weight)
         means, acc_grads = gather(updates, state.acc_grads, keep, add, fine)
         mini_step = increment(state.mini_step)
         emit = fine & (mini_step >= window("accumulate", every, state.count))
         if extra.get("weight") is not None:
             extra["weight"] = total
-        steps, new = run_if(emit, inner, means, state.inner, params, extra)
+        steps, new = run_if(emit, step, means, state.inner, params, extra)
         skipped, notfinite = tally(fine, state.skipped, state.total_notfinite)
         return steps, AccumulateState(
             count=jnp.where(emit, increment(state.count), state.count),
@@ -134,6 +161,46 @@ def accumulate(inner: GradientTransformation, every: Length | Schedule) -> Gradi
         )
 
     return GradientTransformation(init, update)
+
+
+def _lot_of(inner: GradientTransformation) -> Aggregation | None:
+    """The two parts of what takes single examples; `None` if it takes none.
+
+    Raises:
+      ValueError: it takes examples, and does not say where their sum is complete.
+    """
+    if not aggregates(inner):
+        return None
+    parts = aggregation_of(inner)
+    if parts is None:
+        raise ValueError(
+            f"accumulate: inner is {inner!r}, in which accumulate cannot reach the sum of the "
+            "examples' clipped gradients, which it has to add up before the noise; put it around "
+            "dpsgd, or a chain or route with it, and other wrappers outside: "
+            "guard(accumulate(dpsgd(...), every))"
+        )
+    return parts
+
+
+def _refuse_weight(weight: Any) -> None:
+    if weight is not None:
+        raise ValueError(
+            "accumulate: inner takes one gradient per example, of which each counts once, or the "
+            "noise would not fit; leave weight out"
+        )
+
+
+def _step_of(
+    inner: GradientTransformation, lot: Aggregation, examples: jax.Array
+) -> GradientTransformation:
+    """The step of `inner` for the sum over so many examples."""
+
+    def update(
+        updates: Updates, state: State, params: Params | None = None, **extra: Any
+    ) -> tuple[Updates, State]:
+        return lot.finish(updates, examples, state, params, extra)
+
+    return GradientTransformation(inner.init, update)
 
 
 def shares(before: jax.Array, weight: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:

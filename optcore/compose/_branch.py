@@ -7,7 +7,14 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from .._core import GradientTransformation, Params, State, Updates
+from .._core import (
+    GradientTransformation,
+    Params,
+    State,
+    Updates,
+    aggregates,
+    without_examples,
+)
 
 
 def run_if(
@@ -28,6 +35,8 @@ def run_if(
         return like(updates, steps), new
 
     def wait(updates: Updates, state: State, params: Params) -> tuple[Updates, State]:
+        if aggregates(inner):
+            return without_examples(updates), state
         return jax.tree.map(jnp.zeros_like, updates), state
 
     return lax.cond(condition, run, wait, updates, state, params)

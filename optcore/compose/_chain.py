@@ -1,16 +1,22 @@
 """Composition: one transformation after another."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .._core import (
+    Aggregation,
     GradientTransformation,
     Leafwise,
     Params,
     State,
     Updates,
     adapt,
+    aggregates,
+    aggregation_of,
     begin,
     provide_example_inner,
+    renamed,
+    settle,
     transformation,
 )
 from ..schedules import linear_schedule
@@ -31,7 +37,7 @@ def _clipped_momentum() -> GradientTransformation:
     return chain(clip_by_global_norm(1.0), trace(0.5), scale_by_learning_rate(rate))
 
 
-@transformation("wrapper", example=_clipped_momentum, chains=True)
+@transformation("wrapper", example=_clipped_momentum, chains=True, per_example="inner")
 def chain(*transforms: GradientTransformation) -> GradientTransformation:
     """Apply transformations one after another; each gets what the one before gave.
 
@@ -70,7 +76,43 @@ def chain(*transforms: GradientTransformation) -> GradientTransformation:
             new_state.append(s)
         return updates, tuple(new_state)
 
-    return Leafwise(init, update)
+    pair = Leafwise(init, update)
+    pair.aggregation = _in_two_parts(links)
+    return pair
+
+
+def _in_two_parts(links: Sequence[GradientTransformation]) -> Aggregation | None:
+    """The chain up to the sum over examples, and the rest of it."""
+    first = next((i for i, link in enumerate(links) if aggregates(link)), None)
+    if first is None or aggregation_of(links[first]) is None:
+        return None
+
+    def parts() -> Aggregation:
+        found = aggregation_of(links[first])
+        assert found is not None
+        return found
+
+    def total(updates: Updates, state: Any, params: Params, extra: Mapping[str, Any]) -> Updates:
+        for link, s in zip(links[:first], state, strict=False):
+            updates, _ = link.update(updates, s, params, **extra)
+        return parts().total(settle(updates), state[first], params, extra)
+
+    def finish(
+        total: Updates, examples: Any, state: Any, params: Params, extra: Mapping[str, Any]
+    ) -> tuple[Updates, tuple[State, ...]]:
+        # What acts on each example alone moves on like in any step, whatever it is given.
+        before = [
+            link.update(total, s, params, **extra)[1]
+            for link, s in zip(links[:first], state, strict=False)
+        ]
+        updates, own = parts().finish(total, examples, state[first], params, extra)
+        behind = []
+        for link, s in zip(links[first + 1 :], state[first + 1 :], strict=True):
+            updates, s = link.update(updates, s, params, **extra)
+            behind.append(s)
+        return updates, (*before, own, *behind)
+
+    return Aggregation(total, finish)
 
 
 def _named_momentum() -> GradientTransformation:
@@ -81,7 +123,7 @@ def _named_momentum() -> GradientTransformation:
     )
 
 
-@transformation("wrapper", example=_named_momentum, chains=True)
+@transformation("wrapper", example=_named_momentum, chains=True, per_example="inner")
 def named_chain(*transforms: tuple[str, GradientTransformation]) -> GradientTransformation:
     """A `chain` of named transformations; the state is a dict from name to state.
 
@@ -116,4 +158,12 @@ def named_chain(*transforms: tuple[str, GradientTransformation]) -> GradientTran
         updates, states = inner.update(updates, states, params, **extra)
         return updates, dict(zip(names, states, strict=True))
 
-    return Leafwise(init, update)
+    pair = Leafwise(init, update)
+    parts = aggregation_of(inner)
+    if parts is not None:
+        pair.aggregation = renamed(
+            parts,
+            lambda state: tuple(state[name] for name in names),
+            lambda states: dict(zip(names, states, strict=True)),
+        )
+    return pair

@@ -130,7 +130,13 @@ def conditionally_transform(
     return GradientTransformation(init, update)
 
 
-@transformation("wrapper", example={"should_transform_fn": _is_even}, uses=_forwarded, skips=True)
+@transformation(
+    "wrapper",
+    example={"should_transform_fn": _is_even},
+    uses=_forwarded,
+    skips=True,
+    per_example="results",
+)
 def conditionally_mask(
     inner: GradientTransformation,
     should_transform_fn: Callable[..., Any],

@@ -13,10 +13,12 @@ from .._core import (
     State,
     Updates,
     adapt,
+    aggregates,
     is_inexact,
     is_none,
     transformation,
     wide,
+    without_examples,
 )
 from ..schedules import linear_schedule
 from ..transforms import clip_by_block_rms, scale_by_learning_rate, trace
@@ -28,7 +30,7 @@ def _clipped_momentum() -> GradientTransformation:
     return flatten(chain(clip_by_block_rms(1.0), trace(0.5), scale_by_learning_rate(rate)))
 
 
-@transformation("wrapper", example=_clipped_momentum)
+@transformation("wrapper", example=_clipped_momentum, per_example="results")
 def flatten(inner: GradientTransformation) -> GradientTransformation:
     """Hand all parameters to `inner` as one vector, and its updates back in their shapes.
 
@@ -52,6 +54,7 @@ def flatten(inner: GradientTransformation) -> GradientTransformation:
     >>> updates["a"].round(4).tolist(), updates["b"].round(4).tolist()
     ([0.6000000238418579], [[0.800000011920929]])
     """
+    examples = aggregates(inner)
     inner = adapt(inner)
 
     def init(params: Params) -> State:
@@ -63,10 +66,12 @@ def flatten(inner: GradientTransformation) -> GradientTransformation:
     def update(
         updates: Updates, state: State, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, State]:
-        layout = _Layout(updates if params is None else params)
+        one = without_examples(updates) if examples else updates
+        layout = _Layout(one if params is None else params)
         vector = None if params is None else layout.join(params)
-        joined, state = inner.update(layout.join(updates), state, vector, **extra)
-        return layout.split(joined, updates), state
+        join = layout.join_examples if examples else layout.join
+        joined, state = inner.update(join(updates), state, vector, **extra)
+        return layout.split(joined, one), state
 
     return GradientTransformation(init, update)
 
@@ -90,6 +95,12 @@ class _Layout:
                 part = jnp.zeros(shape) if x is None else jnp.asarray(x).reshape(shape)
                 parts.append(part.astype(self.dtype))
         return jnp.concatenate(parts)
+
+    def join_examples(self, tree: Any) -> jax.Array:
+        """A row for each example."""
+        if not jax.tree.leaves(tree):
+            return self.join(tree)[None][:0]
+        return jax.vmap(self.join)(tree)
 
     def split(self, vector: jax.Array, tree: Any) -> Any:
         """The vector in the shapes of the leaves; `None` where the tree has it."""

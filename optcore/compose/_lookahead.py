@@ -15,6 +15,7 @@ from .._core import (
     State,
     Updates,
     adapt,
+    aggregates,
     apply_updates,
     begin,
     copies,
@@ -45,7 +46,12 @@ class LookaheadState(NamedTuple):
         return self.anchor
 
 
-@transformation("wrapper", example={"sync_period": 2, "slow_step_size": 0.5}, needs=("params",))
+@transformation(
+    "wrapper",
+    example={"sync_period": 2, "slow_step_size": 0.5},
+    needs=("params",),
+    per_example="results",
+)
 def lookahead(
     fast_optimizer: GradientTransformation,
     sync_period: Length,
@@ -72,7 +78,8 @@ def lookahead(
       reset_state: start the fast optimizer anew, with its counts, after every period.
 
     Raises:
-      ValueError: `update` was not given `params`.
+      ValueError: `update` was not given `params`; or `reset_state` would repeat the noise of a
+        private optimizer.
 
     Two steps of length 1 forward, one back:
 
@@ -89,6 +96,11 @@ def lookahead(
     2.0 1.0
     2.0 2.0
     """
+    if reset_state and aggregates(fast_optimizer):
+        raise ValueError(
+            "lookahead: reset_state would start the noise anew with every period, and of two "
+            f"steps with the same noise it can be subtracted; fast_optimizer is {fast_optimizer!r}"
+        )
     inner = adapt(fast_optimizer)
 
     def init(params: Params) -> LookaheadState:

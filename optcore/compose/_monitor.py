@@ -16,9 +16,11 @@ from .._core import (
     global_norm,
     increment,
     is_absent,
+    is_leaf,
     map_leaves,
     named_leaves,
     slots,
+    spread,
     transformation,
     zero_count,
 )
@@ -169,15 +171,9 @@ def _labels(groups: Grouping, params: Params) -> list[str]:
             )
         if not label:
             raise ValueError(f"monitor: a group must have a name, got '' at {path!r}")
-    try:
-        spread = jax.tree.map(lambda x, part: jax.tree.map(lambda _: x, part), chosen, params)
-    except ValueError as error:
-        raise ValueError(
-            "monitor: groups must be a tree of strings with the structure of the parameters, or "
-            f"of a part of it from the root; expected {jax.tree.structure(params)}, got "
-            f"{jax.tree.structure(chosen)}"
-        ) from error
-    return jax.tree.leaves(spread)
+    marks = spread(chosen, params, "monitor: groups", "strings")
+    leaves = jax.tree.leaves(params, is_leaf=is_leaf)
+    return [mark for mark, p in zip(marks, leaves, strict=True) if p is not None]
 
 
 def _norms(parts: Parts) -> dict[str, jax.Array]:

@@ -60,7 +60,7 @@ def _clipped_momentum() -> GradientTransformation:
     return split_real_and_imaginary(momentum)
 
 
-@transformation("wrapper", example=_clipped_momentum)
+@transformation("wrapper", example=_clipped_momentum, per_example="inner")
 def split_real_and_imaginary(inner: GradientTransformation) -> GradientTransformation:
     """Treat every complex parameter as two real ones, its real and its imaginary part.
 

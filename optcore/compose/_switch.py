@@ -40,7 +40,7 @@ def _momentum_then_descent() -> GradientTransformation:
     return switch([example_momentum(), scale_by_learning_rate(0.1)], [1])
 
 
-@transformation("wrapper", example=_momentum_then_descent, partial="steps")
+@transformation("wrapper", example=_momentum_then_descent, partial="steps", per_example="results")
 def switch(
     inner: Sequence[GradientTransformation], boundaries: Sequence[Length]
 ) -> GradientTransformation:

@@ -17,7 +17,8 @@ from .._core import (
     what_it_is,
 )
 from ..hyper import hyperparameters
-from ._groups import Grouped, split
+from ._extras import split
+from ._groups import Grouped
 
 HEADER = ("parameter", "shape", "group", "state bytes", "hyper-parameters")
 

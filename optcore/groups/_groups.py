@@ -6,41 +6,53 @@ from typing import Any
 import jax
 
 from .._core import (
+    Aggregation,
     GradientTransformation,
     Init,
     State,
     Update,
     Updates,
     adapt,
+    aggregates,
+    aggregation_of,
+    freezes,
     is_none,
     is_placeholder,
+    without_examples,
 )
+from ._extras import split, split_extras
 
 Assign = Callable[[Any], list[int | None]]
 """The number of the group of each leaf of a tree, of which `None` is one; `None` for no group."""
 
 
 class Grouped(GradientTransformation):
-    """A pair that can say which of its members takes which parameter."""
+    """A pair that can say which of its members takes which parameter, and sum over examples."""
 
     members: Sequence[tuple[str, Any]]
     assign: Assign
+    aggregation: Aggregation | None
 
     def __new__(
-        cls, init: Init, update: Update, members: Sequence[tuple[str, Any]], assign: Assign
+        cls,
+        init: Init,
+        update: Update,
+        members: Sequence[tuple[str, Any]],
+        assign: Assign,
+        aggregation: Aggregation | None = None,
     ) -> "Grouped":
         self = tuple.__new__(cls, (init, update))
-        self.members, self.assign = members, assign
+        self.members, self.assign, self.aggregation = members, assign, aggregation
         return self
 
 
-def split(tree: Any, numbers: Sequence[int | None], groups: int) -> list[Any]:
-    """One tree per group, with `None` for the leaves of the others."""
-    leaves, treedef = jax.tree.flatten(tree, is_leaf=is_none)
-    return [
-        treedef.unflatten([x if n == i else None for x, n in zip(leaves, numbers, strict=True)])
-        for i in range(groups)
-    ]
+def own_numbers(
+    treedef: Any, leaves: Sequence[Any], like: Any, numbers: Sequence[int | None]
+) -> list[int | None]:
+    """The groups of a tree's leaves, of which `None` may stand for a subtree of the parameters."""
+    like_tree = jax.tree.structure(like, is_leaf=is_none)
+    own = treedef.flatten_up_to(like_tree.unflatten(numbers))
+    return [None if g is None else n for g, n in zip(leaves, own, strict=True)]
 
 
 class Groups:
@@ -50,7 +62,7 @@ class Groups:
       transformations: one per group.
       assign: which leaf belongs where; asked of the parameters, and if `update` is not given
         them, of the updates.
-      mask_extras: whether extra arguments that are trees like the parameters are split too.
+      split_trees: which extra arguments are split too, see `split_extras`.
     """
 
     def __init__(
@@ -58,11 +70,14 @@ class Groups:
         owner: str,
         transformations: Sequence[Any],
         assign: Assign,
-        mask_extras: bool = False,
+        split_trees: bool | None = None,
     ) -> None:
+        self.owner = owner
+        self.frozen = [freezes(tx) for tx in transformations]
+        self.examples = any(map(aggregates, transformations))
         self.transformations = [adapt(tx) for tx in transformations]
         self.assign = assign
-        self.mask_extras = mask_extras
+        self.split_trees = split_trees
 
     def init(self, params: Any) -> list[State]:
         """The states of all groups."""
@@ -75,38 +90,79 @@ class Groups:
         self, updates: Updates, states: Sequence[State], params: Any, extra: Mapping[str, Any]
     ) -> tuple[Updates, list[State]]:
         """The updates of all groups in one tree, and the next states."""
+        like = without_examples(updates) if self.examples and params is None else updates
+
+        def step(i: int, part: Updates, own: Any, extra: Mapping[str, Any]) -> tuple[Any, State]:
+            if self.examples and self.frozen[i]:
+                part = without_examples(part)
+            return self.transformations[i].update(part, states[i], own, **extra)
+
+        return self._each(step, updates, like, params, extra)
+
+    def aggregation(self) -> Aggregation | None:
+        """The sums over examples of all groups, and their steps; `None` if one has no sum."""
+        if not self.examples:
+            return None
+        parts = [
+            None if frozen else aggregation_of(tx)
+            for tx, frozen in zip(self.transformations, self.frozen, strict=True)
+        ]
+        if any(p is None and not f for p, f in zip(parts, self.frozen, strict=True)):
+            return None
+
+        def total(
+            updates: Updates, states: Sequence[State], params: Any, extra: Mapping[str, Any]
+        ) -> Updates:
+            def summed(i: int, part: Updates, own: Any, extra: Mapping[str, Any]) -> Any:
+                of_group = parts[i]
+                if of_group is None:
+                    return without_examples(part), None
+                return of_group.total(part, states[i], own, extra), None
+
+            like = without_examples(updates) if params is None else updates
+            return self._each(summed, updates, like, params, extra)[0]
+
+        def finish(
+            total: Updates,
+            examples: Any,
+            states: Sequence[State],
+            params: Any,
+            extra: Mapping[str, Any],
+        ) -> tuple[Updates, list[State]]:
+            def step(i: int, part: Updates, own: Any, extra: Mapping[str, Any]) -> Any:
+                of_group = parts[i]
+                if of_group is None:
+                    return self.transformations[i].update(part, states[i], own, **extra)
+                return of_group.finish(part, examples, states[i], own, extra)
+
+            return self._each(step, total, total, params, extra)
+
+        return Aggregation(total, finish)
+
+    def _each(
+        self,
+        step: Callable[[int, Updates, Any, Mapping[str, Any]], tuple[Any, Any]],
+        updates: Updates,
+        like: Updates,
+        params: Any,
+        extra: Mapping[str, Any],
+    ) -> tuple[Updates, list[Any]]:
+        """What `step(group, updates, params, extra)` makes of each group, put together."""
         groups = len(self.transformations)
-        like = updates if params is None else params
+        like = like if params is None else params
         numbers = self.assign(like)
         leaves, treedef = jax.tree.flatten(updates, is_leaf=is_none)
-        like_tree = jax.tree.structure(like, is_leaf=is_none)
-        # `None` among the updates may stand for a whole subtree of the parameters.
-        own = treedef.flatten_up_to(like_tree.unflatten(numbers))
-        own = [None if g is None else n for g, n in zip(leaves, own, strict=True)]
-
+        own = own_numbers(treedef, leaves, like, numbers)
         parts = split(updates, own, groups)
         params_parts = [None] * groups if params is None else split(params, numbers, groups)
-        extras = self._extras(extra, like, numbers)
-        columns, new_states = [], []
-        for i, tx in enumerate(self.transformations):
-            part, state = tx.update(parts[i], states[i], params_parts[i], **extras[i])
+        extras = split_extras(self.owner, extra, like, numbers, groups, self.split_trees, params)
+        columns, others = [], []
+        for i in range(groups):
+            part, other = step(i, parts[i], params_parts[i], extras[i])
             columns.append(treedef.flatten_up_to(part))
-            new_states.append(state)
+            others.append(other)
         merged = [
             g if n is None else columns[n][j]
             for j, (g, n) in enumerate(zip(leaves, own, strict=True))
         ]
-        return treedef.unflatten(merged), new_states
-
-    def _extras(
-        self, extra: Mapping[str, Any], like: Any, numbers: Sequence[int | None]
-    ) -> list[dict[str, Any]]:
-        groups = len(self.transformations)
-        extras = [dict(extra) for _ in range(groups)]
-        if self.mask_extras:
-            structure = jax.tree.structure(like)
-            for name, value in extra.items():
-                if jax.tree.structure(value) == structure:
-                    for i, part in enumerate(split(value, numbers, groups)):
-                        extras[i][name] = part
-        return extras
+        return treedef.unflatten(merged), others

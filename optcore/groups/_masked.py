@@ -43,8 +43,8 @@ def masked(
       inner: a transform or a direction. Its state holds nothing for what passes.
       mask: a tree of booleans that is a prefix of the parameters, or a function from the
         parameters (or the updates, if `update` is given no parameters) to one.
-      mask_compatible_extra_args: whether extra arguments of `update` that are trees like the
-        parameters are masked too.
+      mask_compatible_extra_args: whether all extra arguments of `update` that are trees like the
+        parameters are masked too; `grad` always is, see `route`.
 
     Raises:
       ValueError: `inner` gives steps of descent, or contains `dynamic_loss_scale`, which must

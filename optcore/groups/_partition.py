@@ -14,6 +14,7 @@ from .._core import (
     is_none,
     is_partial,
     named_parameters,
+    renamed,
     transformation,
 )
 from ..compose._chain import example_momentum
@@ -37,6 +38,7 @@ class PartitionState(NamedTuple):
     "wrapper",
     example={"transforms": {"all": example_momentum()}, "param_labels": "all"},
     partial="parameters",
+    per_example="results",
 )
 def partition(
     transforms: Mapping[Hashable, GradientTransformation],
@@ -52,8 +54,8 @@ def partition(
       transforms: a transformation per label.
       param_labels: a tree of labels that is a prefix of the parameters, or a function from the
         parameters (or the updates, if `update` is given no parameters) to one.
-      mask_compatible_extra_args: whether extra arguments of `update` that are trees like the
-        parameters are split too.
+      mask_compatible_extra_args: whether all extra arguments of `update` that are trees like the
+        parameters are split too; `grad` always is, see `route`.
 
     Raises:
       ValueError: at `init`, a parameter's label has no transformation, or a transformation's
@@ -101,7 +103,7 @@ def partition(
         return pair.init(params)
 
     pair = _partitioned("partition", transforms, assign, mask_compatible_extra_args)
-    return Grouped(init, pair.update, pair.members, assign)
+    return Grouped(init, pair.update, pair.members, assign, pair.aggregation)
 
 
 def _check_sortable(labels: Sequence[Any]) -> None:
@@ -119,6 +121,7 @@ def _check_sortable(labels: Sequence[Any]) -> None:
     "wrapper",
     example={"transforms": {"all": trace(0.5)}, "param_labels": "all"},
     partial="parameters",
+    per_example="results",
 )
 def multi_transform(
     transforms: Mapping[Hashable, GradientTransformation],
@@ -138,7 +141,9 @@ def multi_transform(
     )
 
 
-@transformation("wrapper", example={"freeze_mask": False}, partial="parameters")
+@transformation(
+    "wrapper", example={"freeze_mask": False}, partial="parameters", per_example="results"
+)
 def selective_transform(
     optimizer: GradientTransformation, *, freeze_mask: Mask
 ) -> GradientTransformation:
@@ -181,14 +186,17 @@ def _partitioned(
     owner: str,
     transforms: Mapping[Hashable, GradientTransformation],
     assign: Assign,
-    mask_extras: bool = False,
+    split_trees: bool | None = None,
 ) -> Grouped:
     """The pair whose state is a `PartitionState`."""
     labels = list(transforms)
-    groups = Groups(owner, list(transforms.values()), assign, mask_extras)
+    groups = Groups(owner, list(transforms.values()), assign, split_trees)
 
     def states(inner: list[State]) -> PartitionState:
         return PartitionState(dict(zip(labels, map(MaskedState, inner), strict=True)))
+
+    def inner(state: PartitionState) -> list[State]:
+        return [state.inner_states[label].inner_state for label in labels]
 
     def init(params: Params) -> PartitionState:
         return states(groups.init(params))
@@ -196,8 +204,11 @@ def _partitioned(
     def update(
         updates: Updates, state: PartitionState, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, PartitionState]:
-        inner = [state.inner_states[label].inner_state for label in labels]
-        updates, inner = groups.update(updates, inner, params, extra)
-        return updates, states(inner)
+        updates, new = groups.update(updates, inner(state), params, extra)
+        return updates, states(new)
 
-    return Grouped(init, update, [(str(k), tx) for k, tx in transforms.items()], assign)
+    parts = groups.aggregation()
+    if parts is not None:
+        parts = renamed(parts, inner, states)
+    members = [(str(k), tx) for k, tx in transforms.items()]
+    return Grouped(init, update, members, assign, parts)

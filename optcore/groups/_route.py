@@ -17,6 +17,8 @@ from .._core import (
     is_partial,
     listed,
     named_parameters,
+    renamed,
+    spread,
     transformation,
     what_it_is,
 )
@@ -50,7 +52,9 @@ def _matrices_and_vectors() -> GradientTransformation:
     )
 
 
-@transformation("wrapper", example=_matrices_and_vectors, partial="parameters")
+@transformation(
+    "wrapper", example=_matrices_and_vectors, partial="parameters", per_example="results"
+)
 def route(
     *rules: tuple[Pattern, GradientTransformation],
     labels: Labels | None = None,
@@ -68,9 +72,14 @@ def route(
     at paths, shapes and dtypes, which do not change. If no rule is a function, `update` may do
     without the parameters. Integer parameters need no rule.
 
-    An extra argument that is a function of the parameters (`obj_fn` for `sophia`, `grad_fn` for
-    `sam`) is called inside a group with those of the group, and `None` for all others, which it
-    has to fill in. `sam` may as well stand around the route.
+    Where one rule has `dpsgd`, or what else takes single examples, all others have too, each with
+    a key of its own, or `FREEZE`: gradients then have a first axis of examples, and each group
+    clips those of its parameters alone, so that the privacy of several groups has to be added up.
+
+    An extra argument that is a tree of all parameters, such as the `grad` of a line search, is
+    split like the gradients. One that is a function of all parameters (`value_fn` for a line
+    search, `obj_fn` for `sophia`, `grad_fn` for `sam`) is called inside a group with those that
+    the group tries, and all others as they are. `sam` may as well stand around the route.
 
     Args:
       rules: pairs `(pattern, transformation)`. A pattern is a glob over the path (see
@@ -169,7 +178,10 @@ def route(
         return updates, RouteState(tuple(states))
 
     members = [(p if isinstance(p, str) else repr(p), tx) for p, tx in rules]
-    return Grouped(init, update, members, assign)
+    parts = groups.aggregation()
+    if parts is not None:
+        parts = renamed(parts, lambda state: state.inner, lambda new: RouteState(tuple(new)))
+    return Grouped(init, update, members, assign, parts)
 
 
 def _check_glob(number: int, pattern: Any, before: list[Any]) -> None:
@@ -190,18 +202,7 @@ def spread_labels(owner: str, labels: Labels, tree: Any) -> list[Any]:
     """The label of each leaf of a tree, of which `None` is one."""
     chosen = labels(tree) if callable(labels) and _is_leaf(labels) else labels
 
-    def below(label: Any, subtree: Any) -> Any:
-        return jax.tree.map(lambda _: label, subtree, is_leaf=is_none)
-
-    treedef = jax.tree.structure(tree, is_leaf=is_none)
-    try:
-        return treedef.flatten_up_to(jax.tree.map(below, chosen, tree))
-    except ValueError as error:
-        raise ValueError(
-            f"{owner}: the labels must be a tree with the structure of the parameters, or of a "
-            f"part of it from the root; expected {jax.tree.structure(tree)}, "
-            f"got {jax.tree.structure(chosen)}"
-        ) from error
+    return spread(chosen, tree, f"{owner}: the labels", "labels", is_none)
 
 
 def _is_leaf(labels: Any) -> bool:

@@ -130,7 +130,7 @@ def _holds(arguments: Mapping[str, Any]) -> dict[str, str]:
     return {name: f"inner.{path}" for name, path in chosen.items()}
 
 
-@transformation("wrapper", example={}, holds=_holds)
+@transformation("wrapper", example={}, holds=_holds, per_example="inner")
 def inject(
     inner: GradientTransformation,
     static_args: Sequence[str] = (),

@@ -39,7 +39,7 @@ class ApplyIfFiniteState(NamedTuple):
     inner_state: State
 
 
-@transformation("wrapper", example={"max_consecutive_errors": 2}, skips=True)
+@transformation("wrapper", example={"max_consecutive_errors": 2}, skips=True, per_example="results")
 def apply_if_finite(
     inner: GradientTransformation, max_consecutive_errors: Count
 ) -> GradientTransformation:

@@ -40,7 +40,7 @@ def _skips(arguments: Mapping[str, Any]) -> bool:
     return arguments["on_nonfinite"] == "skip"
 
 
-@transformation("wrapper", example={}, skips=True, skips_nonfinite=_skips)
+@transformation("wrapper", example={}, skips=True, skips_nonfinite=_skips, per_example="results")
 def guard(
     inner: GradientTransformation, on_nonfinite: Literal["skip", "zero"] = "skip"
 ) -> GradientTransformation:

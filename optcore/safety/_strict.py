@@ -15,7 +15,7 @@ from .._core import (
 )
 
 
-@transformation("wrapper", example={}, strict=True)
+@transformation("wrapper", example={}, strict=True, per_example="inner")
 def strict(inner: GradientTransformation) -> GradientTransformation:
     """Refuse every extra argument of `update` that nothing inside takes.
 

@@ -23,7 +23,7 @@ class KahanState(NamedTuple):
     inner: State
 
 
-@transformation("wrapper", example={}, needs=("params",))
+@transformation("wrapper", example={}, needs=("params",), per_example="results")
 def kahan(inner: GradientTransformation) -> GradientTransformation:
     r"""Add steps to bfloat16 and float16 parameters with Kahan's compensated summation.
 

@@ -22,7 +22,7 @@ class MasterWeightsState(NamedTuple):
     inner: State
 
 
-@transformation("wrapper", example={}, needs=("params",))
+@transformation("wrapper", example={}, needs=("params",), per_example="results")
 def master_weights(inner: GradientTransformation) -> GradientTransformation:
     """Let `inner` work on a float32 copy of bfloat16 and float16 parameters.
 

@@ -24,7 +24,7 @@ class SplitWeightsState(NamedTuple):
     inner: State
 
 
-@transformation("wrapper", example={}, needs=("params",))
+@transformation("wrapper", example={}, needs=("params",), per_example="results")
 def split_weights(
     inner: GradientTransformation, bits: Literal[8, 16] = 16
 ) -> GradientTransformation:

@@ -41,7 +41,7 @@ def _descent() -> GradientTransformation:
     return stochastic_rounding(example_momentum(), key=jax.random.key(0))
 
 
-@transformation("wrapper", example=_descent, needs=("params",))
+@transformation("wrapper", example=_descent, needs=("params",), per_example="results")
 def stochastic_rounding(
     inner: GradientTransformation, *, key: Key = None
 ) -> GradientTransformation:

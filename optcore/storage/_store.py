@@ -42,7 +42,9 @@ class StoreState(NamedTuple):
     inner: State
 
 
-@transformation("wrapper", example={"codec": "int8", "block": 2, "min_size": 1})
+@transformation(
+    "wrapper", example={"codec": "int8", "block": 2, "min_size": 1}, per_example="results"
+)
 def store(
     inner: GradientTransformation,
     codec: str | Mapping[str, str] = "int8",

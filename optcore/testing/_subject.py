@@ -129,7 +129,7 @@ def subject(factory: Factory) -> Subject:
         extra={need: EXTRAS[need]() for need in factory.needs if need != "params"},
         descends=factory.kind == "optimizer",
         complex=not factory.real_only,
-        per_example=factory.per_example,
+        per_example=factory.per_example == "aggregates",
         strict=factory.strict,
     )
 

@@ -18,7 +18,7 @@ from .._core import (
 from ._stateless import plain
 
 
-@transformation("transform", example={"max_delta": 0.5})
+@transformation("transform", example={"max_delta": 0.5}, per_example="single")
 def clip(max_delta: Bound) -> GradientTransformation:
     """Clip every element to `[-max_delta, max_delta]`; for complex ones, both parts.
 

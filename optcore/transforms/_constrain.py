@@ -125,7 +125,7 @@ class ZeroNansState(NamedTuple):
     found_nan: Any
 
 
-@transformation("transform", example={})
+@transformation("transform", example={}, per_example="single")
 def zero_nans() -> GradientTransformation:
     """Replace every NaN in the updates by 0. Infinities stay.
 

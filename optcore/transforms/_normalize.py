@@ -7,6 +7,7 @@ from .._core import (
     Hyperparameter,
     Mask,
     Rate,
+    fitting,
     global_norm,
     map_leaves,
     norm_along,
@@ -163,4 +164,4 @@ def scale_to_param_norm(
     def chosen(params):
         return (select("scale_to_param_norm", mask, params, params),)
 
-    return per_leaf(None, leaf, reads=chosen)
+    return per_leaf(fitting(None, ("scale_to_param_norm", mask)), leaf, reads=chosen)

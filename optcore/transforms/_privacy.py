@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from .._core import (
+    Aggregating,
+    Aggregation,
     GradientTransformation,
     Key,
     Rate,
@@ -44,7 +46,7 @@ def _normal(key: jax.Array, g: jax.Array) -> jax.Array:
     return jax.lax.complex(real, imag)
 
 
-@transformation("transform", example=_example, per_example=True)
+@transformation("transform", example=_example, per_example="aggregates")
 def differentially_private_aggregate(
     l2_norm_clip: Rate, noise_multiplier: Rate, key: Key
 ) -> GradientTransformation:
@@ -76,16 +78,18 @@ def differentially_private_aggregate(
     def init(params):
         return DifferentiallyPrivateAggregateState(zero_count(), key_data(key))
 
-    def update(updates, state, params=None, **extra):
-        examples = max([g.shape[0] for g in jax.tree.leaves(updates)], default=1)
-        total, _ = per_example_global_norm_clip(updates, l2_norm_clip)
+    def total(updates, state, params, extra):
+        return per_example_global_norm_clip(updates, l2_norm_clip)[0]
+
+    def finish(total, examples, state, params, extra):
         keys = leaf_keys(typed_key(state.key, key), state.count, total)
         deviation = l2_norm_clip * noise_multiplier
 
-        def leaf(g, leaf_key):
-            return (g + deviation * _normal(leaf_key, g)) * (1 / max(examples, 1))
+        def leaf(g, leaf_key, share):
+            return (g + deviation * _normal(leaf_key, g)) * share
 
-        mean = map_leaves(leaf, total, reads=(keys,))
+        share = 1 / jnp.maximum(jnp.asarray(examples, jnp.float32), 1)
+        mean = map_leaves(leaf, total, reads=(keys,), scalars=(share,))
         return mean, DifferentiallyPrivateAggregateState(increment(state.count), state.key)
 
-    return GradientTransformation(init, update)
+    return Aggregating(init, Aggregation(total, finish))

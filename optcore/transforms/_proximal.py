@@ -1,6 +1,6 @@
 """Weight decay as a proximal step, behind the learning rate."""
 
-from .._core import GradientTransformation, Mask, Rate, per_leaf, select, transformation
+from .._core import GradientTransformation, Mask, Rate, fitting, per_leaf, select, transformation
 
 
 @transformation("transform", example={"rate": 0.01}, needs=("params",), stage="drift")
@@ -33,4 +33,4 @@ def shrink_weights(rate: Rate, mask: Mask | None = None) -> GradientTransformati
     def chosen(params):
         return (select("shrink_weights", mask, params, params),)
 
-    return per_leaf(None, leaf, reads=chosen)
+    return per_leaf(fitting(None, ("shrink_weights", mask)), leaf, reads=chosen)

@@ -10,7 +10,7 @@ from .._core import (
 from ..schedules import linear_schedule
 
 
-@transformation("transform", example={"step_size": 0.5})
+@transformation("transform", example={"step_size": 0.5}, per_example="single")
 def scale(step_size: Hyperparameter) -> GradientTransformation:
     """Multiply every update by `step_size`, of either sign.
 
@@ -22,7 +22,7 @@ def scale(step_size: Hyperparameter) -> GradientTransformation:
     return per_leaf(None, lambda g: step_size * g, rows=True)
 
 
-@transformation("transform", example={"learning_rate": 0.1}, stage="rate")
+@transformation("transform", example={"learning_rate": 0.1}, stage="rate", per_example="single")
 def scale_by_learning_rate(
     learning_rate: Rate, *, flip_sign: bool = True
 ) -> GradientTransformation:
@@ -41,7 +41,9 @@ def scale_by_learning_rate(
     return scale(sign * learning_rate)
 
 
-@transformation("transform", example={"step_size_fn": linear_schedule(1.0, 0.5, 4)})
+@transformation(
+    "transform", example={"step_size_fn": linear_schedule(1.0, 0.5, 4)}, per_example="single"
+)
 def scale_by_schedule(step_size_fn: Hyperparameter) -> GradientTransformation:
     """Multiply every update by `step_size_fn(count)`; the same as `scale(step_size_fn)`.
 

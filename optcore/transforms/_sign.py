@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from .._core import GradientTransformation, per_leaf, transformation
 
 
-@transformation("direction", example={})
+@transformation("direction", example={}, per_example="single")
 def scale_by_sign() -> GradientTransformation:
     """Replace every element by its sign, and 0 by 0; for a complex `z` that is `z / |z|`.
 

@@ -78,7 +78,7 @@ def stateless_with_tree_map(
     return plain(mapped)
 
 
-@transformation("transform", example={})
+@transformation("transform", example={}, per_example="single")
 def identity() -> GradientTransformation:
     """Leave the updates as they are.
 
@@ -89,7 +89,7 @@ def identity() -> GradientTransformation:
     return plain(lambda updates, params: updates)
 
 
-@transformation("transform", example={}, stage="freeze")
+@transformation("transform", example={}, stage="freeze", per_example="single")
 def set_to_zero() -> GradientTransformation:
     """Replace every update, also a non-finite one, by an exact zero.
 

@@ -17,6 +17,7 @@ from .._core import (
     abs_sq,
     add_multiple,
     copies,
+    fitting,
     map_leaves,
     over_root,
     per_leaf,
@@ -36,7 +37,7 @@ def _decay(
     def chosen(params):
         return (select(name, mask, params, params),)
 
-    return per_leaf(None, chosen_leaf, reads=chosen, rows=True)
+    return per_leaf(fitting(None, (name, mask)), chosen_leaf, reads=chosen, rows=True)
 
 
 @transformation("transform", example={"weight_decay": 0.01}, needs=("params",), stage="decay")

@@ -12,6 +12,7 @@ from ..._core import (
     abs_sq,
     add_multiple,
     debias,
+    fitting,
     over_root,
     per_leaf,
     safe_divide,
@@ -86,7 +87,8 @@ def scale_by_stable_adamw(
         share = 1 / jnp.maximum(_rms(g, c2 * v, eps), 1)
         return share * (u if w is None else add_multiple(u, weight_decay, w)), m, v
 
-    return per_leaf(init, leaf, ("mu", "nu"), scalars=corrections, reads=decaying)
+    checked = fitting(init, ("scale_by_stable_adamw", mask))
+    return per_leaf(checked, leaf, ("mu", "nu"), scalars=corrections, reads=decaying)
 
 
 def _rms(g: jax.Array, v: jax.Array, eps: Rate) -> jax.Array:

@@ -16,7 +16,7 @@ def _example() -> GradientTransformation:
     return dpsgd(0.1, 1.0, 0.1, jax.random.key(0), momentum=0.5)
 
 
-@transformation("optimizer", example=_example, per_example=True)
+@transformation("optimizer", example=_example, per_example="aggregates")
 def dpsgd(
     learning_rate: Rate,
     l2_norm_clip: Rate,

@@ -7,6 +7,7 @@ from ..._core import (
     Mask,
     Rate,
     Retention,
+    fitting,
     global_norm,
     per_leaf,
     select,
@@ -68,13 +69,15 @@ def scale_by_lars(
         unit = jnp.where(fixed, 1, 1 / jnp.where(fixed, 1, length)) * u
         return jnp.where(fixed, 1, trust_coefficient * w_norm) * unit
 
-    def reads(params):
-        return (
-            select("scale_by_lars: weight_decay_mask", weight_decay_mask, params, params),
-            select("scale_by_lars: trust_ratio_mask", trust_ratio_mask, params, params),
-        )
+    masks = (
+        ("scale_by_lars: weight_decay_mask", weight_decay_mask),
+        ("scale_by_lars: trust_ratio_mask", trust_ratio_mask),
+    )
 
-    return per_leaf(None, leaf, reads=reads)
+    def reads(params):
+        return tuple(select(name, mask, params, params) for name, mask in masks)
+
+    return per_leaf(fitting(None, *masks), leaf, reads=reads)
 
 
 @transformation(

@@ -1,0 +1,221 @@
+"""Transformations of the gradients of single examples: what holds them, and what stands in front.
+
+What clips each example bounds what one of them can move. The bound is lost where something mixes
+the examples before that, or gets past it, so all that is not known to be safe is refused.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from ._facts import Facts
+from ._static import hashable
+from ._structure import contents_of, does_to_examples
+from ._types import GradientTransformation, Init
+from ._walk import Part, is_declared, walk
+
+PAST_THE_CLIP = ("grad_fn", "obj_fn", "value_fn")
+"""Extra arguments that give losses or gradients of the data, which nothing has made private."""
+
+
+class Aggregation(NamedTuple):
+    """An `update` of single examples in two parts, between which batches can be added up.
+
+    Attributes:
+      total: `total(updates, state, params, extra)` gives the sum of what is kept of each example.
+      finish: `finish(total, examples, state, params, extra)` gives the updates and the next
+        state, for the sum over so many examples.
+    """
+
+    total: Callable[[Any, Any, Any, Mapping[str, Any]], Any]
+    finish: Callable[[Any, Any, Any, Any, Mapping[str, Any]], tuple[Any, Any]]
+
+
+def renamed(
+    parts: Aggregation, inner: Callable[[Any], Any], outer: Callable[[Any], Any]
+) -> Aggregation:
+    """The two parts of a wrapper that keeps the state of what it wraps in another form."""
+
+    def total(updates: Any, state: Any, params: Any, extra: Mapping[str, Any]) -> Any:
+        return parts.total(updates, inner(state), params, extra)
+
+    def finish(
+        total: Any, examples: Any, state: Any, params: Any, extra: Mapping[str, Any]
+    ) -> tuple[Any, Any]:
+        updates, new = parts.finish(total, examples, inner(state), params, extra)
+        return updates, outer(new)
+
+    return Aggregation(total, finish)
+
+
+class Aggregating(GradientTransformation):
+    """A pair for single examples whose `update` has two parts."""
+
+    aggregation: Aggregation
+
+    def __new__(cls, init: Init, aggregation: Aggregation) -> "Aggregating":
+        def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
+            total = aggregation.total(updates, state, params, extra)
+            return aggregation.finish(total, number_of_examples(updates), state, params, extra)
+
+        self = tuple.__new__(cls, (init, update))
+        self.aggregation = aggregation
+        return self
+
+
+def aggregates(tx: Any) -> bool:
+    """Whether it takes one gradient per example, and gives one update."""
+    if not is_declared(tx):
+        return False
+    known: bool = tx.declaration.structure.per_example
+    return known
+
+
+def aggregation_of(tx: Any) -> Aggregation | None:
+    """The two parts of something that takes single examples, or `None` if it has none."""
+    if is_declared(tx):
+        return aggregation_of(tx.declaration.pair())
+    found: Aggregation | None = getattr(tx, "aggregation", None)
+    return found
+
+
+def freezes(tx: Any) -> bool:
+    """Whether it makes every update zero, whatever comes in."""
+    if not is_declared(tx):
+        return False
+    declaration = tx.declaration
+    return declaration.factory.stage == "freeze" and "mask" not in declaration.arguments
+
+
+def number_of_examples(updates: Any) -> int:
+    """The length of the first axis; 0 if there are no arrays."""
+    return max([g.shape[0] for g in jax.tree.leaves(updates)], default=0)
+
+
+def without_examples(updates: Any) -> Any:
+    """Zeros like the gradient of one example."""
+    return jax.tree.map(lambda g: jnp.zeros(g.shape[1:], g.dtype), updates)
+
+
+def refuse_examples(owner: str, facts: Facts, parts: Sequence[tuple[str, Part]]) -> None:
+    """Raise if what takes single examples would lose by standing where it does.
+
+    Args:
+      owner: the factory that holds the parts.
+      facts: its facts.
+      parts: what it is given, each with its argument, in their order.
+
+    Raises:
+      ValueError: something in front of it is not known to leave examples apart, something beside
+        it gets around it, or the owner is not known to.
+    """
+    given = [(name, part.value) for name, part in parts if part.is_transformation]
+    private = [i for i, (_, tx) in enumerate(given) if does_to_examples(tx) == "aggregates"]
+    if not private or facts.per_example in ("aggregates", "single"):
+        return
+    if facts.chains:
+        _check_chain(owner, [tx for _, tx in given], private[0])
+        return
+    argument, tx = given[private[0]]
+    needs = [need for need in facts.needs if need in PAST_THE_CLIP]
+    if needs:
+        raise ValueError(
+            f"{owner}: {argument} holds {_name(tx)}, which makes gradients private, and {owner} "
+            f"takes others from {needs[0]!r}, which are not: train without it"
+        )
+    if facts.per_example is None:
+        raise ValueError(
+            f"{owner}: {argument} holds {_name(tx)}, which takes one gradient per example, and "
+            f"{owner} is not known to keep examples apart: it would see them before they are "
+            "clipped, and what one of them can move would have no bound. Make the gradients "
+            f"private first: chain(differentially_private_aggregate(...), {owner}(...)); a wrapper "
+            'that only uses what comes out declares per_example="results"'
+        )
+    _check_beside(owner, facts, given)
+
+
+def check_declared(tx: Any) -> None:
+    """Raise if a factory whose body makes something for single examples does not say so."""
+    if does_to_examples(tx) != "aggregates":
+        name = tx.declaration.name
+        raise ValueError(
+            f"{name}: what it makes takes one gradient per example: declare it, as in "
+            '@transformation(..., per_example="aggregates"), or nobody knows what it must be given'
+        )
+
+
+def _check_chain(owner: str, links: Sequence[Any], first: int) -> None:
+    """In front stands what is safe for single examples; behind, what does not ask for them."""
+    private = _name(links[first])
+    for link in links[:first]:
+        if does_to_examples(link) != "single":
+            cause = (
+                "is not declared to act on each example alone, so that it may mix them"
+                if is_declared(link)
+                else "is of another library, and may mix the examples"
+            )
+            raise ValueError(
+                f"{owner}: {_name(link)} stands in front of {private}, which bounds what one "
+                f"example can move; {_name(link)} {cause}, and the bound would be lost. Put it "
+                "behind: chain(differentially_private_aggregate(...), ...)"
+            )
+    for link in links[first + 1 :]:
+        if does_to_examples(link) == "aggregates":
+            raise ValueError(
+                f"{owner}: {_name(link)} stands behind {private}, which has made one gradient of "
+                "those of all examples: leave one of the two out"
+            )
+        past = [name for name in PAST_THE_CLIP if name in contents_of(link).takes]
+        if past:
+            raise ValueError(
+                f"{owner}: {_name(link)} stands behind {private}, which makes gradients private, "
+                f"and takes others from {past[0]!r}, which are not: train without it"
+            )
+
+
+def _check_beside(owner: str, facts: Facts, given: Sequence[tuple[str, Any]]) -> None:
+    """All members take examples, or freeze; no two draw the same noise."""
+    keys: dict[Any, str] = {}
+    for argument, tx in given:
+        if does_to_examples(tx) != "aggregates":
+            if facts.partial == "parameters" and freezes(tx):
+                continue
+            beside = next(other for _, other in given if does_to_examples(other) == "aggregates")
+            frozen = ", or FREEZE" if facts.partial == "parameters" else ""
+            raise ValueError(
+                f"{owner}: {argument} holds {_name(tx)} beside {_name(beside)}, which takes one "
+                f"gradient per example: {_name(tx)} would get those of all examples as they are, "
+                f"neither clipped nor private. Give it one of its own{frozen}: "
+                f"chain(differentially_private_aggregate(...), {_name(tx)}(...)); or one in front: "
+                f"chain(differentially_private_aggregate(...), {owner}(...))"
+            )
+        own = {key: _name(tx) for key in _noise_keys(tx)}
+        if keys.keys() & own.keys():
+            raise ValueError(
+                f"{owner}: two members make gradients private with the same key; where both draw "
+                "the same noise it can be subtracted: give each its own, as in "
+                "jax.random.split(key)"
+            )
+        keys |= own
+
+
+def _noise_keys(tx: Any) -> set[Any]:
+    """The keys of all that makes gradients private in it."""
+    found = set()
+    for part in walk(tx):
+        if (
+            not is_declared(part.value)
+            or part.value.declaration.factory.per_example != "aggregates"
+        ):
+            continue
+        declaration = part.value.declaration
+        for name, role in declaration.factory.roles.items():
+            if role.kind == "key":
+                found.add(hashable(declaration.arguments[name]))
+    return found
+
+
+def _name(tx: Any) -> str:
+    return tx.declaration.name if is_declared(tx) else f"a {type(tx).__name__}"
