@@ -23,13 +23,12 @@ from ._finite import finite_part as finite_part
 from ._finite import stays_finite as stays_finite
 from ._finite import tally as tally
 from ._finite import zero_unless as zero_unless
+from ._flatten_like import flatten_like as flatten_like
 from ._keys import fresh_key as fresh_key
 from ._keys import is_key as is_key
 from ._keys import key_words as key_words
 from ._keys import leaf_keys as leaf_keys
-from ._leaves import copies as copies
 from ._leaves import map_leaves as map_leaves
-from ._leaves import slots as slots
 from ._marks import Range as Range
 from ._marks import is_transformation as is_transformation
 from ._masks import Mask as Mask
@@ -68,6 +67,12 @@ from ._roles import Role as Role
 from ._scheduled import HOLDERS as HOLDERS
 from ._scheduled import ScheduledState as ScheduledState
 from ._scheduled import evaluate as evaluate
+from ._slots import Axes as Axes
+from ._slots import SlotAxes as SlotAxes
+from ._slots import copies as copies
+from ._slots import slot_axes as slot_axes
+from ._slots import slot_of as slot_of
+from ._slots import slots as slots
 from ._structure import Containing as Containing
 from ._structure import contents_of as contents_of
 from ._structure import extras_of as extras_of

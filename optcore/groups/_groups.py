@@ -12,6 +12,7 @@ from .._core import (
     Update,
     Updates,
     adapt,
+    flatten_like,
     is_none,
     is_placeholder,
 )
@@ -81,7 +82,7 @@ class Groups:
         leaves, treedef = jax.tree.flatten(updates, is_leaf=is_none)
         like_tree = jax.tree.structure(like, is_leaf=is_none)
         # `None` among the updates may stand for a whole subtree of the parameters.
-        own = treedef.flatten_up_to(like_tree.unflatten(numbers))
+        own = flatten_like(treedef, like_tree.unflatten(numbers))
         own = [None if g is None else n for g, n in zip(leaves, own, strict=True)]
 
         parts = split(updates, own, groups)
@@ -90,7 +91,7 @@ class Groups:
         columns, new_states = [], []
         for i, tx in enumerate(self.transformations):
             part, state = tx.update(parts[i], states[i], params_parts[i], **extras[i])
-            columns.append(treedef.flatten_up_to(part))
+            columns.append(flatten_like(treedef, part))
             new_states.append(state)
         merged = [
             g if n is None else columns[n][j]

@@ -12,6 +12,7 @@ from .._core import (
     Params,
     State,
     Updates,
+    flatten_like,
     is_inexact,
     is_none,
     is_partial,
@@ -195,7 +196,7 @@ def spread_labels(owner: str, labels: Labels, tree: Any) -> list[Any]:
 
     treedef = jax.tree.structure(tree, is_leaf=is_none)
     try:
-        return treedef.flatten_up_to(jax.tree.map(below, chosen, tree))
+        return flatten_like(treedef, jax.tree.map(below, chosen, tree))
     except ValueError as error:
         raise ValueError(
             f"{owner}: the labels must be a tree with the structure of the parameters, or of a "
