@@ -270,7 +270,6 @@ from .schedules import warmup_stable_decay_schedule as warmup_stable_decay_sched
 from .serialize import from_config as from_config
 from .serialize import to_config as to_config
 from .storage import CatchUpState as CatchUpState
-from .storage import Encoded as Encoded
 from .storage import KahanState as KahanState
 from .storage import LazyRowsState as LazyRowsState
 from .storage import MasterWeightsState as MasterWeightsState

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from . import _checks
+from ._flatten_like import flatten_like
 from ._one_leaf import OneLeaf
 from ._paths import is_leaf
 from ._types import Params, Updates
@@ -30,7 +31,7 @@ def apply_updates(params: Params, updates: Updates) -> Params:
     """
     updates = _checks.check_updates("apply_updates", updates, params, caller=_checks.APPLY)
     leaves, treedef = jax.tree.flatten(updates, is_leaf=is_leaf)
-    pairs = zip(treedef.flatten_up_to(params), leaves, strict=True)
+    pairs = zip(flatten_like(treedef, params), leaves, strict=True)
     return treedef.unflatten([p if u is None else _added(p, u) for p, u in pairs])
 
 

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ._flatten_like import flatten_like
 from ._numerics import is_inexact, wide
 from ._one_leaf import OneLeaf
 from ._paths import differences, is_leaf, listed, named_leaves, what_it_is
@@ -234,7 +235,7 @@ def check_updates(
     partners: list[Any] = [None] * len(leaves)
     if params is not None:
         try:
-            partners = treedef.flatten_up_to(params)
+            partners = flatten_like(treedef, params)
         except ValueError:
             _refuse_structure(name, updates, params, caller)
     checked: list[Any] = []
@@ -325,7 +326,7 @@ def _refuse_structure(name: str, updates: Any, params: Any, caller: Caller) -> N
 def check_result(name: str, updates: Any, new_updates: Any, per_example: bool) -> None:
     """What comes out must have the shapes of what went in."""
     leaves, treedef = jax.tree.flatten(updates, is_leaf=is_leaf)
-    for i, (g, u) in enumerate(zip(leaves, treedef.flatten_up_to(new_updates), strict=True)):
+    for i, (g, u) in enumerate(zip(leaves, flatten_like(treedef, new_updates), strict=True)):
         if u is not None and g is not None and np.shape(u) != np.shape(g)[per_example:]:
             path = named_leaves(updates)[i][0]
             raise ValueError(

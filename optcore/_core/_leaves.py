@@ -4,74 +4,11 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 
-from ._numerics import is_inexact, wide
 from ._paths import refuse_one_leaf
-from ._tape import Tape, Waiting, complex_dtype, real_dtype, settle
+from ._tape import Tape, Waiting, settle
 
 Leaf = Callable[..., Any]
-
-
-def slots(params: Any, dtype: Any = None, *, fill: Any = 0.0, real: bool = False) -> Any:
-    """A tree like `params` to remember one array per parameter, at least float32.
-
-    Args:
-      params: a tree of arrays or `jax.ShapeDtypeStruct`s.
-      dtype: of the slots; by default that of the parameter, widened to float32. For a complex
-        parameter a real `dtype` gives its complex counterpart.
-      fill: the initial value of every element.
-      real: make the slots of complex parameters real, for squares of absolute values.
-
-    Returns:
-      A tree of arrays with the shapes and shardings of the parameters, and `None` where there
-      is no floating-point parameter.
-
-    >>> import jax.numpy as jnp
-    >>> slots({"w": jnp.ones(2, jnp.bfloat16), "step": jnp.int32(3)})
-    {'step': None, 'w': Array([0., 0.], dtype=float32)}
-    """
-    zero = isinstance(fill, (int, float)) and fill == 0
-
-    def slot(p: Any) -> Any:
-        if not is_inexact(p):
-            return None
-        kind = real_dtype(slot_dtype(p, dtype)) if real else slot_dtype(p, dtype)
-        return jnp.zeros_like(p, kind) if zero else jnp.full_like(p, fill, kind)
-
-    return jax.tree.map(slot, params)
-
-
-def copies(params: Any, *, widened: bool = False) -> Any:
-    """A tree like `params` with a copy of each, in its own dtype: no buffer is shared.
-
-    With `widened` it is at least float32. `None` where there is no floating-point parameter, and
-    zeros where only a shape is known.
-
-    >>> import jax.numpy as jnp
-    >>> copies({"w": jnp.ones(2), "step": jnp.int32(3)})
-    {'step': None, 'w': Array([1., 1.], dtype=float32)}
-    """
-
-    def copied(p: Any) -> Any:
-        if not is_inexact(p):
-            return None
-        dtype = slot_dtype(p, None if widened else jnp.result_type(p))
-        abstract = isinstance(p, jax.ShapeDtypeStruct)
-        return jnp.zeros_like(p, dtype) if abstract else jnp.array(p, dtype)
-
-    return jax.tree.map(copied, params)
-
-
-def slot_dtype(p: Any, dtype: Any) -> np.dtype:
-    """The dtype of a slot for the parameter `p`."""
-    own = np.dtype(p.dtype) if hasattr(p, "dtype") else np.dtype(jnp.result_type(p))
-    if dtype is None:
-        return wide(own)
-    if jnp.issubdtype(own, jnp.complexfloating) and not jnp.issubdtype(dtype, jnp.complexfloating):
-        return complex_dtype(wide(dtype))
-    return np.dtype(dtype)
 
 
 def map_leaves(
@@ -98,7 +35,7 @@ def map_leaves(
     Args:
       leaf: the algorithm for one array; it may close over hyper-parameters.
       updates: a tree of arrays.
-      slots: trees of state; each has an array, a subtree or `None` per update.
+      slots: trees of state; each has an array or `None` per update.
       reads: trees that are only read, like the parameters.
       scalars: traced scalars of the step, such as bias corrections.
       rows: whether `leaf` gives the same for rows that have a gradient, whatever rows have none;

@@ -64,18 +64,22 @@ class Structure:
 
     @functools.cached_property
     def skeleton(self) -> Any:
-        """The state for one scalar parameter, abstractly: what kinds of state stand where.
+        """The state for one parameter, abstractly: what kinds of state stand where.
 
-        `None` where `init` cannot work on a scalar parameter, and so nothing can be said.
+        Where those for a scalar and for a large matrix differ, it says nothing. `None` where
+        `init` cannot work on a scalar parameter, and so nothing can be said at all.
         """
 
-        def init(leaves: list[Any]) -> Any:
-            tx = self.treedef.unflatten(leaves)
-            return tx.declaration.pair().init(np.zeros((), np.float32))
+        def init(p: Any, leaves: list[Any]) -> Any:
+            return self.treedef.unflatten(leaves).declaration.pair().init(p)
 
+        of_scalar, of_matrix = (self._abstractly(init, p) for p in (_NUMBER, _MATRIX))
+        return of_scalar if of_matrix is None else _common(of_scalar, of_matrix)
+
+    def _abstractly(self, init: Callable[..., Any], p: Any) -> Any:
         try:
             with within("traced"):
-                return jax.eval_shape(init, self._numbers())
+                return jax.eval_shape(init, p, self._numbers())
         except Exception:
             return None
 
@@ -103,6 +107,19 @@ class Structure:
 
 
 _NUMBER = jax.ShapeDtypeStruct((), np.float32)
+_MATRIX = jax.ShapeDtypeStruct((4096, 4096), np.float32)
+
+
+def _common(a: Any, b: Any) -> Any:
+    """What two skeletons agree on; a number, which stands for anything, where they do not."""
+    if a is None and b is None:
+        return None
+    if isinstance(a, dict) and isinstance(b, dict) and a.keys() == b.keys():
+        return {key: _common(a[key], b[key]) for key in a}
+    if isinstance(a, (tuple, list)) and type(a) is type(b) and len(a) == len(b):
+        members = [_common(x, y) for x, y in zip(a, b, strict=True)]
+        return type(a)(*members) if hasattr(a, "_fields") else type(a)(members)
+    return a if jax.tree.structure(a) == jax.tree.structure(b) else _NUMBER
 
 
 @functools.lru_cache(maxsize=256)

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from ._flatten_like import flatten_like
 from ._numerics import is_inexact, wide
 from ._one_leaf import OneLeaf
 from ._paths import is_leaf
@@ -48,7 +49,7 @@ class Tape:
         self, leaf: Callable[..., Any], slots: Sequence[Any], reads: Sequence[Any], scalars: Any
     ) -> tuple["Waiting", ...]:
         """Add a stage; returns its updates and slots, still to be played."""
-        columns = [self.treedef.flatten_up_to(tree) for tree in (*slots, *reads)]
+        columns = [flatten_like(self.treedef, tree) for tree in (*slots, *reads)]
         count = len(slots)
         scalars = tuple(scalars)
         self.stages.append(Recorded(leaf, columns[:count], columns[count:], scalars))

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .._core import LookaheadParams, Params, State, is_none, named_leaves
+from .._core import LookaheadParams, Params, State, flatten_like, is_none, named_leaves
 
 
 def eval_params(state: State, params: Params) -> Params:
@@ -68,7 +68,7 @@ def _column(owner: str, treedef: Any, tree: Any) -> list[Any]:
     if tree is None:
         return [None] * treedef.num_leaves
     try:
-        return treedef.flatten_up_to(_slow(tree))
+        return flatten_like(treedef, _slow(tree))
     except ValueError as error:
         raise ValueError(
             f"eval_params: the average in {owner} is that of other parameters: expected "

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from .._core import Params, increment, is_none, named_leaves, zero_count
+from .._core import Params, increment, is_none, named_leaves, slot_of, zero_count
 
 
 class Snapshots(NamedTuple):
@@ -44,7 +44,7 @@ def init_snapshots(params: Params, size: int) -> Snapshots:
 
     def places(p: Any) -> jax.Array:
         # Of zeros like the parameter, which bring its sharding along.
-        return jnp.stack([jnp.zeros_like(p)] * size)
+        return slot_of(p, jnp.stack([jnp.zeros_like(p)] * size), (None, *range(jnp.ndim(p))))
 
     return Snapshots(zero_count(), jax.tree.map(places, params))
 

@@ -14,6 +14,7 @@ from .._core import (
     Updates,
     adapt,
     aggregates,
+    flatten_like,
     is_inexact,
     is_none,
     transformation,
@@ -119,7 +120,7 @@ class _Layout:
     def _partners(self, tree: Any) -> list[Any]:
         """The leaves of a tree like this one, with `None` for those below a `None`."""
         leaves, treedef = jax.tree.flatten(tree, is_leaf=is_none)
-        own = treedef.flatten_up_to(self.treedef.unflatten(range(len(self.leaves))))
+        own = flatten_like(treedef, self.treedef.unflatten(range(len(self.leaves))))
         partners: list[Any] = [None] * len(self.leaves)
         for x, number in zip(leaves, own, strict=True):
             if x is not None and number is not None:

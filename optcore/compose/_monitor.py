@@ -13,6 +13,7 @@ from .._core import (
     State,
     Updates,
     adapt,
+    flatten_like,
     global_norm,
     increment,
     is_absent,
@@ -152,7 +153,7 @@ class _Parting:
 
     def __call__(self, tree: Any) -> Parts:
         parts: dict[str, list[Any]] = {label: [] for label in self.labels}
-        for label, leaf in zip(self.labels, self.treedef.flatten_up_to(tree), strict=True):
+        for label, leaf in zip(self.labels, flatten_like(self.treedef, tree), strict=True):
             parts[label].append(None if is_absent(leaf) else leaf)
         return parts
 

@@ -15,6 +15,7 @@ from .._core import (
     adapt,
     aggregates,
     aggregation_of,
+    flatten_like,
     freezes,
     is_none,
     is_placeholder,
@@ -159,7 +160,7 @@ class Groups:
         columns, others = [], []
         for i in range(groups):
             part, other = step(i, parts[i], params_parts[i], extras[i])
-            columns.append(treedef.flatten_up_to(part))
+            columns.append(flatten_like(treedef, part))
             others.append(other)
         merged = [
             g if n is None else columns[n][j]

@@ -10,6 +10,7 @@ from .._core import (
     Params,
     State,
     Updates,
+    flatten_like,
     is_none,
     select,
     transformation,
@@ -86,6 +87,6 @@ def by_mask(owner: str, mask: Mask) -> Assign:
     def assign(tree: Any) -> list[int | None]:
         leaves, treedef = jax.tree.flatten(tree, is_leaf=is_none)
         zeros = treedef.unflatten([None if leaf is None else 0 for leaf in leaves])
-        return treedef.flatten_up_to(select(owner, mask, zeros, tree))
+        return flatten_like(treedef, select(owner, mask, zeros, tree))
 
     return assign

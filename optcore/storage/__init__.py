@@ -1,7 +1,6 @@
 """Fewer bits, fewer rows: narrow parameters that still learn, small moments, sparse gradients."""
 
 from ._catch_up import CatchUpState as CatchUpState
-from ._codecs import Encoded as Encoded
 from ._kahan import KahanState as KahanState
 from ._kahan import kahan as kahan
 from ._lazy_rows import LazyRowsState as LazyRowsState

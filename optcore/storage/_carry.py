@@ -7,7 +7,16 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from .._core import GradientTransformation, Params, State, Updates, adapt, wide
+from .._core import (
+    GradientTransformation,
+    Params,
+    State,
+    Updates,
+    adapt,
+    flatten_like,
+    slot_of,
+    wide,
+)
 from ._rounding import is_narrow
 
 
@@ -48,7 +57,7 @@ def carry(
         updates: Updates, state: Any, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, Any]:
         leaves, treedef = jax.tree.flatten(params)
-        stored = treedef.flatten_up_to(rest_of(state))
+        stored = flatten_like(treedef, rest_of(state))
         wide_params = [
             _joined(remainder, p, s) if is_narrow(p) else p
             for p, s in zip(leaves, stored, strict=True)
@@ -57,7 +66,7 @@ def carry(
         moved = [
             (u, s) if u is None or not is_narrow(p) else _moved(remainder, p, w, u)
             for p, w, s, u in zip(
-                leaves, wide_params, stored, treedef.flatten_up_to(steps), strict=True
+                leaves, wide_params, stored, flatten_like(treedef, steps), strict=True
             )
         ]
         steps, kept = (treedef.unflatten([pair[i] for pair in moved]) for i in (0, 1))
@@ -71,15 +80,15 @@ def _first(remainder: Remainder, p: Any) -> Any:
         return None
     # Of a bare shape only zeros can be made; zeros_like inherits the sharding.
     start = jnp.zeros_like(p) if isinstance(p, jax.ShapeDtypeStruct) else p
-    return _split(remainder, start)[1]
+    return slot_of(p, _split(remainder, start)[1])
 
 
 def _widened(p: Any) -> Any:
     if not is_narrow(p):
         return p
     if isinstance(p, jax.ShapeDtypeStruct):
-        return p.update(dtype=wide(p.dtype))
-    return p.astype(wide(p.dtype))
+        return slot_of(p, p.update(dtype=wide(p.dtype)))
+    return slot_of(p, p.astype(wide(p.dtype)))
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -13,9 +13,11 @@ from .._core import (
     State,
     Updates,
     debias,
+    flatten_like,
     increment,
     is_inexact,
     is_leaf,
+    slot_of,
     wide,
     zero_count,
 )
@@ -63,7 +65,7 @@ def catching_up(inner: GradientTransformation, decays: Mapping[str, Any]) -> Gra
         updates: Updates, state: CatchUpState, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, CatchUpState]:
         grads, treedef = jax.tree.flatten(updates, is_leaf=is_leaf)
-        values, seen = treedef.flatten_up_to(params), treedef.flatten_up_to(state.last_seen)
+        values, seen = flatten_like(treedef, params), flatten_like(treedef, state.last_seen)
         tables = [i for i, (g, s) in enumerate(zip(grads, seen, strict=True)) if _both(g, s)]
         owners = slot_owners(inner, state.inner, tables, values, treedef)
         slots, structure = jax.tree.flatten(state.inner)
@@ -86,7 +88,9 @@ def catching_up(inner: GradientTransformation, decays: Mapping[str, Any]) -> Gra
 
 def _never(p: Any) -> jax.Array | None:
     """No step for any row; `None` where there are no rows, or no slots."""
-    return jnp.zeros(np.shape(p)[:1], jnp.int32) if is_inexact(p) and np.ndim(p) else None
+    if not is_inexact(p) or not np.ndim(p):
+        return None
+    return slot_of(p, jnp.zeros(np.shape(p)[:1], jnp.int32), (0,))
 
 
 def _both(g: Any, seen: Any) -> bool:

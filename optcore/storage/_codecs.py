@@ -16,7 +16,7 @@ from ._rounding import on_grid, stochastic
 
 
 class Encoded(NamedTuple):
-    """What stands in a state in the place of a float32 array.
+    """What a float32 array becomes.
 
     Attributes:
       codes: of the array's shape; of an even last axis, two 4-bit codes share a byte.

@@ -13,6 +13,7 @@ from .._core import (
     State,
     Updates,
     adapt,
+    flatten_like,
     is_leaf,
     settle,
     transformation,
@@ -105,7 +106,7 @@ def lazy_rows(
         if not tables:
             updates, new = inner.update(updates, state.inner, params, **extra)
             return updates, LazyRowsState(new)
-        values = treedef.flatten_up_to(params)
+        values = flatten_like(treedef, params)
         owners = slot_owners(inner, state.inner, tables, values, treedef)
         check_independent(given)
         slots, structure = jax.tree.flatten(state.inner)
@@ -119,7 +120,7 @@ def lazy_rows(
             treedef.unflatten(map(rows, range(len(values)), values)),
             **extra,
         )
-        made = enumerate(treedef.flatten_up_to(steps))
+        made = enumerate(flatten_like(treedef, steps))
         kept = zip(owners, slots, jax.tree.leaves(new), strict=True)
         return (
             treedef.unflatten(tables[i].with_values(u) if i in tables else u for i, u in made),

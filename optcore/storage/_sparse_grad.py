@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._core import Mask, is_inexact, is_leaf, named_leaves, select
+from .._core import Mask, flatten_like, is_inexact, is_leaf, named_leaves, select
 from ._gathers import Gather, TableInput, run_jaxpr
 from ._row_sparse import RowSparse, or_none
 
@@ -58,7 +58,7 @@ def sparse_value_and_grad(
 
     def value_and_grad(params: Any, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
         leaves, treedef = jax.tree.flatten(params, is_leaf=is_leaf)
-        chosen = treedef.flatten_up_to(select("sparse_value_and_grad", tables, params, params))
+        chosen = flatten_like(treedef, select("sparse_value_and_grad", tables, params, params))
         named = zip(named_leaves(params), chosen, strict=True)
         taken = {i: TableInput(*pair) for i, (pair, c) in enumerate(named) if c is not None}
         for table in taken.values():

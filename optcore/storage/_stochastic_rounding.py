@@ -12,6 +12,7 @@ from .._core import (
     State,
     Updates,
     adapt,
+    flatten_like,
     increment,
     key_data,
     leaf_keys,
@@ -101,7 +102,7 @@ def stochastic_rounding(
             return _rounded(p, u, key) if u is not None and is_narrow(p) else u
 
         leaves, treedef = jax.tree.flatten(params)
-        columns = (treedef.flatten_up_to(steps), treedef.flatten_up_to(keys))
+        columns = (flatten_like(treedef, steps), flatten_like(treedef, keys))
         steps = treedef.unflatten(map(rounded, leaves, *columns))
         return steps, StochasticRoundingState(t, state.key, new)
 

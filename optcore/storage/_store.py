@@ -15,11 +15,13 @@ from .._core import (
     State,
     Updates,
     adapt,
+    flatten_like,
     increment,
     is_partial,
     key_data,
     leaf_keys,
     path_name,
+    slot_of,
     transformation,
     typed_key,
     zero_count,
@@ -34,12 +36,15 @@ class StoreState(NamedTuple):
     Attributes:
       count: int32, updates made so far; only for a codec that rounds at random.
       key: the data of the user's key, uint32; only for such a codec.
-      inner: the state, with an `Encoded` in the place of each array that is encoded.
+      inner: the state, with codes in the place of each array that is encoded.
+      scales: a tree like `inner`, with the scales of the blocks of each array of codes, and `None`
+        where nothing is encoded or the codec has no scales.
     """
 
     count: jax.Array | None  # type: ignore[assignment]
     key: jax.Array | None
     inner: State
+    scales: State
 
 
 @transformation(
@@ -87,8 +92,8 @@ def store(
       codec: a name, or a dict from a state field to a name; other fields stay as they are.
       key: a typed random key for `"bf16"`; it must be given for it and not for the others.
       block: how many elements share a scale.
-      min_size: arrays with fewer elements stay float32.
-      min_ndim: arrays with fewer axes stay float32.
+      min_size: float32 arrays with fewer elements stay so.
+      min_ndim: float32 arrays with fewer axes stay so.
       rules: from a regular expression, searched in the path of a state's array (such as
         `0/mu/encoder/kernel`), to `"signed"`, `"nonnegative"` or `"float32"`, which stays as it
         is. A rule goes before the name; a state with fields that no list knows needs one.
@@ -129,7 +134,10 @@ def store(
                 "that its root divides would explode; take 'int8' or 'int8_softsign', or a dict "
                 "of codecs by field"
             )
-        if x.ndim < min_ndim or x.size < max(min_size, 1):
+        # What has few bits already stays so, but rounded at random: only its dtype says in later
+        # steps, perhaps of some of its rows, whether something is encoded for "bf16".
+        few_bits = name == BF16 and x.dtype == jnp.bfloat16 and kind is not None
+        if not few_bits and (x.ndim < min_ndim or x.size < max(min_size, 1)):
             return None
         if kind is None:
             raise ValueError(
@@ -140,17 +148,28 @@ def store(
             )
         return name
 
+    def found(path: Any, codes: Any, scales: Any) -> str | None:
+        """The codec of an array of a later state."""
+        name = name_for(path)
+        is_bf16 = name == BF16 and getattr(codes, "dtype", None) == jnp.bfloat16
+        moment = kind_of(path, known) in ("signed", "nonnegative")
+        return name if scales is not None or (is_bf16 and moment) else None
+
     def encoded(
-        state: State, chosen: list[str | None], key: jax.Array | None, count: jax.Array | None
-    ) -> State:
+        state: State, chosen: list[str | None], data: jax.Array | None, count: jax.Array | None
+    ) -> StoreState:
         paths, treedef = jax.tree_util.tree_flatten_with_path(state)
         keys: list[Any] = [None] * len(paths)
-        if key is not None and count is not None:
-            keys = treedef.flatten_up_to(leaf_keys(key, count, state))
-        return treedef.unflatten(
-            x if name is None else encode(x, own, name, kind_of(path, known) == "signed", block)
-            for (path, x), name, own in zip(paths, chosen, keys, strict=True)
-        )
+        if key is not None and data is not None and count is not None:
+            keys = flatten_like(treedef, leaf_keys(typed_key(data, key), count, state))
+        codes, scales = [], []
+        for (path, x), name, own in zip(paths, chosen, keys, strict=True):
+            both = Encoded(x, None)
+            if name is not None:
+                both = encode(x, own, name, kind_of(path, known) == "signed", block)
+            codes.append(slot_of(x, both.codes))
+            scales.append(slot_of(x, both.scales) if both.scales is not None else None)
+        return StoreState(count, data, treedef.unflatten(codes), treedef.unflatten(scales))
 
     def init(params: Params) -> StoreState:
         state = inner.init(params)
@@ -159,28 +178,31 @@ def store(
             check_matches(state, known)
         chosen = [plan(path, x) for path, x in jax.tree_util.tree_flatten_with_path(state)[0]]
         count = None if key is None else zero_count()
-        words = None if key is None else key_data(key)
-        return StoreState(count, words, encoded(state, chosen, key, count))
+        data = None if key is None else key_data(key)
+        return encoded(state, chosen, data, count)
 
     def update(
         updates: Updates, state: StoreState, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, StoreState]:
-        paths, treedef = jax.tree_util.tree_flatten_with_path(state.inner, is_leaf=_is_encoded)
-        chosen = [name_for(path) if _is_encoded(x) else None for path, x in paths]
+        paths, treedef = jax.tree_util.tree_flatten_with_path(state.inner)
+        parts = [
+            (path, Encoded(codes, scales))
+            for (path, codes), scales in zip(
+                paths, flatten_like(treedef, state.scales), strict=True
+            )
+        ]
+        chosen = [found(path, *both) for path, both in parts]
         whole = treedef.unflatten(
-            x if name is None else decode(x, name, kind_of(path, known) == "signed", block)
-            for (path, x), name in zip(paths, chosen, strict=True)
+            both.codes
+            if name is None
+            else decode(both, name, kind_of(path, known) == "signed", block)
+            for (path, both), name in zip(parts, chosen, strict=True)
         )
         updates, new = inner.update(updates, whole, params, **extra)
         count = None if state.count is None else increment(state.count)
-        own = None if state.key is None else typed_key(state.key, key)
-        return updates, StoreState(count, state.key, encoded(new, chosen, own, count))
+        return updates, encoded(new, chosen, state.key, count)
 
     return GradientTransformation(init, update)
-
-
-def _is_encoded(x: Any) -> bool:
-    return isinstance(x, Encoded)
 
 
 def _check_alone(state: State) -> None:

@@ -14,6 +14,7 @@ from .._core import (
     own_axes,
     per_leaf,
     shrink,
+    slot_of,
     transformation,
 )
 
@@ -138,7 +139,7 @@ def zero_nans() -> GradientTransformation:
 
     def init(params):
         def flag(p):
-            return jnp.zeros((), jnp.bool_) if is_inexact(p) else None
+            return slot_of(p, jnp.zeros((), jnp.bool_), ()) if is_inexact(p) else None
 
         return ZeroNansState(jax.tree.map(flag, params))
 

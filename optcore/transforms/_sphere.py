@@ -17,6 +17,7 @@ from .._core import (
     own_axes,
     safe_divide,
     select,
+    slot_of,
     transformation,
     wide,
 )
@@ -81,9 +82,14 @@ def keep_params_norm(
     def norm(p):
         return norm_along(p, own_axes("keep_params_norm: axes", axes, p))
 
+    def radius_of(p):
+        size = norm(jnp.abs(p.astype(wide(p.dtype))))
+        along = own_axes("keep_params_norm: axes", axes, p)
+        return slot_of(p, size, tuple(None if i in along else i for i in range(p.ndim)))
+
     def init(params):
         chosen = select("keep_params_norm", mask, params, params)
-        radius = jax.tree.map(lambda p: norm(jnp.abs(p.astype(wide(p.dtype)))), copies(chosen))
+        radius = jax.tree.map(radius_of, copies(chosen))
         for (path, p), (_, size) in zip(named_leaves(chosen), named_leaves(radius), strict=True):
             _refuse_zero(path, p, size)
         return KeepParamsNormState(radius)

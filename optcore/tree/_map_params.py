@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 
-from .._core import Placeholder, is_placeholder
+from .._core import Placeholder, flatten_like, is_placeholder
 
 
 def map_params(
@@ -63,12 +63,24 @@ def map_params(
             return _along(f, part, rest, is_leaf)
         return part if transform_non_params is None else transform_non_params(part)
 
-    return jax.tree.map(mapped, skeleton, state, is_leaf=is_placeholder)
+    return jax.tree.map(mapped, _repeated(skeleton, state), state, is_leaf=is_placeholder)
+
+
+def _repeated(skeleton: Any, state: Any) -> Any:
+    """The skeleton, with as many trees as the state has where there is one for each axis."""
+    if not isinstance(skeleton, (tuple, list, dict)) or type(skeleton) is not type(state):
+        return skeleton
+    if isinstance(skeleton, dict):
+        return {key: _repeated(skeleton[key], state[key]) for key in skeleton if key in state}
+    if not hasattr(skeleton, "_fields") and len(skeleton) == 1 and is_placeholder(skeleton[0]):
+        return type(skeleton)(skeleton * len(state))
+    members = map(_repeated, skeleton, state)
+    return type(skeleton)(*members) if hasattr(skeleton, "_fields") else type(skeleton)(members)
 
 
 def _along(f: Any, part: Any, rest: tuple[Any, ...], is_leaf: Any) -> Any:
     treedef = jax.tree.structure(rest[0], is_leaf=is_leaf)
-    columns = [treedef.flatten_up_to(tree) for tree in (part, *rest)]
+    columns = [flatten_like(treedef, tree) for tree in (part, *rest)]
     return treedef.unflatten(
         [
             jax.tree.map(lambda x, others=others: f(x, *others), below)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import optcore
-from optcore.storage._codecs import CODECS, decode, encode
+from optcore.storage._codecs import CODECS, Encoded, decode, encode
 from tests.storage.narrow import across_exponents
 
 GOLDEN = json.loads(
@@ -38,7 +38,7 @@ def test_published_round_trip():
     np.testing.assert_allclose(scales, np.float32(expected["scale"]), rtol=1e-7)
     assert codes[:16].tolist() == expected["codes_first16"]
     assert int(codes.astype(jnp.int32).sum()) == expected["codes_sum"]
-    error = np.asarray(decode(optcore.Encoded(codes, scales), "int8", True, 256) - x, np.float64)
+    error = np.asarray(decode(Encoded(codes, scales), "int8", True, 256) - x, np.float64)
     assert np.abs(error).max() == pytest.approx(expected["max_abs_err"], rel=1e-5)
     relative = np.sqrt(np.sum(error**2) / np.sum(np.asarray(x, np.float64) ** 2))
     assert relative == pytest.approx(expected["rel_rms_err"], rel=1e-5)
@@ -83,7 +83,7 @@ def test_shapes_follow_the_parameter(name, signed):
         assert codes.shape == (*shape[:-1], shape[-1] // (2 if packed else 1))
         assert scales.shape == (*shape[:-1], -(-shape[-1] // 32))
         np.testing.assert_allclose(
-            decode(optcore.Encoded(codes, scales), name, signed, 32), np.ones(shape), rtol=2**-7
+            decode(Encoded(codes, scales), name, signed, 32), np.ones(shape), rtol=2**-7
         )
 
 
@@ -125,7 +125,7 @@ def test_what_is_not_finite_is_not_hidden(name, signed, poison):
 def test_softsign_is_finest_near_zero():
     """Half as far apart near zero as near the largest, as the formula says."""
     codes, scales = jnp.int8([0, 1, 126, 127]), jnp.bfloat16([1.0])
-    values = decode(optcore.Encoded(codes, scales), "int8_softsign", True, 4).tolist()
+    values = decode(Encoded(codes, scales), "int8_softsign", True, 4).tolist()
     assert values[1] - values[0] == pytest.approx(1 / 253)
     assert values[3] - values[2] == pytest.approx(1 - 126 / 128)
 

@@ -100,7 +100,7 @@ def test_the_others_are_refused(name):
 @pytest.mark.parametrize(
     ("inner", "message"),
     [
-        (optcore.sm3(0.1), "its state at [0].nu['t'][1] has shape (1, 3) and grows with a table"),
+        (optcore.sm3(0.1), "its state at [0].nu[1]['t'] has shape (1, 3) and grows with a table"),
         (optcore.lamb(0.1), "lamb(learning_rate=0.1) is not per row: in a trial"),
         (optcore.chain(optcore.centralize(), optcore.adam(0.1)), "is not per row: in a trial"),
         (optcore.noisy_sgd(0.1, key=jax.random.key(0)), "is not per row: in a trial"),

@@ -16,6 +16,7 @@ from ..._core import (
     Updates,
     abs_sq,
     debias,
+    flatten_like,
     is_inexact,
     over_root,
     own_axes,
@@ -27,7 +28,7 @@ from ..._core import (
 )
 from ..._core._paths import path_name
 from ...compose import descend
-from ._shared import reduced
+from ._shared import without
 
 SharedAxes = Any | Callable[[str, Any], tuple[int, ...] | None]
 """A tree of tuples of axes (or `None`), a prefix of the parameters, or a function to them."""
@@ -56,8 +57,9 @@ def _is_axes(x: Any) -> bool:
     return x is None or (isinstance(x, (tuple, list)) and all(isinstance(i, int) for i in x))
 
 
-def _resolved(axes: SharedAxes | None, params: Params) -> Any:
+def _resolved(axes: SharedAxes | None, params: Params) -> list[tuple[int, ...]]:
     """For every parameter the axes along which it shares one second moment."""
+    flatten = jax.tree_util.tree_flatten_with_path
 
     def checked(path, chosen, p):
         ndim, name = jnp.ndim(p), path_name(path)
@@ -71,25 +73,22 @@ def _resolved(axes: SharedAxes | None, params: Params) -> Any:
         return own_axes(where, tuple(chosen), jax.eval_shape(jnp.asarray, p))
 
     if callable(axes):
-        return jax.tree_util.tree_map_with_path(
-            lambda path, p: checked(path, axes(path_name(path), p), p), params
-        )
+        return [checked(path, axes(path_name(path), p), p) for path, p in flatten(params)[0]]
 
-    def below(prefix, chosen, subtree):
-        return jax.tree_util.tree_map_with_path(
-            lambda path, p: checked((*prefix, *path), chosen, p), subtree
-        )
-
-    treedef = jax.tree.structure(axes, is_leaf=_is_axes)
+    given, treedef = flatten(axes, is_leaf=_is_axes)
     try:
-        treedef.flatten_up_to(params)
+        subtrees = flatten_like(treedef, params)
     except ValueError as error:
         raise ValueError(
             "scale_by_adam_mini: the axes must be a tree of tuples with the structure of the "
             f"parameters, or of a part of it from the root; expected {jax.tree.structure(params)}, "
             f"got {treedef}"
         ) from error
-    return jax.tree_util.tree_map_with_path(below, axes, params, is_leaf=_is_axes)
+    return [
+        checked((*prefix, *path), chosen, p)
+        for (prefix, chosen), subtree in zip(given, subtrees, strict=True)
+        for path, p in flatten(subtree)[0]
+    ]
 
 
 @transformation("direction", example={})
@@ -144,10 +143,9 @@ def scale_by_adam_mini(
     """
 
     def init(params):
-        def slot(p, shared):
-            return slots(reduced(p, shared), real=True) if is_inexact(p) else None
-
-        nu = jax.tree.map(slot, params, _resolved(axes, params))
+        found = zip(jax.tree.leaves(params), _resolved(axes, params), strict=True)
+        shared = iter([mine for p, mine in found if is_inexact(p)])
+        nu = slots(params, real=True, axes=lambda p: without(jnp.ndim(p), next(shared)))
         return ScaleByAdamMiniState(zero_count(), slots(params, mu_dtype), nu)
 
     def corrections(t):

@@ -2,7 +2,6 @@
 
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 
 from ..._core import (
@@ -13,7 +12,6 @@ from ..._core import (
     Rate,
     Updates,
     global_norm,
-    is_inexact,
     per_leaf,
     shrink,
     slots,
@@ -22,7 +20,7 @@ from ..._core import (
 )
 from ...compose import descend
 from ._factored import factored_axes
-from ._shared import factored_moment, factored_slot, over_factored_root, steady
+from ._shared import Moment, factored_moment, factored_slots, over_factored_root, steady
 
 
 class ScaleByCameState(NamedTuple):
@@ -30,14 +28,20 @@ class ScaleByCameState(NamedTuple):
 
     Attributes:
       mu: running average of the clipped updates, like the parameters.
-      nu: second moment of the gradients, real; of a matrix its row and column means.
-      nu_residual: row and column means of how far the updates are from `mu`; `None` for what
-        is no matrix.
+      nu_row: row means of the second moment of the gradients, real; `None` for what is no
+        matrix, like all but `nu`.
+      nu_col: its column means.
+      nu: the second moment of what is no matrix; `None` for matrices.
+      nu_residual_row: row means of the second moment of how far the updates are from `mu`.
+      nu_residual_col: its column means.
     """
 
     mu: Updates
+    nu_row: Updates
+    nu_col: Updates
     nu: Updates
-    nu_residual: Updates
+    nu_residual_row: Updates
+    nu_residual_col: Updates
 
 
 def _axes(p: Any) -> tuple[int, int] | None:
@@ -89,34 +93,28 @@ def scale_by_came(
     """
 
     def init(params):
-        def second(p):
-            return factored_slot(p, _axes(p)) if is_inexact(p) else None
+        row, col, _ = factored_slots(params, _axes)
+        return ScaleByCameState(slots(params), *factored_slots(params, _axes), row, col)
 
-        def residual(p):
-            return second(p) if _axes(p) else None
-
-        trees = (jax.tree.map(slot, params) for slot in (second, residual))
-        return ScaleByCameState(slots(params), *trees)
-
-    def leaf(g, m, v, s):
+    def leaf(g, m, row, col, full, residual_row, residual_col):
         g = squarable(g)
         axes = _axes(g)
-        v = factored_moment(g, v, axes, b2, 1 - b2, eps)
+        v = factored_moment(g, Moment(row, col, full), axes, b2, 1 - b2, eps)
         u = over_factored_root(g, v, axes)
         a, b = shrink(global_norm(u) * (1 / max(u.size, 1) ** 0.5), clipping_threshold)
         u = b * (a * u)
         m = b1 * m + (1 - b1) * u
-        if s is None:
-            return m, m, v, s
+        if axes is None:
+            return m, m, *v, None, None
+        s = Moment(residual_row, residual_col, None)
         s = factored_moment(u - m, s, axes, b3, 1 - b3, eps_residual)
         # Where hardly anything has moved, derivatives are about 1/√(eps · eps_residual), and their
         # squares overflow.
-        row, column = s
-        resting = (row < 2.0**-40) | (column < 2.0**-40)
-        settled = steady(row, row < 2.0**-40), steady(column, column < 2.0**-40)
-        return over_factored_root(steady(m, resting), settled, axes), m, v, s
+        resting = (s.row < 2.0**-40) | (s.col < 2.0**-40)
+        settled = Moment(steady(s.row, s.row < 2.0**-40), steady(s.col, s.col < 2.0**-40), None)
+        return over_factored_root(steady(m, resting), settled, axes), m, *v, s.row, s.col
 
-    return per_leaf(init, leaf, ("mu", "nu", "nu_residual"))
+    return per_leaf(init, leaf, ScaleByCameState._fields)
 
 
 @transformation("optimizer", example={"learning_rate": 0.01}, needs=("params",))

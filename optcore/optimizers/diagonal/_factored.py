@@ -11,13 +11,12 @@ from ..._core import (
     GradientTransformation,
     Rate,
     Updates,
-    is_inexact,
     per_leaf,
     squarable,
     transformation,
     zero_count,
 )
-from ._shared import factored_moment, factored_slot, over_factored_root
+from ._shared import Moment, factored_moment, factored_slots, over_factored_root
 
 FactorAxes = Literal["largest", "last"]
 
@@ -27,11 +26,15 @@ class FactoredState(NamedTuple):
 
     Attributes:
       count: int32, updates made so far.
-      nu: for each parameter the running mean of squares, real, like the parameter; where it is
-        factored, a tuple of its means along each of the two axes, which stay with length 1.
+      nu_row: of each parameter that is factored the running means of squares along the second
+        of its two axes, which stays with length 1; `None` for others.
+      nu_col: those along the first.
+      nu: of others the running mean of each square, real; `None` where factored.
     """
 
     count: jax.Array  # type: ignore[assignment]
+    nu_row: Updates
+    nu_col: Updates
     nu: Updates
 
 
@@ -89,8 +92,8 @@ def scale_by_factored_rms(
     >>> g = jnp.outer(jnp.array([300.0, -0.2]), jnp.array([1.0, -5.0, 2.0]))
     >>> tx.update(g, tx.init(g))[0].round(5).tolist()
     [[1.0, -1.0, 1.0], [-1.0, 1.0, -1.0]]
-    >>> [n.shape for n in tx.init(g).nu]
-    [(2, 1), (1, 3)]
+    >>> tx.init(g).nu_row.shape, tx.init(g).nu_col.shape
+    ((2, 1), (1, 3))
     """
 
     def axes_of(p):
@@ -99,16 +102,13 @@ def scale_by_factored_rms(
         )
 
     def init(params):
-        def slot(p):
-            return factored_slot(p, axes_of(p)) if is_inexact(p) else None
+        return FactoredState(zero_count(), *factored_slots(params, axes_of))
 
-        return FactoredState(zero_count(), jax.tree.map(slot, params))
-
-    def leaf(g, v, decay, weight):
+    def leaf(g, row, col, full, decay, weight):
         g = squarable(g)
         axes = axes_of(g)
-        v = factored_moment(g, v, axes, decay, weight, epsilon)
-        return over_factored_root(g, v, axes), v
+        v = factored_moment(g, Moment(row, col, full), axes, decay, weight, epsilon)
+        return over_factored_root(g, v, axes), *v
 
     def weights(t):
         """`b_t` and `1 - b_t`."""
@@ -119,4 +119,4 @@ def scale_by_factored_rms(
             weight = jnp.maximum(step + 1, 1).astype(jnp.result_type(float)) ** -decay_rate
         return 1 - weight, weight
 
-    return per_leaf(init, leaf, ("nu",), scalars=weights)
+    return per_leaf(init, leaf, ("nu_row", "nu_col", "nu"), scalars=weights)

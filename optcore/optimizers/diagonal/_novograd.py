@@ -9,13 +9,11 @@ from ..._core import (
     Decay,
     DType,
     GradientTransformation,
-    Params,
     Rate,
     Retention,
     Updates,
     abs_sq,
     add_multiple,
-    is_inexact,
     over_root,
     per_leaf,
     saturated,
@@ -84,7 +82,7 @@ def scale_by_novograd(
     """
 
     def init(params):
-        mu, nu = slots(params, mu_dtype), slots(_scalars(params), real=True)
+        mu, nu = slots(params, mu_dtype), slots(params, real=True, axes=lambda p: ())
         return ScaleByNovogradState(zero_count(), mu, nu)
 
     def first(t):
@@ -99,13 +97,6 @@ def scale_by_novograd(
         return m, m, v
 
     return per_leaf(init, leaf, ("mu", "nu"), scalars=first, reads=lambda params: (params,))
-
-
-def _scalars(params: Params) -> Params:
-    """A tree like the parameters with one number per leaf."""
-    return jax.tree.map(
-        lambda p: jax.ShapeDtypeStruct((), jnp.result_type(p)) if is_inexact(p) else p, params
-    )
 
 
 @transformation("optimizer", example={"learning_rate": 0.02}, needs=("params",))

@@ -1,27 +1,52 @@
 """Second moments that several coordinates share: what stands in a state for a part of an array."""
 
-from typing import Any
+from collections.abc import Callable, Collection
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from ..._core import abs_sq, over_root, safe_sqrt, slots
-
-Moment = Any
-"""The second moment of one array: one number per coordinate, or its row and column means."""
+from ..._core import Axes, Params, Updates, abs_sq, over_root, safe_sqrt, slots
 
 
-def reduced(p: jax.Array, axes: tuple[int, ...]) -> jax.ShapeDtypeStruct:
-    """`p` abstractly, with length 1 along some axes."""
-    shape: jax.ShapeDtypeStruct = jax.eval_shape(lambda p: jnp.sum(p, axes, keepdims=True), p)
-    return shape
+class Moment(NamedTuple):
+    """The second moment of one array, or of each in a tree.
+
+    Attributes:
+      row: the means along the second of two axes, or `None`.
+      col: those along the first.
+      full: where there are none, one number per coordinate.
+    """
+
+    row: Any
+    col: Any
+    full: Any
 
 
-def factored_slot(p: jax.Array, axes: tuple[int, int] | None) -> Moment:
-    """Zeros for `factored_moment`: the means along each of two axes, or one number for each."""
-    if axes is None:
-        return slots(p, real=True)
-    return slots(reduced(p, axes[1:]), real=True), slots(reduced(p, axes[:1]), real=True)
+def without(ndim: int, axes: Collection[int]) -> Axes:
+    """What a slot keeps of `ndim` axes that has length 1 along some."""
+    return tuple(None if i in axes else i for i in range(ndim))
+
+
+def factored_slots(params: Params, axes_of: Callable[[Any], tuple[int, int] | None]) -> Moment:
+    """Zeros for `factored_moment`, as three trees.
+
+    Args:
+      params: of which floating-point parameters have slots.
+      axes_of: the two axes to factor, or `None`.
+    """
+
+    def means(lost: int) -> Updates:
+        def kept(p: Any) -> Axes | None:
+            axes = axes_of(p)
+            return None if axes is None else without(jnp.ndim(p), axes[lost : lost + 1])
+
+        return slots(params, real=True, axes=kept)
+
+    def full(p: Any) -> Axes | None:
+        return without(jnp.ndim(p), ()) if axes_of(p) is None else None
+
+    return Moment(means(1), means(0), slots(params, real=True, axes=full))
 
 
 def factored_moment(
@@ -36,7 +61,7 @@ def factored_moment(
 
     Args:
       g: what is squared, real or complex.
-      v: as `factored_slot` makes it.
+      v: as `factored_slots` makes it.
       axes: the two to factor; the first mean is taken along the second, and the other way round.
       decay: of the running average.
       weight: of what is new.
@@ -44,10 +69,9 @@ def factored_moment(
     """
     square = abs_sq(g) + eps
     if axes is None:
-        return decay * v + weight * square
-    row, column = v
-    rows, columns = (_mean(square, axis) for axis in axes[::-1])
-    return decay * row + weight * rows, decay * column + weight * columns
+        return Moment(None, None, decay * v.full + weight * square)
+    row, col = (_mean(square, axis) for axis in axes[::-1])
+    return Moment(decay * v.row + weight * row, decay * v.col + weight * col, None)
 
 
 def _mean(x: jax.Array, axis: int) -> jax.Array:
@@ -67,9 +91,9 @@ def over_factored_root(g: jax.Array, v: Moment, axes: tuple[int, int] | None) ->
     which hold its power -3/2, would overflow.
     """
     if axes is None:
-        return over_root(g, v, 0.0, 0.0)
-    row, column = (steady(x, x < 2.0**-80) for x in v)
+        return over_root(g, v.full, 0.0, 0.0)
+    row, col = (steady(x, x < 2.0**-80) for x in (v.row, v.col))
     # Roots are taken of vectors, and matrices only multiplied.
     one = jnp.ones((), row.dtype)
     scaled = safe_sqrt(_mean(row, axes[0])) * over_root(one, row, 0.0, 0.0)
-    return g * scaled * over_root(one, column, 0.0, 0.0)
+    return g * scaled * over_root(one, col, 0.0, 0.0)

@@ -10,20 +10,21 @@ from ..._core import (
     Decay,
     GradientTransformation,
     Hyperparameter,
+    Leafwise,
     Range,
     Rate,
     Updates,
     abs_sq,
     is_inexact,
+    map_leaves,
     over_root,
-    per_leaf,
     saturated,
     slots,
     squarable,
     transformation,
 )
 from ...compose import descend
-from ._shared import reduced
+from ._shared import without
 
 
 class ScaleBySM3State(NamedTuple):
@@ -31,15 +32,16 @@ class ScaleBySM3State(NamedTuple):
 
     Attributes:
       mu: running average of the scaled gradients, like the parameters.
-      nu: for each parameter a tuple of one real vector per axis, with the length of that axis
-        (and length 1 along the others); one number for a scalar.
+      nu: one tree per axis. The tree of an axis has for each parameter a real vector with the
+        length of that axis (and length 1 along the others), and `None` for what has fewer axes;
+        the first has one number for a scalar.
     """
 
     mu: Updates
-    nu: Updates
+    nu: tuple[Updates, ...]
 
 
-def _other_axes(ndim: int) -> list[tuple[int, ...]]:
+def _cover(ndim: int) -> list[tuple[int, ...]]:
     """For every vector of a cover the axes it does not run along; a scalar has one of them."""
     return [tuple(j for j in range(ndim) if j != i) for i in range(max(ndim, 1))]
 
@@ -84,22 +86,31 @@ def scale_by_sm3(
     """
 
     def init(params):
-        def cover(p):
-            if not is_inexact(p):
-                return None
-            return tuple(slots(reduced(p, axes), real=True) for axes in _other_axes(jnp.ndim(p)))
+        def along(number):
+            def kept(p):
+                cover = _cover(jnp.ndim(p))
+                return without(jnp.ndim(p), cover[number]) if number < len(cover) else None
 
-        return ScaleBySM3State(slots(params), jax.tree.map(cover, params))
+            return slots(params, real=True, axes=kept)
 
-    def leaf(g, m, mu):
+        most = max((jnp.ndim(p) for p in jax.tree.leaves(params) if is_inexact(p)), default=1)
+        return ScaleBySM3State(slots(params), tuple(map(along, range(max(most, 1)))))
+
+    def leaf(g, m, *mu):
+        cover = _cover(g.ndim)
         g = squarable(g)
         weight = jnp.where(b2 < 1, 1 - b2, 1.0)
-        nu = saturated(b2 * functools.reduce(jnp.minimum, mu) + abs_sq(g, weight))
-        mu = tuple(nu.max(axes, keepdims=True, initial=0) for axes in _other_axes(g.ndim))
+        smallest = functools.reduce(jnp.minimum, mu[: len(cover)])
+        nu = saturated(b2 * smallest + abs_sq(g, weight))
         m = b1 * m + (1 - b1) * over_root(g, nu, 0.0, eps)
-        return m, m, mu
+        vectors = [nu.max(axes, keepdims=True, initial=0) for axes in cover]
+        return m, m, *vectors, *mu[len(cover) :]
 
-    return per_leaf(init, leaf, ("mu", "nu"))
+    def update(updates, state, params=None, **extra):
+        updates, m, *mu = map_leaves(leaf, updates, (state.mu, *state.nu))
+        return updates, ScaleBySM3State(m, tuple(mu))
+
+    return Leafwise(init, update)
 
 
 @transformation("optimizer", example={"learning_rate": 0.5})

@@ -92,13 +92,16 @@ def test_the_accumulators_bound_the_sums_of_squares():
         g = three_axes(t)
         _, state = tx.update(g, state)
         sums = sums + np.square(g["w"])
-        nu = functools.reduce(np.minimum, state.nu["w"])
+        nu = functools.reduce(np.minimum, [along["w"] for along in state.nu])
         assert (nu >= sums * (1 - 1e-6)).all()
         assert (nu >= before).all()
         before = nu
 
 
 def test_memory():
-    state = optcore.scale_by_sm3().init({"w": jnp.zeros((8, 16, 2)), "z": jnp.zeros(3, "c8")})
-    assert [n.shape for n in state.nu["w"]] == [(8, 1, 1), (1, 16, 1), (1, 1, 2)]
-    assert [(n.shape, n.dtype) for n in state.nu["z"]] == [((3,), jnp.float32)]
+    params = {"w": jnp.zeros((8, 16, 2)), "z": jnp.zeros(3, "c8"), "scalar": jnp.zeros(())}
+    nu = optcore.scale_by_sm3().init(params).nu
+    assert [along["w"].shape for along in nu] == [(8, 1, 1), (1, 16, 1), (1, 1, 2)]
+    assert (nu[0]["z"].shape, nu[0]["z"].dtype) == ((3,), jnp.float32)
+    assert nu[0]["scalar"].shape == ()
+    assert [along[name] for along in nu[1:] for name in ("z", "scalar")] == [None] * 4
