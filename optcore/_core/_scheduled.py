@@ -45,7 +45,10 @@ def evaluate(where: str, schedule: Callable[[ArrayLike], Any], count: jax.Array)
 
 
 def _is_holder(node: Any) -> bool:
-    return type(node) in HOLDERS
+    """A tree that only mirrors a state, such as the scales of its codes, has `None` there."""
+    if type(node) not in HOLDERS:
+        return False
+    return not node.hyperparams or bool(jax.tree.leaves(node.hyperparams))
 
 
 def holders_in(state: State) -> Iterator[Any]:
