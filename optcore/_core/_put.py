@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ._paths import what_it_is
-from ._scheduled import HOLDERS
+from ._scheduled import is_holder
 
 
 def as_made(name: str, expected: Any, state: Any) -> Any:
@@ -34,7 +34,7 @@ def as_made(name: str, expected: Any, state: Any) -> Any:
         new = {n: as_made(name, *pair) for n, pair in members.items() if n != "hyperparams"}
         if "hyperparams" in members:
             made, given = members["hyperparams"]
-            held = type(expected) in HOLDERS
+            held = is_holder(expected)
             new["hyperparams"] = (
                 {n: _held(name, n, e, given[n]) for n, e in made.items()}
                 if held

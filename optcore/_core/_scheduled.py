@@ -44,8 +44,11 @@ def evaluate(where: str, schedule: Callable[[ArrayLike], Any], count: jax.Array)
     return jnp.array(value, jnp.float32, copy=not isinstance(value, jax.core.Tracer))
 
 
-def _is_holder(node: Any) -> bool:
-    """A tree that only mirrors a state, such as the scales of its codes, has `None` there."""
+def is_holder(node: Any) -> bool:
+    """Whether it is a state that holds hyper-parameters.
+
+    A tree that only mirrors a state, such as the scales of its codes, has `None` there.
+    """
     if type(node) not in HOLDERS:
         return False
     return not node.hyperparams or bool(jax.tree.leaves(node.hyperparams))
@@ -53,8 +56,8 @@ def _is_holder(node: Any) -> bool:
 
 def holders_in(state: State) -> Iterator[Any]:
     """The states in `state` that hold hyper-parameters, from the outside inwards."""
-    for node in jax.tree.leaves(state, is_leaf=_is_holder):
-        if _is_holder(node):
+    for node in jax.tree.leaves(state, is_leaf=is_holder):
+        if is_holder(node):
             yield node
             yield from holders_in(tuple(node))
 
@@ -64,9 +67,9 @@ def map_holders(f: Callable[[int, Any], Any], state: State) -> State:
     numbers = iter(range(len(list(holders_in(state)))))
 
     def visit(node: Any) -> Any:
-        if not _is_holder(node):
+        if not is_holder(node):
             return node
         node = f(next(numbers), node)
-        return type(node)(*(jax.tree.map(visit, field, is_leaf=_is_holder) for field in node))
+        return type(node)(*(jax.tree.map(visit, field, is_leaf=is_holder) for field in node))
 
-    return jax.tree.map(visit, state, is_leaf=_is_holder)
+    return jax.tree.map(visit, state, is_leaf=is_holder)
