@@ -11,6 +11,7 @@ import pytest
 import optcore
 from optcore import testing
 from optcore.testing._subject import gradients
+from tests.rules import all_hold
 from tests.subjects import subject as subject_of
 
 FAMILIES = {"momentum": "sgd", "diagonal": "adam"}
@@ -125,17 +126,24 @@ def test_wrapper(check, wrapper, name):
     check(wrapped(wrapper, name))
 
 
-def everything():
-    """Every wrapper around every optimizer; all but one of each family are marked slow."""
-    for wrapper in WRAPPERS:
-        for name in sorted(OPTIMIZERS):
-            marks = [] if name in FAMILIES.values() else [pytest.mark.slow]
-            yield pytest.param(wrapper, name, id=f"{wrapper}-{name}", marks=marks)
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+def test_steps_under_vmap_and_scan_and_without_the_host(wrapper):
+    """Around one optimizer of each family."""
+    takes_steps(wrapper, FAMILIES.values())
 
 
-@pytest.mark.parametrize(("wrapper", "name"), list(everything()))
-def test_steps_under_vmap_and_scan_and_without_the_host(wrapper, name):
+@pytest.mark.slow
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+def test_steps_of_all_others_under_vmap_and_scan_and_without_the_host(wrapper):
+    takes_steps(wrapper, OPTIMIZERS.keys() - set(FAMILIES.values()))
+
+
+def takes_steps(wrapper, optimizers):
     """Traced; that the numbers are those of a loop is checked of each family above."""
+    all_hold({name: name for name in sorted(optimizers)}, lambda name: trace_steps(wrapper, name))
+
+
+def trace_steps(wrapper, name):
     subject = wrapped(wrapper, name)
     tx, params, extra = subject.tx, subject.params, subject.extra
 

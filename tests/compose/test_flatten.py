@@ -11,7 +11,7 @@ from optcore import flatten
 from tests import oracles
 
 PARAMS = {"w": jnp.arange(6.0).reshape(2, 3), "s": jnp.float32(4.0), "none": None, "b": jnp.ones(2)}
-GRADS = jax.tree.map(lambda p: 0.5 * p - 1, PARAMS)
+GRADS = jax.jit(lambda params: jax.tree.map(lambda p: 0.5 * p - 1, params))(PARAMS)
 
 
 @pytest.mark.parametrize("inner", [optcore.adam(0.1), optcore.sgd(0.1, 0.9), optcore.lion(0.1)])

@@ -17,7 +17,7 @@ PARAMS = {
     "embed": jnp.arange(6.0).reshape(3, 2),
     "layers": [{"w": jnp.ones((2, 2)), "bias": jnp.ones(2)}, {"w": jnp.ones((2, 2))}],
 }
-GRADS = jax.tree.map(lambda p: 0.5 * p + 1, PARAMS)
+GRADS = jax.jit(lambda params: jax.tree.map(lambda p: 0.5 * p + 1, params))(PARAMS)
 
 
 def bytes_of(state):
