@@ -21,6 +21,7 @@ from ._core import Rate as Rate
 from ._core import Retention as Retention
 from ._core import Schedule as Schedule
 from ._core import ScheduledState as ScheduledState
+from ._core import SlotAxes as SlotAxes
 from ._core import StaticFloat as StaticFloat
 from ._core import abs_sq as abs_sq
 from ._core import apply_updates as apply_updates
@@ -36,6 +37,8 @@ from ._core import safe_divide as safe_divide
 from ._core import safe_sqrt as safe_sqrt
 from ._core import saturated as saturated
 from ._core import schedule as schedule
+from ._core import slot_axes as slot_axes
+from ._core import slot_of as slot_of
 from ._core import slots as slots
 from ._core import squarable as squarable
 from ._core import transformation as transformation

@@ -19,6 +19,7 @@ QUICK = {
     "has_value_semantics",
     "init_is_abstract",
     "refuses_wrong_arguments",
+    "slots_know_their_parameter",
 }
 STEPS = {"config_round_trip", "descends", "refuses_wrong_arguments"}
 """Of ready optimizers, whose directions are checked by themselves."""

@@ -22,12 +22,18 @@ Axes = tuple[int | None, ...]
 class SlotAxes:
     """Which parameter an array of a state belongs to, and which of its axes it keeps.
 
+    `slot_axes` says it.
+
     Attributes:
       path: of the parameter, keys as in `jax.tree_util.tree_flatten_with_path`; `None` for what
         belongs to no parameter, such as a count.
       axes: for each axis of the array the axis of the parameter that it runs along; `None` for
         one along which something else stands, such as one mean. An axis may be shorter than the
         parameter's, where an element stands for a block.
+
+    >>> import jax
+    >>> SlotAxes((jax.tree_util.DictKey("w"),), axes=(0, None))
+    SlotAxes('w', axes=(0, None))
     """
 
     path: tuple[Any, ...] | None
@@ -160,6 +166,13 @@ def slot_of(owner: Any, array: Any, axes: Axes | None = None) -> Any:
       owner: a parameter, or an array that was made of one.
       array: what was made of it.
       axes: for each axis of the array the axis of the owner, or `None`; by default the same.
+
+    >>> import jax.numpy as jnp, optcore
+    >>> def init(params):
+    ...     return jax.tree.map(lambda p: slot_of(p, jnp.zeros((5, *p.shape)), (None, 0)), params)
+    >>> last_five = optcore.GradientTransformation(init, lambda u, state, params=None: (u, state))
+    >>> slot_axes(last_five, {"bias": jnp.ones(3)})
+    {'bias': SlotAxes('bias', axes=(None, 0))}
     """
     record = _RECORD.get()
     if record is not None:

@@ -11,6 +11,7 @@ from .._core import (
     State,
     Updates,
     adapt,
+    slot_of,
     transformation,
 )
 from ..transforms import clip_by_norm, scale_by_learning_rate, trace
@@ -43,8 +44,10 @@ def _split(x: Any) -> Any:
     if not jnp.issubdtype(getattr(x, "dtype", type(x)), jnp.complexfloating):
         return x
     if isinstance(x, jax.ShapeDtypeStruct):
-        return SplitRealAndImaginaryArrays(*jax.eval_shape(lambda z: (z.real, z.imag), x))
-    return SplitRealAndImaginaryArrays(x.real, x.imag)
+        parts = jax.eval_shape(lambda z: (z.real, z.imag), x)
+    else:
+        parts = x.real, x.imag
+    return SplitRealAndImaginaryArrays(*(slot_of(x, part) for part in parts))
 
 
 def _is_pair(x: Any) -> bool:

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from . import _behaviour, _hyperparameters, _schedules, _shapes, _tracing
+from . import _behaviour, _containers, _hyperparameters, _schedules, _shapes, _tracing
 from ._subject import Subject, default_params
 
 Check = Callable[[Subject], None]
 
 CHECKS: list[Check] = [
     *_shapes.CHECKS,
+    *_containers.CHECKS,
     *_tracing.CHECKS,
     *_behaviour.CHECKS,
     *_hyperparameters.CHECKS,

@@ -73,7 +73,7 @@ def _repeated(skeleton: Any, state: Any) -> Any:
     if isinstance(skeleton, dict):
         return {key: _repeated(skeleton[key], state[key]) for key in skeleton if key in state}
     if not hasattr(skeleton, "_fields") and len(skeleton) == 1 and is_placeholder(skeleton[0]):
-        return type(skeleton)(skeleton * len(state))
+        return skeleton * len(state)
     members = map(_repeated, skeleton, state)
     return type(skeleton)(*members) if hasattr(skeleton, "_fields") else type(skeleton)(members)
 

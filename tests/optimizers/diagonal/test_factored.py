@@ -92,7 +92,7 @@ def test_defaults():
 @pytest.mark.parametrize(
     ("shape", "axes", "expected"),
     [
-        ((8, 2, 4), "largest", [(8, 2, 1), (1, 2, 4)]),
+        ((8, 2, 4), "largest", [(1, 2, 4), (8, 2, 1)]),
         ((8, 2, 4), "last", [(8, 2, 1), (8, 1, 4)]),
         ((4, 4, 1), "largest", [(4, 1, 1), (1, 4, 1)]),
     ],
