@@ -309,6 +309,27 @@ def test_a_users_wrapper_is_refused_until_it_says_what_it_does():
     close(run(said(private()), batches()), run(chain(private(), optcore.scale(0.5)), batches()))
 
 
+def test_the_conformance_suite_notices_what_mixes_examples():
+    (check,) = (c for c in testing.CHECKS if testing.check_name(c) == "examples_stay_apart")
+
+    @optcore.transformation("transform", example={}, per_example="single")
+    def clipped_together() -> optcore.GradientTransformation:
+        return optcore.clip_by_global_norm(0.5)
+
+    @optcore.transformation("transform", example={}, per_example="single")
+    def remembering() -> optcore.GradientTransformation:
+        def update(updates, state, params=None, **extra):
+            total = sum(jnp.sum(g) for g in jax.tree.leaves(updates))
+            return jax.tree.map(lambda g: g + state, updates), total
+
+        return optcore.GradientTransformation(lambda params: jnp.zeros(()), update)
+
+    for tx in (clipped_together(), remembering()):
+        with pytest.raises(AssertionError, match="examples"):
+            check(testing.Subject("it", tx))
+    check(testing.Subject("it", private(noise=0.5)))
+
+
 def test_facts_have_a_list_of_values():
     with pytest.raises(ValueError, match=r"per_example must be one of aggregates, .* got True"):
         optcore.transformation("transform", example={}, per_example=True)
