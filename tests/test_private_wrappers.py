@@ -103,11 +103,17 @@ def test_works_on_the_private_mean_or_refuses(name):
     close(got, expected, 0.05 if name == "store" else 2e-5)
 
 
-@pytest.mark.parametrize("name", sorted(FACTORIES.keys() - REFUSED.keys()))
+QUICK = {"accumulate", "flatten", "guard", "switch"}
+BOUNDED = sorted(FACTORIES.keys() - REFUSED.keys() - SPLIT - {"store", "with_average"})
+"""All but what rounds, what is outermost, and what clips each group by itself."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[] if n in QUICK else [pytest.mark.slow]) for n in BOUNDED],
+)
 def test_one_example_moves_a_step_by_no_more_than_the_bound(name):
-    """Of the first step that moves anything, for momentum and rate 1, with any other example."""
-    if name in {"store", "with_average"} | SPLIT:
-        pytest.skip("rounded, outermost, or of several groups")
+    """Whatever the example is replaced by."""
     tx = wrapped(name, lambda key: chain(
         optcore.differentially_private_aggregate(CLIP, 0.0, key), optcore.scale(-1.0)))  # fmt: skip
     grads = next(batches())
