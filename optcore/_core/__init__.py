@@ -45,6 +45,7 @@ from ._masks import Mask as Mask
 from ._masks import fitting as fitting
 from ._masks import select as select
 from ._match import spread as spread
+from ._mode import within as within
 from ._norm import global_norm as global_norm
 from ._norm import norm_along as norm_along
 from ._numerics import abs_sq as abs_sq
@@ -92,6 +93,7 @@ from ._slots import slot_of as slot_of
 from ._slots import slots as slots
 from ._structure import Containing as Containing
 from ._structure import contents_of as contents_of
+from ._structure import does_to_examples as does_to_examples
 from ._structure import extras_of as extras_of
 from ._tape import begin as begin
 from ._tape import is_absent as is_absent

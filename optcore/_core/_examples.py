@@ -60,7 +60,8 @@ class Aggregating(GradientTransformation):
             total = aggregation.total(updates, state, params, extra)
             return aggregation.finish(total, number_of_examples(updates), state, params, extra)
 
-        self = tuple.__new__(cls, (init, update))
+        pair = GradientTransformation(init, update)
+        self = tuple.__new__(cls, pair)
         self.aggregation = aggregation
         return self
 

@@ -24,7 +24,7 @@ def spread(
       given: a tree with a leaf for each leaf of `tree`, or for whole subtrees of it.
       tree: like the parameters.
       what: the argument that `given` is, for messages, such as `adamw: the mask`.
-      noun: what its leaves are, such as `booleans`.
+      noun: what its leaves are, such as `booleans`; nothing if that is no news.
       leaf: what is a leaf of `tree` besides arrays.
 
     Raises:
@@ -64,15 +64,15 @@ def _by_path(
         tree, is_leaf=lambda x: is_leaf(x) or empty(x)
     )[0]:
         own = _names(path)
-        i = _lookup(own, _unboxed(path), known, boxed)
+        n = _lookup(own, _unboxed(path), known, boxed)
         if leaf is None or empty(leaf):
             # Whatever stands there in the other tree has no meaning.
-            used |= {n for at, n in (*known.items(), *boxed.items()) if at[: len(own)] == own}
-        elif i is None or labels[i] is None:
+            used |= {m for at, m in (*known.items(), *boxed.items()) if at[: len(own)] == own}
+        elif n is None or labels[n] is None:
             raise ValueError(_problem(what, noun, given, f"says nothing of {_name(path)}"))
-        used |= set() if i is None else {i}
+        used |= set() if n is None else {n}
         if not empty(leaf):
-            found.append(None if i is None else labels[i])
+            found.append(None if n is None else labels[n])
     for i, (path, label) in enumerate(entries):
         if label is not None and i not in used:
             raise ValueError(_problem(what, noun, tree, f"the parameters have no {_name(path)}"))
@@ -88,9 +88,10 @@ def _problem(what: str, noun: str, other: Any, problem: str) -> str:
     more = f" and {len(paths) - 4} more" if len(paths) > 4 else ""
     it, they = ("the parameters have", "") if problem.startswith("the") else ("it has", "it ")
     return (
-        f"{what} must be a tree of {noun} with the structure of the parameters, or of a part of "
-        f"it from the root; {they}{problem}: {it} {', '.join(paths[:4]) or 'no leaves'}{more}; was "
-        "it made for another model? A function from the parameters to such a tree fits any"
+        f"{what} must be a tree{noun and ' of '}{noun} with the structure of the parameters, or of "
+        f"a part of it from the root; {they}{problem}: {it} "
+        f"{', '.join(paths[:4]) or 'no leaves'}{more}; was it made for another model? A function "
+        "from the parameters to such a tree fits any"
     )
 
 

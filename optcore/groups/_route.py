@@ -202,7 +202,7 @@ def spread_labels(owner: str, labels: Labels, tree: Any) -> list[Any]:
     """The label of each leaf of a tree, of which `None` is one."""
     chosen = labels(tree) if callable(labels) and _is_leaf(labels) else labels
 
-    return spread(chosen, tree, f"{owner}: the labels", "labels", is_none)
+    return spread(chosen, tree, f"{owner}: the labels", "", is_none)
 
 
 def _is_leaf(labels: Any) -> bool:

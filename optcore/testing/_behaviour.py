@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._core import EmptyState, apply_updates, is_key
+from .._core import EmptyState, apply_updates, does_to_examples, is_key, within
 from ._subject import Subject, assert_close, assert_finite, gradients, sample
 
 
@@ -159,6 +159,36 @@ def check_leaves_nothing_but_arrays(subject: Subject) -> None:
         )
 
 
+def check_examples_stay_apart(subject: Subject) -> None:
+    """What is declared to act on single examples does so; what sums them has no use for an order.
+
+    Neither other examples nor gradients of earlier steps change what becomes of one.
+    """
+    known = does_to_examples(subject.tx)
+    params, what = subject.params, f"{subject.name}: examples"
+    first, second = (gradients(params, step) for step in range(2))
+
+    def update(grads: Any, state: Any) -> tuple[Any, Any]:
+        # As in a chain, where what has no axis of examples itself stands in front of what does.
+        with within("traced"):
+            found: tuple[Any, Any] = subject.tx.update(grads, state, params, **subject.extra)
+        return found
+
+    def stacked(*grads: Any) -> Any:
+        return jax.tree.map(lambda *g: jnp.stack(g), *grads)
+
+    state = subject.tx.init(params)
+    if known == "aggregates":
+        forth, back = update(stacked(first, second), state), update(stacked(second, first), state)
+        assert_close(forth, back, what=what)
+    elif known == "single":
+        _, after_others = update(stacked(second, first), state)
+        _, after_zeros = update(jax.tree.map(jnp.zeros_like, first), state)
+        together, _ = update(stacked(first, second), after_others)
+        alone = [update(g, after_zeros)[0] for g in (first, second)]
+        assert_close(together, stacked(*alone), what=what)
+
+
 CHECKS = [
     check_zero_gradients_are_harmless,
     check_tiny_gradients_are_harmless,
@@ -169,4 +199,5 @@ CHECKS = [
     check_descends,
     check_refuses_wrong_arguments,
     check_leaves_nothing_but_arrays,
+    check_examples_stay_apart,
 ]

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from .._core import aggregates
 from . import _behaviour, _containers, _hyperparameters, _schedules, _shapes, _tracing
 from ._subject import Subject, default_params
 
@@ -64,7 +65,8 @@ def check_transformation(
     declared = hasattr(tx, "declaration")
     name = repr(tx) if declared else type(tx).__name__
     strict = declared and tx.declaration.factory.strict
-    subject = Subject(name, tx, params, extra or {}, descends, complex, strict=strict)
+    private = aggregates(tx)
+    subject = Subject(name, tx, params, extra or {}, descends, complex, private, strict)
     _run(CHECKS, subject)
 
 

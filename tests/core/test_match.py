@@ -67,7 +67,8 @@ def test_what_is_absent_needs_no_partner():
 
 
 @pytest.mark.parametrize(("given", "problem"), [
-    ({"dense": {"kernel": 2}, "scale": 0}, "it says nothing of 'dense/bias': it has 'dense/kernel', 'scale'"),
+    ({"dense": {"kernel": 2}, "scale": 0},
+     "it says nothing of 'dense/bias': it has 'dense/kernel', 'scale'"),
     ({"dense": Layer(2, None), "scale": 0}, "it says nothing of 'dense/bias'"),
     ({"dense": 1, "scale": 0, "gate": 3}, "the parameters have no 'gate': the parameters have "
      "'dense/bias', 'dense/kernel', 'scale'"),
@@ -76,7 +77,7 @@ def test_what_is_absent_needs_no_partner():
     ({}, "it says nothing of 'dense/bias': it has no leaves"),
 ])  # fmt: skip
 def test_the_first_path_that_differs_is_named(given, problem):
-    with pytest.raises(ValueError, match="ranks must be a tree of ints.*A function") as error:
+    with pytest.raises(ValueError, match=r"ranks must be a tree of ints.*A function") as error:
         spread(given, PARAMS, "the ranks", "ints")
     assert problem in str(error.value)
 
@@ -128,23 +129,21 @@ def test_a_tree_of_another_model_is_refused_at_init(make, tree):
         make(tree).init({"dense": PARAMS["dense"]})
 
 
-def test_every_mask_is_here():
-    """Every factory with an argument that is a mask or labels."""
-    names = ("mask", "labels", "param_labels", "groups")
-    found = {
-        name
-        for name, factory in optcore.registry().items()
-        if hasattr(optcore, name) and any(role.endswith(names) for role in factory.roles)
-    }
-    given = {"mask": MASK, "groups": LABELS, "labels": LABELS}
-    for name in sorted(found - {"monitor", "route", "partition", "multi_transform"}):
-        factory = optcore.registry()[name]
-        example = factory.example()
+def masks():
+    """Every argument of every factory that is a mask."""
+    for name, factory in optcore.registry().items():
         for role in factory.roles:
-            if role.endswith("mask"):
-                tx = example.replace(**{role: given["mask"]})
-                with pytest.raises(ValueError, match="says nothing of 'head'"):
-                    tx.init({**PARAMS, "head": ARRAY})
+            if hasattr(optcore, name) and role.endswith("mask"):
+                yield pytest.param(factory, role, id=f"{name}-{role}")
+
+
+@pytest.mark.parametrize(("factory", "role"), list(masks()))
+def test_every_mask_is_refused_as_early(factory, role):
+    # Where nothing decays the mask has no use.
+    decays = (name for name in ("weight_decay", "weight_decay_rate") if name in factory.roles)
+    tx = factory.example().replace(**dict.fromkeys(decays, 0.1), **{role: MASK})
+    with pytest.raises(ValueError, match="says nothing of 'head'"):
+        tx.init({**PARAMS, "head": ARRAY})
 
 
 def test_a_mask_of_a_models_state():
