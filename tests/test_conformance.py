@@ -24,6 +24,9 @@ QUICK = {
     "init_is_abstract",
     "refuses_wrong_arguments",
 }
+ONE_OF_EACH_FAMILY = {"second_derivatives_are_finite", "a_huge_gradient_passes"}
+"""Checked by default where `FAMILIES` are checked."""
+FAMILIES = {"adafactor", "signum"}
 STEPS = {"config_round_trip", "descends", "refuses_wrong_arguments"}
 """Of ready optimizers, whose directions are checked by themselves."""
 
@@ -39,6 +42,7 @@ def cases():
         for check in testing.CHECKS:
             name = testing.check_name(check)
             quick = name in (STEPS if subject.descends else QUICK) or subject.name in IN_FULL
+            quick = quick or (name in ONE_OF_EACH_FAMILY and subject.name in FAMILIES)
             marks = [] if quick else [pytest.mark.slow]
             yield pytest.param(check, subject, id=f"{name}-{subject.name}", marks=marks)
 
