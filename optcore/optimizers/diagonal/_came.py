@@ -99,9 +99,9 @@ def scale_by_came(
         return ScaleByCameState(slots(params), *trees)
 
     def leaf(g, m, v, s):
-        g = squarable(g)
+        raw, g = g, squarable(g, spoilt=True)
         axes = _axes(g)
-        v = factored_moment(g, v, axes, b2, 1 - b2, eps)
+        v = factored_moment(raw, v, axes, b2, 1 - b2, eps)
         u = over_factored_root(g, v, axes)
         a, b = shrink(global_norm(u) * (1 / max(u.size, 1) ** 0.5), clipping_threshold)
         u = b * (a * u)

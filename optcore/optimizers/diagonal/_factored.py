@@ -105,9 +105,9 @@ def scale_by_factored_rms(
         return FactoredState(zero_count(), jax.tree.map(slot, params))
 
     def leaf(g, v, decay, weight):
-        g = squarable(g)
+        raw, g = g, squarable(g, spoilt=True)
         axes = axes_of(g)
-        v = factored_moment(g, v, axes, decay, weight, epsilon)
+        v = factored_moment(raw, v, axes, decay, weight, epsilon)
         return over_factored_root(g, v, axes), v
 
     def weights(t):

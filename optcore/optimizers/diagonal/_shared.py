@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ..._core import abs_sq, over_root, safe_sqrt, slots
+from ..._core import abs_sq, over_root, safe_sqrt, saturated, slots
 
 Moment = Any
 """The second moment of one array: one number per coordinate, or its row and column means."""
@@ -42,11 +42,11 @@ def factored_moment(
       weight: of what is new.
       eps: added to the square, ≥ 0.
     """
-    square = abs_sq(g) + eps
     if axes is None:
-        return decay * v + weight * square
+        return decay * v + weight * (abs_sq(g, 1.0) + eps)
+    square = abs_sq(g) + eps
     row, column = v
-    rows, columns = (_mean(square, axis) for axis in axes[::-1])
+    rows, columns = (saturated(square.mean(axis, keepdims=True)) for axis in axes[::-1])
     return decay * row + weight * rows, decay * column + weight * columns
 
 

@@ -92,10 +92,12 @@ def scale_by_sm3(
         return ScaleBySM3State(slots(params), jax.tree.map(cover, params))
 
     def leaf(g, m, mu):
-        g = squarable(g)
+        raw, g = g, squarable(g)
         weight = jnp.where(b2 < 1, 1 - b2, 1.0)
-        nu = saturated(b2 * functools.reduce(jnp.minimum, mu) + abs_sq(g, weight))
-        mu = tuple(nu.max(axes, keepdims=True, initial=0) for axes in _other_axes(g.ndim))
+        nu = b2 * functools.reduce(jnp.minimum, mu) + abs_sq(raw, weight)
+        mu = tuple(
+            saturated(nu.max(axes, keepdims=True, initial=0)) for axes in _other_axes(g.ndim)
+        )
         m = b1 * m + (1 - b1) * over_root(g, nu, 0.0, eps)
         return m, m, mu
 
