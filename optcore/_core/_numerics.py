@@ -202,52 +202,68 @@ def add_multiple(u: jax.Array, factor: ArrayLike, x: jax.Array) -> jax.Array:
     return u + factor * x
 
 
-def abs_sq(x: jax.Array, weight: ArrayLike | None = None) -> jax.Array:
-    """`|x|²`, real also for complex `x`; with a weight, `weight · |x|²`.
+def abs_sq(x: jax.Array, weight: ArrayLike | None = None, *, summed: bool = False) -> jax.Array:
+    """`|x|²`, real also for complex `x`; with a weight `weight · |x|²`, the term of a moment.
 
     The weight is multiplied in first: a moment and a norm that both need `x·x` would otherwise
     make XLA compute it once and store it, at the cost of a pass over memory.
 
+    No finite number makes the term of a moment infinite: what is squared is bounded, at 2⁶² in
+    float32, which leaves room to correct an average for its start. After a huge gradient an
+    average falls, and the steps come back, as its decay says. What is averaged beside the squares
+    is `squarable`, or a step would be as many times too long. An infinity gives NaN: it shows. Sums
+    are `saturated`; if they are taken over axes, with `summed`, nothing else is bounded, since XLA
+    would store it.
+
     >>> import jax.numpy as jnp
     >>> float(abs_sq(jnp.complex64(3 + 4j)))
     25.0
+    >>> float(abs_sq(jnp.float32(1e30), 0.5)) == 0.5 * 2.0**124
+    True
     """
     if jnp.iscomplexobj(x):
         real, imag = x.real, x.imag
-        return abs_sq(real, weight) + abs_sq(imag, weight)
-    return x * x if weight is None else jnp.multiply(weight, x) * x
+        return abs_sq(real, weight, summed=summed) + abs_sq(imag, weight, summed=summed)
+    if weight is None:
+        return x * x
+    if summed:
+        return jnp.multiply(weight, x) * x
+    bounded = _bounded(x, 2)
+    return jnp.multiply(weight, bounded) * bounded + 0 * x
 
 
-def squarable(x: jax.Array) -> jax.Array:
-    """A gradient whose square overflows brought to the largest size that may be squared.
+def squarable(x: jax.Array, *, spoilt: bool = False) -> jax.Array:
+    """A gradient, at most about as large as `abs_sq` with a weight counts it: 2⁶¹ in float32.
 
-    No finite gradient makes a second moment infinite: after it an average falls, and the steps
-    come back, as its decay says. What is averaged beside the squares takes the same gradient, or
-    a step would be as many times too long. An infinity stays one and NaN stays NaN: they show in
-    the update or in the state. Of a complex number each part is bounded by itself.
-
-    The bound, 2⁶¹ in float32, leaves room to square three times as much, and to correct an
-    average for its start; a sum, which may grow without end, is also `saturated`.
+    For first moments beside second ones. An infinity is bounded too, for it shows in the second
+    moment, or with `spoilt` gives NaN, for where that is `saturated`. Of a complex number each part
+    is bounded by itself.
 
     >>> import jax.numpy as jnp
-    >>> squarable(jnp.array([3.0, -1e30, jnp.inf])).tolist() == [3.0, -(2.0**61), jnp.inf]
+    >>> squarable(jnp.array([3.0, -1e30])).tolist() == [3.0, -(2.0**61)]
     True
     """
     if jnp.iscomplexobj(x):
-        return jax.lax.complex(squarable(x.real), squarable(x.imag))
-    bound = 2.0 ** (int(jnp.finfo(x.dtype).maxexp) // 2 - 3)
-    bounded = jnp.minimum(jnp.maximum(x, -bound), bound)
-    return jnp.where(jnp.isinf(x), x, bounded)
+        parts = squarable(x.real, spoilt=spoilt), squarable(x.imag, spoilt=spoilt)
+        return jax.lax.complex(*parts)
+    # Another bound than that of the squares: XLA would store one that both need.
+    return _bounded(x, 3) + 0 * x if spoilt else _bounded(x, 3)
+
+
+def _bounded(x: jax.Array, below: int) -> jax.Array:
+    """`x`, at most so many powers of two below the largest number whose square is finite."""
+    bound = 2.0 ** (int(jnp.finfo(x.dtype).maxexp) // 2 - below)
+    return jnp.minimum(jnp.maximum(x, -bound), bound)
 
 
 def saturated(total: jax.Array) -> jax.Array:
-    """A sum of squares, at most the largest finite number; NaN stays NaN.
+    """A sum of squares, at most 2¹²⁴ in float32, so that one more may be added; NaN stays NaN.
 
     >>> import jax.numpy as jnp
-    >>> float(saturated(jnp.float32(2.0**127) * 2)) == float(jnp.finfo(jnp.float32).max)
+    >>> float(saturated(jnp.float32(jnp.inf))) == 2.0**124
     True
     """
-    return jnp.minimum(total, float(jnp.finfo(total.dtype).max))
+    return jnp.minimum(total, 2.0 ** (int(jnp.finfo(total.dtype).maxexp) - 4))
 
 
 def wide(dtype: Any) -> Any:

@@ -60,6 +60,62 @@ def check_gradients_are_finite(subject: Subject) -> None:
     assert_finite(by_all, f"{subject.name}: derivative")
 
 
+def check_second_derivatives_are_finite(subject: Subject) -> None:
+    """Hessian-vector products through two steps are finite, also where gradients are zero."""
+    params = {"w": sample((3, 2), 1), "scale": sample((), 2)}
+
+    def loss(params: Any, grads: Any) -> Any:
+        state = subject.tx.init(params)
+        for _ in range(2):
+            updates, state = subject.update(grads, state, params)
+            params = apply_updates(params, updates)
+        return sum(jnp.sum(jnp.square(p)) for p in jax.tree.leaves(params))
+
+    @jax.jit
+    def product(grads: Any) -> Any:
+        slope = jax.grad(loss, argnums=(0, 1))
+        along = gradients(params, 1), gradients(params, 2)
+        return jax.jvp(slope, (params, grads), along)[1]
+
+    ordinary = gradients(params, 0)
+    some_zero = jax.tree.map(lambda g: g.at[..., :1].set(0) if g.ndim else g, ordinary)
+    for at, grads in {
+        "ordinary gradients": ordinary,
+        "some zero gradients": some_zero,
+        "zero gradients": jax.tree.map(jnp.zeros_like, ordinary),
+    }.items():
+        what = f"{subject.name}: Hessian-vector product at {at}"
+        assert_finite(product(grads), what)
+
+
+def check_a_huge_gradient_passes(subject: Subject) -> None:
+    """One gradient of 1e30 among ordinary ones leaves updates and state finite, then and after."""
+    params: dict[str, Any] = {
+        "w": sample((3, 2), 1),
+        "scale": sample((), 2),
+        "bf16": sample((2,), 3, jnp.bfloat16),
+        "f16": sample((2,), 4, jnp.float16),
+    }
+    if subject.complex:
+        params["z"] = sample((2,), 5, jnp.complex64)
+    update = jax.jit(subject.update)
+    state = subject.tx.init(params)
+    for step in range(4):
+        grads = gradients(params, step)
+        if step == 1:
+            grads = jax.tree.map(_huge, grads)
+        updates, state = update(grads, state, params)
+        what = f"{subject.name}: in step {step}, with a gradient of 1e30 in step 1,"
+        assert_finite((updates, state), what)
+
+
+def _huge(g: Any) -> Any:
+    """A gradient whose first element is huge; in float16 the largest that there is."""
+    largest = min(1e30, 0.5 * float(jnp.finfo(g.dtype).max))
+    first = (0,) * g.ndim
+    return g.at[first].set(jnp.asarray(largest, g.dtype))
+
+
 def check_unknown_extras_are_ignored(subject: Subject) -> None:
     """Extra arguments that are meant for others change nothing; one that is strict refuses them."""
     state = subject.tx.init(subject.params)
@@ -193,6 +249,8 @@ CHECKS = [
     check_zero_gradients_are_harmless,
     check_tiny_gradients_are_harmless,
     check_gradients_are_finite,
+    check_second_derivatives_are_finite,
+    check_a_huge_gradient_passes,
     check_unknown_extras_are_ignored,
     check_inputs_are_untouched,
     check_is_deterministic,

@@ -90,9 +90,9 @@ def scale_by_acprop(
         return 1 / debias(b2, jnp.maximum(t - 1, 1)), t == 1
 
     def leaf(g, m, s, c2, first):
-        g = squarable(g)
+        raw, g = g, squarable(g)
         u = jnp.where(first, g, over_root(g, c2 * s, eps, 0.0))
-        surprise = (g - m) if previous_mean else b1 * (g - m)
+        surprise = (raw - m) if previous_mean else b1 * (raw - m)
         m = b1 * m + (1 - b1) * g
         # As in `scale_by_belief`, a last sum of two arrays.
         s = (b2 * s + eps_root) + abs_sq(surprise, 1 - b2)

@@ -80,10 +80,10 @@ def scale_by_belief(
         return 1 / debias(b1, t), 1 / debias(b2, t), 1 / debias(b1, increment(t))
 
     def leaf(g, m, s, c1, c2, c1_next):
-        g = squarable(g)
+        raw, g = g, squarable(g)
         m = b1 * m + (1 - b1) * g
         # A last sum of two arrays: XLA computes the sum of one and a number again in the step.
-        s = (b2 * s + eps_root) + abs_sq(g - m, 1 - b2)
+        s = (b2 * s + eps_root) + abs_sq(raw - m, 1 - b2)
         m_ahead = (b1 * c1_next / c1) * m + (1 - b1) * g if nesterov else m
         return c1 * over_root(m_ahead, c2 * s, eps, 0.0), m, s
 

@@ -61,8 +61,8 @@ def scale_by_adadelta(rho: Retention = 0.9, eps: Rate = 1e-6) -> GradientTransfo
         return ScaleByAdaDeltaState(slots(params, real=True), slots(params, real=True))
 
     def leaf(g, v, x):
-        g = squarable(g)
-        v = rho * v + abs_sq(g, 1 - rho)
+        raw, g = g, squarable(g)
+        v = rho * v + abs_sq(raw, 1 - rho)
         # The root of one quotient: XLA stores each root that two kernels need.
         u = safe_sqrt(safe_divide(x + eps, v + eps)) * g
         x = rho * x + abs_sq(u, 1 - rho)

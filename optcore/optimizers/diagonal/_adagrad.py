@@ -61,8 +61,8 @@ def scale_by_rss(
         return ScaleByRssState(slots(params, fill=initial_accumulator_value, real=True))
 
     def leaf(g, s):
-        g = squarable(g)
-        s = saturated(s + abs_sq(g))
+        raw, g = g, squarable(g)
+        s = saturated(s) + abs_sq(raw, 1.0)
         return divided(g, s, eps, eps_in_sqrt), s
 
     return per_leaf(init, leaf, ("nu",))

@@ -83,9 +83,9 @@ def scale_by_adam(
         return 1 / debias(b1, t), 1 / debias(b2, t), 1 / debias(b1, increment(t))
 
     def leaf(g, m, v, c1, c2, c1_next):
-        g = squarable(g)
+        raw, g = g, squarable(g)
         m = b1 * m + (1 - b1) * g
-        v = b2 * v + abs_sq(g, 1 - b2)
+        v = b2 * v + abs_sq(raw, 1 - b2)
         m_ahead = (b1 * c1_next / c1) * m + (1 - b1) * g if nesterov else m
         return over_root(c1 * m_ahead, c2 * v, eps, eps_root), m, v
 

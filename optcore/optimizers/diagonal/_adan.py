@@ -90,12 +90,12 @@ def scale_by_adan(
         return t == 1, *(1 / debias(b, t) for b in (b1, b2, b3))
 
     def leaf(g, m, v, n, g_last, first, c1, c2, c3):
-        g = squarable(g)
-        difference = jnp.where(first, 0, g - g_last)
+        raw, g = g, squarable(g)
+        difference = jnp.where(first, 0, raw - g_last)
         m = b1 * m + (1 - b1) * g
-        v = b2 * v + (1 - b2) * difference
-        n = b3 * n + abs_sq(g + b2 * difference, 1 - b3)
-        return over_root(c1 * m + (b2 * c2) * v, c3 * n, eps, eps_root), m, v, n, g
+        v = b2 * v + (1 - b2) * squarable(difference)
+        n = b3 * n + abs_sq(raw + b2 * difference, 1 - b3)
+        return over_root(c1 * m + (b2 * c2) * v, c3 * n, eps, eps_root), m, v, n, raw
 
     remembered = ("mu", "mu_diff", "nu", "previous_gradient")
     return per_leaf(init, leaf, remembered, scalars=first_and_corrections)

@@ -107,10 +107,10 @@ def scale_by_ademamix(
         return 1 / debias(b1, t), 1 / debias(b2, t)
 
     def leaf(g, m, s, v, c1, c2):
-        g = squarable(g)
+        raw, g = g, squarable(g)
         m = b1 * m + (1 - b1) * g
         s = b3 * s + (1 - b3) * g
-        v = b2 * v + abs_sq(g, 1 - b2)
+        v = b2 * v + abs_sq(raw, 1 - b2)
         return over_root(c1 * m + alpha * s, c2 * v, eps, eps_root), m, s, v
 
     return per_leaf(init, leaf, ("mu", "mu_slow", "nu"), scalars=corrections)
@@ -160,9 +160,9 @@ def scale_by_simplified_ademamix(
         return (1 / debias(b2, t),)
 
     def leaf(g, m, v, c):
-        g = squarable(g)
+        raw, g = g, squarable(g)
         m = b1 * m + g
-        v = b2 * v + abs_sq(g, 1 - b2)
+        v = b2 * v + abs_sq(raw, 1 - b2)
         return over_root(m + alpha * g, c * v, eps, eps_root), m, v
 
     return per_leaf(init, leaf, ("trace", "nu"), scalars=correction)

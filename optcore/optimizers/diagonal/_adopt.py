@@ -79,12 +79,12 @@ def scale_by_adopt(
         return t == 1, *limits
 
     def leaf(g, m, v, first, *c):
-        g = squarable(g)
+        raw, g = g, squarable(g)
         root = jnp.maximum(safe_sqrt(v), eps)
         x = jnp.where(first, 0, safe_divide(g, root))
         x = _bounded(x, *c) if c else x
         m = b1 * m + (1 - b1) * x
-        v = jnp.where(first, abs_sq(g), b2 * v + abs_sq(g, 1 - b2))
+        v = jnp.where(first, abs_sq(raw, 1.0), b2 * v + abs_sq(raw, 1 - b2))
         return (b1 * m + (1 - b1) * x if nesterov else m), m, v
 
     return per_leaf(init, leaf, ("mu", "nu"), scalars=first_and_limit)

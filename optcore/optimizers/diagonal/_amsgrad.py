@@ -109,9 +109,9 @@ def scale_by_amsgrad(
         return 1 / debias(b1, t), 1 / debias(b2, t)
 
     def leaf(g, m, v, v_max, c1, c2):
-        g = squarable(g)
+        raw, g = g, squarable(g)
         m = b1 * m + (1 - b1) * g
-        v = b2 * v + abs_sq(g, 1 - b2)
+        v = b2 * v + abs_sq(raw, 1 - b2)
         v_max = jnp.maximum(v_max, c2 * v if max_of == "corrected" else v)
         v_hat = c2 * v_max if bias_correction_nu and max_of == "raw" else v_max
         u = over_root(m, v_hat, eps, eps_root)

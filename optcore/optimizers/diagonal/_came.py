@@ -97,9 +97,9 @@ def scale_by_came(
         return ScaleByCameState(slots(params), *factored_slots(params, _axes), row, col)
 
     def leaf(g, m, row, col, full, residual_row, residual_col):
-        g = squarable(g)
+        raw, g = g, squarable(g, spoilt=True)
         axes = _axes(g)
-        v = factored_moment(g, Moment(row, col, full), axes, b2, 1 - b2, eps)
+        v = factored_moment(raw, Moment(row, col, full), axes, b2, 1 - b2, eps)
         u = over_factored_root(g, v, axes)
         a, b = shrink(global_norm(u) * (1 / max(u.size, 1) ** 0.5), clipping_threshold)
         u = b * (a * u)

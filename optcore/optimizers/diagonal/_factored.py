@@ -105,9 +105,9 @@ def scale_by_factored_rms(
         return FactoredState(zero_count(), *factored_slots(params, axes_of))
 
     def leaf(g, row, col, full, decay, weight):
-        g = squarable(g)
+        raw, g = g, squarable(g, spoilt=True)
         axes = axes_of(g)
-        v = factored_moment(g, Moment(row, col, full), axes, decay, weight, epsilon)
+        v = factored_moment(raw, Moment(row, col, full), axes, decay, weight, epsilon)
         return over_factored_root(g, v, axes), *v
 
     def weights(t):

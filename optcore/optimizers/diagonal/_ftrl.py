@@ -95,8 +95,8 @@ def ftrl(
         return jnp.where(positive, jnp.where(positive, n, 1) ** -learning_rate_power, fixed)
 
     def leaf(g, z, n, w):
-        g = squarable(g)
-        before, n = power(n), saturated(n + abs_sq(g))
+        raw, g = g, squarable(g)
+        before, n = power(n), saturated(n) + abs_sq(raw, 1.0)
         after = power(n)
         z = z + learning_rate * add_multiple(g, l2_shrinkage, w) - (after - before) * w
         shrunk = jnp.sign(z) * jnp.maximum(jnp.abs(z) - learning_rate * l1, 0)

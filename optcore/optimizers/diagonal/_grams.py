@@ -65,9 +65,9 @@ def scale_by_grams(
         return 1 / debias(b1, t), 1 / debias(b2, t)
 
     def leaf(g, m, v, c1, c2):
-        g = squarable(g)
+        raw, g = g, squarable(g)
         m = b1 * m + (1 - b1) * g
-        v = b2 * v + abs_sq(g, 1 - b2)
+        v = b2 * v + abs_sq(raw, 1 - b2)
         magnitude = jnp.abs(c1 * over_root(m, c2 * v, eps, eps_root))
         return jnp.sign(g) * magnitude, m, v
 

@@ -76,8 +76,8 @@ def scale_by_laprop(
         return 1 / debias(b1, t), 1 / debias(b2, t)
 
     def leaf(g, m, n, c1, c2):
-        g = squarable(g)
-        n = b2 * n + abs_sq(g, 1 - b2)
+        raw, g = g, squarable(g)
+        n = b2 * n + abs_sq(raw, 1 - b2)
         m = b1 * m + (1 - b1) * over_root(g, c2 * n, eps, 0.0)
         return c1 * m, m, n
 

@@ -90,9 +90,10 @@ def madgrad(
         return (rate * jnp.sqrt(t.astype(jnp.float32)),)
 
     def leaf(g, s, v, w_0, w, scaled):
-        g = squarable(add_multiple(g, weight_decay, w))
+        raw = add_multiple(g, weight_decay, w)
+        g = squarable(raw)
         s = s + scaled * g
-        v = saturated(v + abs_sq(g, scaled))
+        v = saturated(v) + saturated(abs_sq(raw, scaled))
         z = w_0 - safe_divide(s, _safe_cbrt(v) + eps)
         return (1 - momentum) * (z - w), s, v, w_0
 

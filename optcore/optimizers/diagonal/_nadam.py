@@ -99,9 +99,9 @@ def scale_by_nadam(
         return b1 * (1 - missing), (1 - b1) + b1 * missing
 
     def leaf(g, m, v, c_m, c_g, c2):
-        g = squarable(g)
+        raw, g = g, squarable(g)
         m = b1 * m + (1 - b1) * g
-        v = b2 * v + abs_sq(g, 1 - b2)
+        v = b2 * v + abs_sq(raw, 1 - b2)
         return over_root(c_m * m + c_g * g, c2 * v, eps, eps_root), m, v
 
     def update(updates, state, params=None, **extra):

@@ -89,10 +89,9 @@ def scale_by_novograd(
         return (t == 1,)
 
     def leaf(g, m, v, w, first):
-        g = squarable(g)
-        square = jnp.sum(abs_sq(g))
-        v = saturated(jnp.where(first, square, b2 * v + (1 - b2) * square))
-        u = over_root(jnp.ones_like(v), v, eps, eps_root) * g
+        square = saturated(jnp.sum(abs_sq(g)))
+        v = jnp.where(first, square, b2 * v + (1 - b2) * square)
+        u = over_root(jnp.ones_like(v), v, eps, eps_root) * squarable(g, spoilt=True)
         m = b1 * m + add_multiple(u, weight_decay, w)
         return m, m, v
 

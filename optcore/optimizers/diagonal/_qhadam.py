@@ -73,10 +73,10 @@ def scale_by_qhadam(
         return nu1 / debias(b1, t), nu2 / debias(b2, t)
 
     def leaf(g, m, v, c1, c2):
-        g = squarable(g)
+        raw, g = g, squarable(g)
         m = b1 * m + (1 - b1) * g
-        v = b2 * v + abs_sq(g, 1 - b2)
-        square = abs_sq(g, 1 - nu2) + c2 * v
+        v = b2 * v + abs_sq(raw, 1 - b2)
+        square = abs_sq(raw, 1 - nu2) + c2 * v
         return over_root((1 - nu1) * g + c1 * m, square, eps, eps_root), m, v
 
     return per_leaf(init, leaf, ("mu", "nu"), scalars=corrections)

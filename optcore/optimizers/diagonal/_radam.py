@@ -137,9 +137,9 @@ def scale_by_radam(
         return c1, c2, c1_next, r, rectified
 
     def leaf(g, m, v, c1, c2, c1_next, r, rectified):
-        g = squarable(g)
+        raw, g = g, squarable(g)
         m = b1 * m + (1 - b1) * g
-        v = b2 * v + abs_sq(g, 1 - b2)
+        v = b2 * v + abs_sq(raw, 1 - b2)
         m_ahead = (b1 * c1_next / c1) * m + (1 - b1) * g if nesterov else m
         adapted = r * over_root(m_ahead, c2 * v, eps, eps_root)
         return c1 * jnp.where(rectified, adapted, m_ahead), m, v

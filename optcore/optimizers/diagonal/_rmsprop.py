@@ -92,8 +92,8 @@ def scale_by_rms(
         return (1 / debias(decay, t),)
 
     def leaf(g, v, *c):
-        g = squarable(g)
-        v = decay * v + abs_sq(g, 1 - decay)
+        raw, g = g, squarable(g)
+        v = decay * v + abs_sq(raw, 1 - decay)
         v_hat = c[0] * v if bias_correction else v
         return divided(g, v_hat, eps, eps_in_sqrt), v
 
@@ -144,9 +144,9 @@ def scale_by_stddev(
         return (1 / debias(decay, t),)
 
     def leaf(g, m, v, *c):
-        g = squarable(g)
+        raw, g = g, squarable(g)
         m = decay * m + (1 - decay) * g
-        v = decay * v + abs_sq(g, 1 - decay)
+        v = decay * v + abs_sq(raw, 1 - decay)
         m_hat, v_hat = (c[0] * m, c[0] * v) if bias_correction else (m, v)
         variance = jnp.maximum(v_hat - abs_sq(m_hat), 0)
         return divided(g, variance, eps, eps_in_sqrt), m, v

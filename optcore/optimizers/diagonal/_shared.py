@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from ..._core import Axes, Params, Updates, abs_sq, over_root, safe_sqrt, slots
+from ..._core import Axes, Params, Updates, abs_sq, over_root, safe_sqrt, saturated, slots
 
 
 class Moment(NamedTuple):
@@ -67,16 +67,11 @@ def factored_moment(
       weight: of what is new.
       eps: added to the square, ≥ 0.
     """
-    square = abs_sq(g) + eps
     if axes is None:
-        return Moment(None, None, decay * v.full + weight * square)
-    row, col = (_mean(square, axis) for axis in axes[::-1])
+        return Moment(None, None, decay * v.full + weight * (abs_sq(g, 1.0) + eps))
+    square = abs_sq(g) + eps
+    row, col = (saturated(square.mean(axis, keepdims=True)) for axis in axes[::-1])
     return Moment(decay * v.row + weight * row, decay * v.col + weight * col, None)
-
-
-def _mean(x: jax.Array, axis: int) -> jax.Array:
-    """The mean along an axis, which stays; no sum of the numbers themselves could overflow."""
-    return jnp.sum(x * (1 / x.shape[axis]), axis, keepdims=True)
 
 
 def steady(x: jax.Array, where: jax.Array) -> jax.Array:
@@ -95,5 +90,5 @@ def over_factored_root(g: jax.Array, v: Moment, axes: tuple[int, int] | None) ->
     row, col = (steady(x, x < 2.0**-80) for x in (v.row, v.col))
     # Roots are taken of vectors, and matrices only multiplied.
     one = jnp.ones((), row.dtype)
-    scaled = safe_sqrt(_mean(row, axes[0])) * over_root(one, row, 0.0, 0.0)
+    scaled = safe_sqrt(saturated(row.mean(axes[0], keepdims=True))) * over_root(one, row, 0.0, 0.0)
     return g * scaled * over_root(one, col, 0.0, 0.0)

@@ -98,12 +98,11 @@ def scale_by_sm3(
 
     def leaf(g, m, *mu):
         cover = _cover(g.ndim)
-        g = squarable(g)
+        raw, g = g, squarable(g)
         weight = jnp.where(b2 < 1, 1 - b2, 1.0)
-        smallest = functools.reduce(jnp.minimum, mu[: len(cover)])
-        nu = saturated(b2 * smallest + abs_sq(g, weight))
+        nu = b2 * functools.reduce(jnp.minimum, mu[: len(cover)]) + abs_sq(raw, weight)
         m = b1 * m + (1 - b1) * over_root(g, nu, 0.0, eps)
-        vectors = [nu.max(axes, keepdims=True, initial=0) for axes in cover]
+        vectors = [saturated(nu.max(axes, keepdims=True, initial=0)) for axes in cover]
         return m, m, *vectors, *mu[len(cover) :]
 
     def update(updates, state, params=None, **extra):

@@ -19,6 +19,7 @@ from ..._core import (
     Rate,
     State,
     Updates,
+    abs_sq,
     increment,
     is_inexact,
     is_key,
@@ -137,7 +138,7 @@ def _hutchinson(obj_fn: Any, params: Params, key: Any) -> Any:
 
 
 def _squares(updates: Updates, params: Params) -> Updates:
-    return jax.tree.map(lambda g: jnp.square(squarable(g)), updates)
+    return jax.tree.map(lambda g: abs_sq(g, 1.0), updates)
 
 
 @transformation(

@@ -80,9 +80,9 @@ def scale_by_stable_adamw(
         return (select("scale_by_stable_adamw", mask, params, params),)
 
     def leaf(g, m, v, w, c1, c2):
-        g = squarable(g)
+        raw, g = g, squarable(g)
         m = b1 * m + (1 - b1) * g
-        v = b2 * v + abs_sq(g, 1 - b2)
+        v = b2 * v + abs_sq(raw, 1 - b2)
         u = c1 * over_root(m, c2 * v, eps, 0.0)
         share = 1 / jnp.maximum(_rms(g, c2 * v, eps), 1)
         return share * (u if w is None else add_multiple(u, weight_decay, w)), m, v

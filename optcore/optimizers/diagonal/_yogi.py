@@ -89,9 +89,9 @@ def scale_by_yogi(
         return 1 / debias(b1, t), 1 / debias(b2, t)
 
     def leaf(g, m, v, c1, c2):
-        g = squarable(g)
+        raw, g = g, squarable(g)
         m = b1 * m + (1 - b1) * g
-        v = v - jnp.sign(v - abs_sq(g)) * abs_sq(g, 1 - b2)
+        v = v - jnp.sign(v - abs_sq(raw, 1.0)) * abs_sq(raw, 1 - b2)
         return c1 * over_root(m, c2 * v, eps, eps_root), m, v
 
     return per_leaf(init, leaf, ("mu", "nu"), scalars=corrections)
