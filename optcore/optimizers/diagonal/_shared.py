@@ -50,11 +50,6 @@ def factored_moment(
     return decay * row + weight * rows, decay * column + weight * columns
 
 
-def _mean(x: jax.Array, axis: int) -> jax.Array:
-    """The mean along an axis, which stays; no sum of the numbers themselves could overflow."""
-    return jnp.sum(x * (1 / x.shape[axis]), axis, keepdims=True)
-
-
 def steady(x: jax.Array, where: jax.Array) -> jax.Array:
     """`x`, which derivatives take for constant at some places."""
     return jnp.where(where, jax.lax.stop_gradient(x), x)
@@ -71,5 +66,5 @@ def over_factored_root(g: jax.Array, v: Moment, axes: tuple[int, int] | None) ->
     row, column = (steady(x, x < 2.0**-80) for x in v)
     # Roots are taken of vectors, and matrices only multiplied.
     one = jnp.ones((), row.dtype)
-    scaled = safe_sqrt(_mean(row, axes[0])) * over_root(one, row, 0.0, 0.0)
+    scaled = safe_sqrt(saturated(row.mean(axes[0], keepdims=True))) * over_root(one, row, 0.0, 0.0)
     return g * scaled * over_root(one, column, 0.0, 0.0)
