@@ -228,31 +228,32 @@ def abs_sq(x: jax.Array, weight: ArrayLike | None = None, *, summed: bool = Fals
         return x * x
     if summed:
         return jnp.multiply(weight, x) * x
-    bounded = _bounded(x, 2)
+    bounded = _bounded(x)
     return jnp.multiply(weight, bounded) * bounded + 0 * x
 
 
 def squarable(x: jax.Array, *, spoilt: bool = False) -> jax.Array:
-    """A gradient, at most about as large as `abs_sq` with a weight counts it: 2⁶¹ in float32.
+    """A gradient, at most as large as `abs_sq` with a weight counts it: about 2⁶² in float32.
 
     For first moments beside second ones. An infinity is bounded too, for it shows in the second
     moment, or with `spoilt` gives NaN, for where that is `saturated`. Of a complex number each part
     is bounded by itself.
 
     >>> import jax.numpy as jnp
-    >>> squarable(jnp.array([3.0, -1e30])).tolist() == [3.0, -(2.0**61)]
-    True
+    >>> [float(x) for x in squarable(jnp.array([3.0, -1e30])) / 2.0**62 * jnp.array([2.0**62, 1])]
+    [3.0, -0.9999990463256836]
     """
     if jnp.iscomplexobj(x):
         parts = squarable(x.real, spoilt=spoilt), squarable(x.imag, spoilt=spoilt)
         return jax.lax.complex(*parts)
-    # Another bound than that of the squares: XLA would store one that both need.
-    return _bounded(x, 3) + 0 * x if spoilt else _bounded(x, 3)
+    # Not quite the bound of the squares: XLA would store what both need.
+    bounded = _bounded(x, 1 - 2.0**-20)
+    return bounded + 0 * x if spoilt else bounded
 
 
-def _bounded(x: jax.Array, below: int) -> jax.Array:
-    """`x`, at most so many powers of two below the largest number whose square is finite."""
-    bound = 2.0 ** (int(jnp.finfo(x.dtype).maxexp) // 2 - below)
+def _bounded(x: jax.Array, share: float = 1.0) -> jax.Array:
+    """`x`, at most a quarter of the smallest number whose square overflows, or a share of it."""
+    bound = share * 2.0 ** (int(jnp.finfo(x.dtype).maxexp) // 2 - 2)
     return jnp.minimum(jnp.maximum(x, -bound), bound)
 
 
