@@ -157,6 +157,8 @@ def store(
             check_matches(state, known)
         chosen = [plan(path, x) for path, x in jax.tree_util.tree_flatten_with_path(state)[0]]
         count = None if key is None else zero_count()
+        # XLA would compute the codes of zeros while it compiles, which takes a minute.
+        state = jax.tree.map(_opaque, state)
         words = None if key is None else key_data(key)
         return StoreState(count, words, encoded(state, chosen, key, count))
 
@@ -175,6 +177,10 @@ def store(
         return updates, StoreState(count, state.key, encoded(new, chosen, own, count))
 
     return GradientTransformation(init, update)
+
+
+def _opaque(x: Any) -> Any:
+    return jax.lax.optimization_barrier(x) if _is_real(x) else x
 
 
 def _is_encoded(x: Any) -> bool:
