@@ -1,4 +1,4 @@
-"""Strict settings for every test: 8 virtual CPU devices and no silent promotion."""
+"""Strict settings for every test: 8 virtual CPU devices, no promotion of dtypes or ranks."""
 
 import gc
 import os
@@ -24,6 +24,7 @@ import pytest
 # Tracing makes many objects and few cycles; looking for them takes a fourteenth of the time.
 gc.set_threshold(100_000, 50, 50)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
 def pytest_collection_finish():

@@ -71,5 +71,6 @@ def leaf_keys(key: jax.Array, count: jax.Array, tree: Any) -> Any:
 
 
 def key_words(key: jax.Array) -> list[int]:
-    """The numbers that a concrete key consists of."""
-    return [int(word) for word in np.asarray(jax.random.key_data(key))]
+    """The numbers that a concrete key consists of, also while something is traced."""
+    with jax.ensure_compile_time_eval():
+        return [int(word) for word in np.asarray(jax.random.key_data(key))]

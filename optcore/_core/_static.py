@@ -86,7 +86,9 @@ def hashable(value: Any) -> Hashable:
     if isinstance(value, jax.core.Tracer):
         return id(value)
     if is_key(value):
-        return "key", str(jax.random.key_impl(value)), hashable(jax.random.key_data(value))
+        with jax.ensure_compile_time_eval():
+            words = np.asarray(jax.random.key_data(value))
+        return "key", str(jax.random.key_impl(value)), hashable(words)
     if isinstance(value, (np.ndarray, jax.Array)):
         array = np.asarray(value)
         return "array", array.shape, array.dtype.str, array.tobytes()

@@ -124,11 +124,11 @@ def skip_on_spike(
         there = (jnp.arange(window_steps, dtype=jnp.int32) >= window_steps - count)[:, None]
         n = jnp.clip(count, 2, window_steps).astype(jnp.float32)
         # Relative to the newest: of equal numbers the mean is exact, and the deviation 0.
-        newest = window[-1]
+        newest = window[-1:]
         apart = jnp.where(there, window - newest, 0)
-        mean = jnp.sum(apart, axis=0) / n
-        sigma = norm_along(jnp.where(there, apart - mean, 0), 0)[0] / jnp.sqrt(n - 1)
-        return (count >= enough) & jnp.any(x - newest - mean > sigma_factor * sigma)
+        mean = jnp.sum(apart, axis=0, keepdims=True) / n
+        sigma = norm_along(jnp.where(there, apart - mean, 0), 0) / jnp.sqrt(n - 1)
+        return (count >= enough) & jnp.any(x[None] - newest - mean > sigma_factor * sigma)
 
     def init(params: Params) -> SkipOnSpikeState:
         window = jnp.zeros((window_steps, 2 if watch == "both" else 1), jnp.float32)

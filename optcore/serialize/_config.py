@@ -147,7 +147,9 @@ def _decode(data: Any) -> Any:
     if "float" in data:
         return float(data["float"])
     if "key" in data:
-        return jax.random.wrap_key_data(jax.numpy.uint32(data["key"]), impl=data["impl"])
+        # A constant, not part of the trace that may be running.
+        with jax.ensure_compile_time_eval():
+            return jax.random.wrap_key_data(jax.numpy.uint32(data["key"]), impl=data["impl"])
     if "array" in data:
         numbers = np.asarray(data["array"])
         return numbers.astype(float if numbers.dtype.kind == "U" else numbers.dtype).astype(

@@ -178,6 +178,8 @@ def store(
             check_matches(state, known)
         chosen = [plan(path, x) for path, x in jax.tree_util.tree_flatten_with_path(state)[0]]
         count = None if key is None else zero_count()
+        # XLA would compute the codes of zeros while it compiles, which takes a minute.
+        state = jax.tree.map(_opaque, state)
         data = None if key is None else key_data(key)
         return encoded(state, chosen, data, count)
 
@@ -203,6 +205,10 @@ def store(
         return updates, encoded(new, chosen, state.key, count)
 
     return GradientTransformation(init, update)
+
+
+def _opaque(x: Any) -> Any:
+    return slot_of(x, jax.lax.optimization_barrier(x)) if _is_real(x) else x
 
 
 def _check_alone(state: State) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .._core import aggregates
-from . import _behaviour, _containers, _hyperparameters, _schedules, _shapes, _tracing
+from . import _behaviour, _containers, _hyperparameters, _modes, _schedules, _shapes, _tracing
 from ._subject import Subject, default_params
 
 Check = Callable[[Subject], None]
@@ -15,6 +15,7 @@ CHECKS: list[Check] = [
     *_tracing.CHECKS,
     *_behaviour.CHECKS,
     *_hyperparameters.CHECKS,
+    *_modes.CHECKS,
 ]
 """What every transformation must do."""
 

@@ -27,7 +27,7 @@ def test_none_in_a_container_that_knows_where_it_has_leaves():
     ids=["fewer keys", "another type", "another key"],
 )
 def test_other_trees_are_refused(other):
-    with pytest.raises(ValueError, match="(?i)custom node"):
+    with pytest.raises(ValueError, match=r"(?i)custom node"):
         flatten_like(jax.tree.structure(Frozen({"a": 0, "b": 0})), other)
 
 

@@ -7,6 +7,7 @@ import optax
 import pytest
 
 import optcore
+import optcore.tuning
 from optcore import testing
 from optcore._core import whole
 
@@ -164,7 +165,7 @@ def test_other_counts_that_are_whole():
     assert optcore.join_schedules(parts, [3.0]) == optcore.join_schedules(parts, [3])
     assert optcore.accumulate(optcore.sgd(0.1), 4.0) == optcore.accumulate(optcore.sgd(0.1), 4)
     assert optcore.cycle_ends(optcore.cosine_restarts_schedule(0.1, 10), 30.0) == (10, 20, 30)
-    w, _, history = optcore.minimize(lambda w: (w - 3.0) ** 2, 0.0, optcore.sgd(0.25), 4.0)
+    w, _, history = optcore.tuning.minimize(lambda w: (w - 3.0) ** 2, 0.0, optcore.sgd(0.25), 4.0)
     assert len(history.loss) == 4
     assert w.item() == 2.8125
 

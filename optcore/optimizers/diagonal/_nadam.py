@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ..._core import (
     Decay,
@@ -89,7 +90,7 @@ def scale_by_nadam(
 
     def init(params):
         mu, nu = slots(params, mu_dtype), slots(params, real=True)
-        return ScaleByNadamState(zero_count(), mu, nu, correction=jnp.zeros(()))
+        return ScaleByNadamState(zero_count(), mu, nu, correction=_zero(mu))
 
     def momentum(t):
         """`μ_t` and `1 - μ_t`, which keeps its digits where `b1` is nearly 1."""
@@ -117,6 +118,12 @@ def scale_by_nadam(
         return updates, ScaleByNadamState(t, m, v, correction)
 
     return Leafwise(init, update)
+
+
+def _zero(mu: Updates) -> jax.Array:
+    """As wide as the widest moment: with 64 bits enabled the default is float64."""
+    kinds = [jnp.finfo(m.dtype).dtype for m in jax.tree.leaves(mu)]
+    return jnp.zeros((), max([np.dtype(np.float32), *kinds], key=lambda kind: kind.itemsize))
 
 
 def _direction(
