@@ -160,7 +160,8 @@ def store(
         # XLA would compute the codes of zeros while it compiles, which takes a minute.
         state = jax.tree.map(_opaque, state)
         words = None if key is None else key_data(key)
-        return StoreState(count, words, encoded(state, chosen, key, count))
+        own = _typed(words, key)
+        return StoreState(count, words, encoded(state, chosen, own, count))
 
     def update(
         updates: Updates, state: StoreState, params: Params | None = None, **extra: Any
@@ -173,10 +174,14 @@ def store(
         )
         updates, new = inner.update(updates, whole, params, **extra)
         count = None if state.count is None else increment(state.count)
-        own = None if state.key is None else typed_key(state.key, key)
+        own = _typed(state.key, key)
         return updates, StoreState(count, state.key, encoded(new, chosen, own, count))
 
     return GradientTransformation(init, update)
+
+
+def _typed(words: jax.Array | None, key: Key | None) -> jax.Array | None:
+    return None if words is None or key is None else typed_key(words, key)
 
 
 def _opaque(x: Any) -> Any:
