@@ -24,7 +24,7 @@ def key_data(key: jax.Array) -> jax.Array:
 
 
 def typed_key(data: jax.Array, like: jax.Array) -> jax.Array:
-    """The typed key of the words in a state, of the implementation that the user's key has.
+    """The typed key of the data in a state, of the implementation that the user's key has.
 
     A typed key stays what it is: states held one before they held words.
 

@@ -47,3 +47,21 @@ def test_keys_of_other_kinds_differ():
 def test_a_key_cannot_be_a_hyperparameter():
     with pytest.raises(TypeError, match="must be a real number"):
         optcore.sgd(KEY)
+
+
+def test_inside_jit_what_holds_a_key_is_the_same_value():
+    tx = optcore.chain(optcore.add_noise(0.1, 0.5, KEY), optcore.scale(-1.0))
+    outside = repr(tx), hash(tx), optcore.to_config(tx)
+
+    def traced(x):
+        assert (repr(tx), hash(tx), optcore.to_config(tx)) == outside
+        assert tx == tx.replace()
+        restored = optcore.from_config(optcore.to_config(tx))
+        assert restored == tx
+        made.append(restored)
+        return x
+
+    made = []
+    jax.jit(traced)(jnp.zeros(2))
+    assert (repr(made[0]), hash(made[0])) == outside[:2]
+    jax.vmap(traced)(jnp.zeros(2))
