@@ -257,14 +257,16 @@ def _bounded(x: jax.Array, share: float = 1.0) -> jax.Array:
     return jnp.minimum(jnp.maximum(x, -bound), bound)
 
 
-def saturated(total: jax.Array) -> jax.Array:
+def saturated(total: jax.Array, weight: ArrayLike = 1.0) -> jax.Array:
     """A sum of squares, at most 2¹²⁴ in float32, so that one more may be added; NaN stays NaN.
+
+    With a weight, that of the squares in the sum, so many times less.
 
     >>> import jax.numpy as jnp
     >>> float(saturated(jnp.float32(jnp.inf))) == 2.0**124
     True
     """
-    return jnp.minimum(total, 2.0 ** (int(jnp.finfo(total.dtype).maxexp) - 4))
+    return jnp.minimum(total, weight * 2.0 ** (int(jnp.finfo(total.dtype).maxexp) - 4))
 
 
 def wide(dtype: Any) -> Any:

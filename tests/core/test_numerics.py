@@ -98,6 +98,27 @@ def test_over_root():
         assert bool(jnp.isfinite(slope)), small
 
 
+@pytest.mark.parametrize("g", [0.0, 1e-15, 1e-3, 0.5, 30.0])
+@pytest.mark.parametrize("floor", [0.0, 1e-30, 0.25])
+def test_second_derivatives_over_a_root(g, floor):
+    """Also where the third power of what is divided by is no number of float32."""
+
+    def scaled(g):
+        return over_root(g, g * g, 0.0, floor)
+
+    orders = (
+        jax.jacfwd(jax.grad(scaled)),
+        jax.grad(jax.grad(scaled)),
+        jax.jacfwd(jax.jacfwd(scaled)),
+    )
+    expected = -3 * g * floor / (g * g + floor) ** 2.5 if floor else 0.0
+    for order in orders:
+        got = float(order(jnp.float32(g)))
+        assert np.isfinite(got)
+        if g in (0.0, 0.5, 30.0):
+            assert got == pytest.approx(expected, rel=1e-4, abs=1e-4)
+
+
 @pytest.mark.parametrize("eps", [1e-39, 1e-46, 1e-300])
 @pytest.mark.parametrize("place", [0, 1])
 def test_an_epsilon_that_float32_takes_for_zero(eps, place):

@@ -155,10 +155,10 @@ def scale_by_adam_mini(
     def leaf(g, m, v, c1, c2):
         # The axes that share are those along which the moment has length 1.
         shared = tuple(i for i in range(g.ndim) if g.shape[i] != v.shape[i])
-        share = 1 / max(g.size // max(v.size, 1), 1)
+        weight = (1 - b2) / max(g.size // max(v.size, 1), 1)
         m = b1 * m + (1 - b1) * squarable(g, spoilt=True)
-        square = saturated(abs_sq(g, share, summed=True).sum(shared, keepdims=True))
-        v = b2 * v + (1 - b2) * square
+        square = abs_sq(g, weight, summed=True).sum(shared, keepdims=True)
+        v = b2 * v + saturated(square, 1 - b2)
         return over_root(c1 * m, c2 * v, eps, eps_root), m, v
 
     return per_leaf(init, leaf, ("mu", "nu"), scalars=corrections)
