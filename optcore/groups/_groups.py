@@ -52,7 +52,7 @@ def own_numbers(
 ) -> list[int | None]:
     """The groups of a tree's leaves, of which `None` may stand for a subtree of the parameters."""
     like_tree = jax.tree.structure(like, is_leaf=is_none)
-    own = treedef.flatten_up_to(like_tree.unflatten(numbers))
+    own = flatten_like(treedef, like_tree.unflatten(numbers))
     return [None if g is None else n for g, n in zip(leaves, own, strict=True)]
 
 
