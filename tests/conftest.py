@@ -27,6 +27,13 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
+@pytest.fixture
+def broadcasting():
+    """For models that add a bias to rows, as users' do; the library itself never does."""
+    with jax.numpy_rank_promotion("allow"):
+        yield
+
+
 def pytest_collection_finish():
     """What the modules made is there to stay: no collection of garbage needs to walk it again."""
     gc.freeze()

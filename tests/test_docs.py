@@ -20,6 +20,8 @@ from optcore._core import REGISTRY
 from tests import catalogue
 from tests.rules import all_hold, for_each
 
+pytestmark = pytest.mark.usefixtures("broadcasting")
+
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE

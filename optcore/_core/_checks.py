@@ -16,6 +16,7 @@ from ._flatten_like import flatten_like
 from ._numerics import is_inexact, wide
 from ._one_leaf import OneLeaf
 from ._paths import differences, is_leaf, listed, named_leaves, what_it_is
+from ._scheduled import holders_in
 from ._tape import is_absent
 
 CALL = "the call is tx.update(updates, state, params=params)"
@@ -124,9 +125,9 @@ def check_state(
     """
     if expected is not None and state_problem(expected, state) is None:
         return expected
-    precise = exactly()
     if expected is None:
-        return precise
+        return exactly() if _was_set(state) else None
+    precise = exactly()
     # Without parameters, what is `None` among the updates is `None` in the precise state.
     kinds_only = precise is not None and params is None
     likely = expected if precise is None else precise
@@ -143,6 +144,12 @@ def check_state(
     raise TypeError(
         f"{name}.update: the state does not belong to this transformation: {problem}; {cause}"
     )
+
+
+def _was_set(state: Any) -> bool:
+    """Whether a hyper-parameter in the state has another type than those that `init` makes."""
+    held = (x for holder in holders_in(state) for x in jax.tree.leaves(holder.hyperparams))
+    return any(getattr(x, "dtype", None) != np.float32 for x in held)
 
 
 def explain_failure(

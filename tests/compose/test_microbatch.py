@@ -9,6 +9,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 import optcore
 
+pytestmark = pytest.mark.usefixtures("broadcasting")
+
 RNG = np.random.default_rng(0)
 PARAMS = {"w": RNG.normal(size=(3, 2)).astype(np.float32), "b": np.zeros(2, np.float32)}
 BATCH = {

@@ -10,6 +10,8 @@ from jax.flatten_util import ravel_pytree
 
 from optcore import diagnostics
 
+pytestmark = pytest.mark.usefixtures("broadcasting")
+
 KEY = jax.random.key(3)
 
 

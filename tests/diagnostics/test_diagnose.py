@@ -10,6 +10,8 @@ import pytest
 import optcore
 from optcore import diagnostics
 
+pytestmark = pytest.mark.usefixtures("broadcasting")
+
 SEEDS = 20
 
 

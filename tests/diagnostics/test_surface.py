@@ -9,6 +9,8 @@ import pytest
 
 from optcore import diagnostics
 
+pytestmark = pytest.mark.usefixtures("broadcasting")
+
 KEY = jax.random.key(1)
 
 

@@ -7,7 +7,7 @@ import optax
 import pytest
 
 import optcore
-from tests.test_wrappers import SUBJECTS, WRAPPERS, around_all
+from tests.test_wrappers import WRAPPERS, around_all
 
 PARAMS, GRADS = {"w": jnp.zeros((2, 3))}, {"w": jnp.ones((2, 3))}
 NUMBERS = {
@@ -197,7 +197,3 @@ def test_a_state_from_before_with_another_dtype_takes_on_that_of_init():
     )
     assert got.tolist() == expected.tolist()
     assert jax.tree.map(jax.typeof, after) == jax.tree.map(jax.typeof, wanted)
-
-
-def test_every_wrapper_is_tried():
-    assert set(WRAPPERS) <= set(SUBJECTS)

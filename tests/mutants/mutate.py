@@ -293,7 +293,7 @@ def _slots_of_leaf(leaf: ast.FunctionDef) -> Iterator[tuple[list[_Edit], ast.stm
         if not isinstance(statement, ast.Return) or not isinstance(statement.value, ast.Tuple):
             continue
         outputs = statement.value
-        for i in range(1, len(outputs.elts)):
+        for i in range(1, min(len(outputs.elts), len(names))):
             name = names[i]
             keep = ast.parse(f"if True:\n old_{name} = {name}").body[0]
             assert isinstance(keep, ast.If)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import optcore
+from tests.safety.test_guard import sum_of_squares
 
 INNER = optcore.adam(optcore.linear_schedule(0.1, 0.0, 100))
 
@@ -73,7 +74,7 @@ def test_around_what_skips_by_itself(inner):
 
 
 def test_an_update_that_is_not_finite_says_nothing_of_the_scale():
-    tx = optcore.dynamic_loss_scale(optcore.guard(INNER), 1.0)
+    tx = optcore.dynamic_loss_scale(optcore.guard(sum_of_squares()), 1.0)
     updates, state = tx.update(jnp.array([1e30, 1.0]), tx.init(jnp.ones(2)))
     np.testing.assert_array_equal(updates, 0)
     assert (state.scale, state.skipped, state.inner.skipped) == (1, 0, 1)

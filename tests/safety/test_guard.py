@@ -14,8 +14,6 @@ BAD = {
     "nan": {**GOOD, "b": jnp.array([jnp.nan], jnp.float16)},
     "infinity": {**GOOD, "w": jnp.array([1.0, jnp.inf])},
     "minus infinity": {**GOOD, "w": jnp.array([-jnp.inf, 1.0])},
-    # Adam's second moment: the square of what is still finite.
-    "square": {**GOOD, "w": jnp.array([1e30, 1.0])},
 }
 
 
@@ -54,16 +52,25 @@ def reciprocal(updates, params):
     return jax.tree.map(lambda g: 1 / jnp.where(jnp.abs(g) < 1e-6, 0, g), updates)
 
 
+def sum_of_squares():
+    """A user's pair, whose state overflows where the gradient does not."""
+
+    def update(updates, state, params=None, **extra):
+        return updates, jax.tree.map(lambda s, g: s + g * g, state, updates)
+
+    return optcore.GradientTransformation(optcore.slots, update)
+
+
 @pytest.mark.parametrize("mode", ["skip", "zero"])
 def test_a_state_that_is_not_finite(mode):
-    """The update is: 1e30 over the root of infinity."""
+    """The update is."""
     g = jnp.array([1e30, 1.0])
-    assert np.isfinite(after(INNER, g)[0]).all()
-    assert np.isinf(after(INNER, g)[1].inner[0].nu).any()
-    updates, state = after(optcore.guard(INNER, mode), g)
+    assert np.isfinite(after(sum_of_squares(), g)[0]).all()
+    assert np.isinf(after(sum_of_squares(), g)[1]).any()
+    updates, state = after(optcore.guard(sum_of_squares(), mode), g)
     np.testing.assert_array_equal(updates, 0)
-    np.testing.assert_array_equal(state.inner.inner[0].nu, 0)
-    assert (state.skipped, state.inner.count) == (1, 0)
+    np.testing.assert_array_equal(state.inner, 0)
+    assert state.skipped == 1
 
 
 def test_a_state_that_starts_at_infinity():

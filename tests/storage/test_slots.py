@@ -15,7 +15,7 @@ OTHERS = {
     *("count", "mini_step", "gradient_step", "step", "steps_since_sync", "last_seen"),
     *("skipped", "finite_count", "notfinite_count", "total_notfinite"),
     *("plateau_count", "cooldown_count", "scale", "best_value", "avg_value", "weight"),
-    "correction",
+    *("correction", "scales"),
 }
 """Fields with states, or with numbers and integers, which are never encoded."""
 

@@ -10,6 +10,8 @@ import pytest
 from optcore import RowSparse, sparse_value_and_grad
 from tests.storage.rows import dense, shapes_in, table
 
+pytestmark = pytest.mark.usefixtures("broadcasting")
+
 IDS = jnp.array([[1, 5], [1, 0]])
 W = jnp.array([[1.0, -2.0], [0.5, 1.5], [2.0, 0.25]])
 PARAMS = {"t": table(), "w": W, "nothing": None}

@@ -117,8 +117,19 @@ def test_gradients_are_finite_on_both_sides_of_the_threshold():
 
 
 def test_the_threshold_is_where_the_variance_is_finite():
-    with pytest.raises(ValueError, match="threshold"):
-        optcore.radam(0.1, threshold=3.9)
+    """Below 4 the rectification would be the root of a negative number."""
+    grads = [jnp.array([1.0, -2.0]), jnp.array([0.5, 3.0])] * 4
+    paths = []
+    for threshold in (0.0, 3.0, 4.0):
+        tx, path = optcore.radam(0.1, b2=0.9, threshold=threshold), []
+        state = tx.init(grads[0])
+        for g in grads:
+            update, state = tx.update(g, state)
+            path.append(update)
+        paths.append(np.stack(path))
+    assert np.isfinite(paths).all()
+    np.testing.assert_array_equal(paths[0], paths[2])
+    np.testing.assert_array_equal(paths[1], paths[2])
 
 
 def test_optax():

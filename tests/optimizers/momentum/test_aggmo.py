@@ -51,7 +51,7 @@ def test_decays():
     with pytest.raises(ValueError, match="at least one decay"):
         optcore.aggmo(0.1, ())
     with pytest.raises(ValueError, match="betas must lie in"):
-        optcore.aggmo(0.1, (0.5, 1.0))
+        optcore.aggmo(0.1, (0.5, 1.5))
     assert oracles.defaults(optcore.aggmo)["betas"] == (0.0, 0.9, 0.99)
 
 
