@@ -3,8 +3,6 @@
 from ._adapt import adapt as adapt
 from ._apply import apply_updates as apply_updates
 from ._axes import own_axes as own_axes
-from ._checks import ExplainedError as ExplainedError
-from ._checks import MissingArgumentError as MissingArgumentError
 from ._checks import check_updates as check_updates
 from ._checks import real_scalar as real_scalar
 from ._counts import check_boundaries as check_boundaries
@@ -13,6 +11,8 @@ from ._declared import DeclaredSchedule as DeclaredSchedule
 from ._declared import DeclaredTransformation as DeclaredTransformation
 from ._declared import declare as declare
 from ._declared import make as make
+from ._errors import ExplainedError as ExplainedError
+from ._errors import MissingArgumentError as MissingArgumentError
 from ._examples import Aggregating as Aggregating
 from ._examples import Aggregation as Aggregation
 from ._examples import aggregates as aggregates
@@ -70,6 +70,7 @@ from ._paths import is_none as is_none
 from ._paths import listed as listed
 from ._paths import named_leaves as named_leaves
 from ._paths import named_parameters as named_parameters
+from ._paths import parameter_name as parameter_name
 from ._paths import path_name as path_name
 from ._paths import what_it_is as what_it_is
 from ._per_leaf import Leafwise as Leafwise

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from . import _checks
+from ._errors import ExplainedError
 from ._factory import Factory
 from ._frames import shorten
 from ._mode import Mode, mode, within
@@ -209,7 +210,7 @@ def _checked_update(
     try:
         with within(inner):
             new_updates, new_state = _inner_update(declaration, updates, state, params, extra)
-    except _checks.ExplainedError:
+    except ExplainedError:
         raise
     except (TypeError, ValueError, AttributeError) as error:
         _checks.explain_failure(name, expected, exactly, state, error)

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ._errors import MissingArgumentError
 from ._flatten_like import flatten_like
 from ._numerics import is_inexact, wide
 from ._one_leaf import OneLeaf
@@ -42,14 +43,6 @@ APPLY = Caller(
     "updates",
     "the updates are the first of what tx.update gives for the same parameters",
 )
-
-
-class ExplainedError(ValueError):
-    """An error that names its cause; none further is looked for in the state."""
-
-
-class MissingArgumentError(ExplainedError):
-    """`update` was not given what it needs."""
 
 
 def check_params(name: str, params: Any) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from ._checks import ExplainedError
+from ._errors import ExplainedError
 from ._paths import path_name
 
 

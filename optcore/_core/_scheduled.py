@@ -45,13 +45,8 @@ def evaluate(where: str, schedule: Callable[[ArrayLike], Any], count: jax.Array)
 
 
 def is_holder(node: Any) -> bool:
-    """Whether it is a state that holds hyper-parameters.
-
-    A tree that only mirrors a state, such as the scales of its codes, has `None` there.
-    """
-    if type(node) not in HOLDERS:
-        return False
-    return not node.hyperparams or bool(jax.tree.leaves(node.hyperparams))
+    """Whether it is a state that holds hyper-parameters."""
+    return type(node) in HOLDERS
 
 
 def holders_in(state: State) -> Iterator[Any]:

@@ -20,6 +20,7 @@ from .._core import (
     is_partial,
     key_data,
     leaf_keys,
+    parameter_name,
     path_name,
     slot_of,
     transformation,
@@ -37,14 +38,14 @@ class StoreState(NamedTuple):
       count: int32, updates made so far; only for a codec that rounds at random.
       key: the data of the user's key, uint32; only for such a codec.
       inner: the state, with codes in the place of each array that is encoded.
-      scales: a tree like `inner`, with the scales of the blocks of each array of codes, and `None`
-        where nothing is encoded or the codec has no scales.
+      scales: the scales of the blocks of each array of codes that has some, by the array's path in
+        `inner`, such as `0/mu/dense`.
     """
 
     count: jax.Array | None  # type: ignore[assignment]
     key: jax.Array | None
     inner: State
-    scales: State
+    scales: dict[str, jax.Array]
 
 
 @transformation(
@@ -162,14 +163,15 @@ def store(
         keys: list[Any] = [None] * len(paths)
         if key is not None and data is not None and count is not None:
             keys = flatten_like(treedef, leaf_keys(typed_key(data, key), count, state))
-        codes, scales = [], []
+        codes, scales = [], {}
         for (path, x), name, own in zip(paths, chosen, keys, strict=True):
             both = Encoded(x, None)
             if name is not None:
                 both = encode(x, own, name, kind_of(path, known) == "signed", block)
             codes.append(slot_of(x, both.codes))
-            scales.append(slot_of(x, both.scales) if both.scales is not None else None)
-        return StoreState(count, data, treedef.unflatten(codes), treedef.unflatten(scales))
+            if both.scales is not None:
+                scales[parameter_name(path)] = slot_of(x, both.scales)
+        return StoreState(count, data, treedef.unflatten(codes), scales)
 
     def init(params: Params) -> StoreState:
         state = inner.init(params)
@@ -188,10 +190,7 @@ def store(
     ) -> tuple[Updates, StoreState]:
         paths, treedef = jax.tree_util.tree_flatten_with_path(state.inner)
         parts = [
-            (path, Encoded(codes, scales))
-            for (path, codes), scales in zip(
-                paths, flatten_like(treedef, state.scales), strict=True
-            )
+            (path, Encoded(codes, state.scales.get(parameter_name(path)))) for path, codes in paths
         ]
         chosen = [found(path, *both) for path, both in parts]
         whole = treedef.unflatten(

@@ -71,7 +71,7 @@ def _repeated(skeleton: Any, state: Any) -> Any:
     if not isinstance(skeleton, (tuple, list, dict)) or type(skeleton) is not type(state):
         return skeleton
     if isinstance(skeleton, dict):
-        return {key: _repeated(skeleton[key], state[key]) for key in skeleton if key in state}
+        return {key: _repeated(skeleton.get(key), state[key]) for key in state}
     if not hasattr(skeleton, "_fields") and len(skeleton) == 1 and is_placeholder(skeleton[0]):
         return skeleton * len(state)
     members = map(_repeated, skeleton, state)

@@ -202,9 +202,9 @@ def test_sharded_like_the_parameter(codec):
     updates, state, first = run(lambda x: jax.device_put(x, sharding))
     expected, expected_state, _ = run(lambda x: x)
     for stored in (state, first):
-        for moments in (stored.inner[0], stored.scales[0]):
-            for part in jax.tree.leaves((moments.mu, moments.nu)):
-                assert part.sharding.is_equivalent_to(sharding, 2)
+        moments = stored.inner[0]
+        for part in jax.tree.leaves((moments.mu, moments.nu, stored.scales)):
+            assert part.sharding.is_equivalent_to(sharding, 2)
     np.testing.assert_allclose(updates, expected, rtol=1e-6)
     for name in ("mu", "nu"):
         got, want = (getattr(s.inner[0], name) for s in (state, expected_state))
