@@ -17,6 +17,7 @@ from ._one_leaf import OneLeafError
 from ._paths import refuse_one_leaf
 from ._per_leaf import Leafwise
 from ._put import as_made
+from ._scheduled import holders_in
 from ._structure import Structure, structure_of
 from ._tape import Waiting, settle
 from ._types import GradientTransformation, trained
@@ -201,6 +202,8 @@ def _checked_update(
     name, expected, per_example = declaration.name, structure.skeleton, structure.per_example
     exactly = functools.partial(_exact_skeleton, declaration, updates if params is None else params)
     fitting = _checks.check_state(name, expected, exactly, state, updates, params)
+    if fitting is None and any(holders_in(state)):
+        fitting = exactly()
     state = as_made(name, fitting, state)
     if extra:
         _checks.check_names(name, structure.contents.takes, extra)

@@ -121,11 +121,9 @@ def check_state(
     Returns:
       The abstract state that it fits; `None` if nothing is known.
     """
-    if expected is not None and state_problem(expected, state) is None:
+    if expected is None or state_problem(expected, state) is None:
         return expected
     precise = exactly()
-    if expected is None:
-        return precise
     # Without parameters, what is `None` among the updates is `None` in the precise state.
     kinds_only = precise is not None and params is None
     likely = expected if precise is None else precise

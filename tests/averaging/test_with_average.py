@@ -215,7 +215,7 @@ def test_a_foreign_pair_inside_a_chain_is_refused_too():
         ({"average": "tail", "window": 2}, "window belongs to 'lawa'"),
         ({"average": "tail", "every": 2}, "every must be 1 for 'tail'"),
         ({"average": "mean"}, "must be one of 'ema', 'swa', 'lawa', 'tail'"),
-        ({"average": "ema", "decay": 1.0}, "decay must lie in"),
+        ({"average": "ema", "decay": 1.5}, "decay must lie in"),
     ],
 )
 def test_refuses(arguments, message):

@@ -168,7 +168,7 @@ def test_a_parameter_that_is_no_array():
     [
         (lambda: optcore.adam(0.1, b1=1.5), ValueError, r"adam: b1 must lie in \[0, 1\), got 1.5"),
         (lambda: optcore.adam(0.1, b2=1.0), ValueError, r"adam: b2 must lie in \[0, 1\), got 1.0"),
-        (lambda: optcore.sgd(0.1, momentum=1.5), ValueError, r"sgd: momentum .*\[0, 1\), got 1.5"),
+        (lambda: optcore.sgd(0.1, momentum=1.5), ValueError, r"sgd: momentum .*\[0, 1\], got 1.5"),
         (lambda: optcore.sgd(-1), ValueError, r"learning_rate .*\[0, inf\), got -1.*the sign"),
         (lambda: optcore.sgd(math.nan), ValueError, r"sgd: learning_rate .* got nan; a NaN"),
         (lambda: optcore.scale(math.nan), ValueError, "scale: step_size must be a number, got nan"),

@@ -92,5 +92,5 @@ def test_a_name_that_is_no_slot():
         ValueError, match=r"decays names 'm', which is no slot of inner: it has .*mu"
     ):
         optcore.lazy_rows(optcore.adam(0.1), {"m": 0.9, "nu": 0.999}).init(PARAMS)
-    with pytest.raises(ValueError, match=r"lazy_rows: decays must lie in \[0, 1\)"):
+    with pytest.raises(ValueError, match=r"lazy_rows: decays must lie in \[0, 1\]"):
         optcore.lazy_rows(optcore.adam(0.1), {"mu": 1.5})
