@@ -47,7 +47,7 @@ GATHERS = {
     "jitted": jitted,
     "mapped, of jitted": lambda t, ids: jax.vmap(jitted, (None, 0))(t, ids),
     "rows in front": rows_in_front,
-    "in turn": lambda t, ids: t[ids] * jitted(t, ids[::-1]) + t[ids[0]],
+    "in turn": lambda t, ids: t[ids] * jitted(t, ids[::-1]) + t[ids[:1]],
     "depends on values": lambda t, ids: t[jnp.argsort(t[ids][..., 0])],
 }
 
