@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import threading
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -24,7 +25,10 @@ from ._types import GradientTransformation, trained
 
 PATIENCE = 2
 """Eager calls of one structure are compiled for this many sets of numbers at once. Another set
-has to come as often again, or a number that changes in every call would be compiled each time."""
+has to come once more often, and so has what is inside of something that is not compiled, or a
+number that changes in every call would be compiled each time."""
+
+_counting = threading.Lock()
 
 
 class Callee(Protocol):
@@ -89,7 +93,7 @@ def _eager_or_traced(
     plain = not any(isinstance(x, bool) for x in jax.tree.leaves(extra))
     if concrete and plain and structure.pure:
         numbers = tuple(x if _is_number(x) else None for x in leaves)
-        if _comes_again(structure, numbers):
+        if _comes_again(structure, numbers, at_once=caller == "outermost"):
             arrays = [x for x in leaves if not _is_number(x)]
             constant = _Constant(treedef, numbers)
             return _compiled_update(constant, arrays, updates, state, params, extra)
@@ -107,13 +111,14 @@ def _as_array(x: Any) -> Any:
     return jnp.asarray(x, jnp.int32 if small else jnp.result_type(float))
 
 
-def _comes_again(structure: Structure, numbers: tuple[float | None, ...]) -> bool:
+def _comes_again(structure: Structure, numbers: tuple[float | None, ...], *, at_once: bool) -> bool:
     """Whether a compilation for these numbers is likely to be used more than once."""
     seen = structure.constants
-    calls = seen[numbers] = seen.pop(numbers, 0) + 1
-    if len(seen) > 256:
-        del seen[next(iter(seen))]
-    return calls > PATIENCE or len(seen) <= PATIENCE
+    with _counting:
+        calls = seen[numbers] = seen.pop(numbers, 0) + 1
+        if len(seen) > 256:
+            del seen[next(iter(seen))]
+        return calls > PATIENCE or (at_once and len(seen) <= PATIENCE)
 
 
 def _refuse_wrapped(declaration: Callee) -> None:

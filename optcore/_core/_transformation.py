@@ -55,8 +55,7 @@ def schedule(
     """Declare a factory of schedules; the body returns a function of an int32 count.
 
     Args:
-      example: keyword arguments of a sensible instance, or a function that makes one. A required
-        transformation that is left out is momentum.
+      example: keyword arguments of a sensible instance, or a function that makes one.
 
     >>> import jax.numpy as jnp
     >>> from optcore import Rate, Schedule

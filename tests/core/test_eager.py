@@ -25,8 +25,10 @@ def test_a_rate_that_changes_in_every_call_compiles_no_more_after_a_few(compiled
     for i in range(14):
         _, state = optcore.adamw(0.1 + i, b1=0.7).update(GRADS, state, PARAMS)
         counts.append(compiled())
-    assert counts[-1] == counts[8]
-    assert counts[-1] < 10
+    # The whole for the first two rates, and the direction when it has come three times.
+    assert counts[:2] == [1, 2]
+    assert counts[-1] == counts[5]
+    assert counts[-1] <= 4
 
 
 def test_numbers_that_come_again_are_compiled(compiled):

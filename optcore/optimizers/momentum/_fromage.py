@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 
-from ..._core import GradientTransformation, Rate, map_leaves, transformation
+from ..._core import GradientTransformation, Leafwise, Rate, map_leaves, transformation
 from ...transforms import scale_by_trust_ratio
 
 
@@ -44,4 +44,4 @@ def fromage(learning_rate: Rate, min_norm: Rate = 1e-6) -> GradientTransformatio
         scalars = (learning_rate * (1 + change), change)
         return map_leaves(leaf, updates, reads=(params,), scalars=scalars), state
 
-    return GradientTransformation(direction.init, update)
+    return Leafwise(direction.init, update)
