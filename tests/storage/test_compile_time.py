@@ -44,8 +44,9 @@ def test_init_inside_jit_takes_the_compiler_no_long_time(name):
             return w, state
 
         large = jax.ShapeDtypeStruct((SIZE, SIZE), jnp.bfloat16)
-        plain = compile_time(lambda w: train(inner, w), large)
-        assert compile_time(tx.init, large) < 20 * plain
-        assert compile_time(lambda w: train(tx, w), large) < 20 * plain
+        # A second more, where the other takes next to nothing.
+        most = 20 * compile_time(lambda w: train(inner, w), large) + 1
+        assert compile_time(tx.init, large) < most
+        assert compile_time(lambda w: train(tx, w), large) < most
     finally:
         jax.config.update("jax_enable_compilation_cache", before)
