@@ -11,13 +11,13 @@ import pytest
 import optcore
 from optcore import FREEZE, chain, testing
 from optcore.testing._subject import sample
+from tests.subjects import subject
 from tests.test_wrappers import around
 
 KEYS = jax.random.split(jax.random.key(7), 3)
 PARAMS = {"dense": {"kernel": sample((4, 3), 1), "bias": sample((3,), 2)}, "scale": sample((), 3)}
 CLIP = 0.6
 FACTORIES = {n: f for n, f in optcore.registry("wrapper").items() if hasattr(optcore, n)}
-SUBJECTS = {subject.name: subject for subject in testing.subjects("wrapper")}
 REFUSED = {
     "MultiSteps": "MultiSteps is not known to keep examples apart",
     "asam": "takes others from 'grad_fn'",
@@ -90,7 +90,7 @@ def close(got, expected, rtol=2e-5):
 
 @pytest.mark.parametrize("name", FACTORIES)
 def test_works_on_the_private_mean_or_refuses(name):
-    extra = SUBJECTS[name].extra
+    extra = subject(name).extra
     clip = 1e6 if name in SPLIT else CLIP
     make = functools.partial(private, clip=clip)
     if name in REFUSED:
@@ -118,7 +118,7 @@ def test_one_example_moves_a_step_by_no_more_than_the_bound(name):
         optcore.differentially_private_aggregate(CLIP, 0.0, key), optcore.scale(-1.0)))  # fmt: skip
     grads = next(batches())
     other = jax.tree.map(lambda g: g.at[1].multiply(-1e4), grads)
-    steps = [run(tx, [g, g], SUBJECTS[name].extra) for g in (grads, other)]
+    steps = [run(tx, [g, g], subject(name).extra) for g in (grads, other)]
     moved = [
         float(optcore.global_norm(jax.tree.map(jnp.subtract, *pair)))
         for pair in zip(*steps, strict=True)

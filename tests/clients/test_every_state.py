@@ -1,5 +1,6 @@
 """The state of every transformation, in the hands of those that write and compare states."""
 
+import functools
 import io
 
 import chex
@@ -10,6 +11,8 @@ import pytest
 
 import optcore
 from optcore import testing
+from tests.rules import for_each
+from tests.subjects import TRANSFORMATIONS, subject
 
 from . import load
 
@@ -25,13 +28,18 @@ OTHERS = {
         for codec in ("bf16", "int8", "int8_softsign", "fp8", "int4")
     },
 }
-SUBJECTS = {
-    **{s.name: s for s in testing.subjects() if s.tx.declaration.factory.key[:8] == "optcore:"},
-    **{f"own_{name}": testing.Subject(name, make()) for name, make in OTHERS.items()},
-}
 PARAMS = {"w": jnp.arange(6.0).reshape(2, 3), "none": None, "b": {"b": jnp.ones(3)}}
 
-every_state = pytest.mark.parametrize("subject", SUBJECTS.values(), ids=SUBJECTS.keys())
+
+@functools.cache
+def subjects():
+    return {
+        **{name: subject(name) for name in TRANSFORMATIONS},
+        **{f"own_{name}": testing.Subject(name, make()) for name, make in OTHERS.items()},
+    }
+
+
+every_state = for_each(subjects)
 
 
 def states(subject):

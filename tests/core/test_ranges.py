@@ -8,11 +8,10 @@ import pytest
 
 import optcore
 import optcore.tuning
-from optcore import testing
 from optcore._core import whole
+from tests import subjects
+from tests.subjects import OWN
 
-OWN = {n: f for n, f in optcore.registry().items() if f.key.startswith("optcore:")}
-SUBJECTS = {s.name: s for s in (*testing.subjects(), *testing.subjects("schedule"))}
 KEPT = [
     (name, argument)
     for name, factory in OWN.items()
@@ -23,7 +22,7 @@ COUNTS = [
     (name, argument)
     for name, factory in OWN.items()
     for argument, role in factory.roles.items()
-    if role.base is int and SUBJECTS[name].tx.arguments[argument] is not None
+    if role.base is int and subjects.subject(name).tx.arguments[argument] is not None
 ]
 
 
@@ -66,7 +65,7 @@ def test_without_forgetting_momentum_is_the_sum():
 
 @pytest.mark.parametrize(("name", "argument"), KEPT)
 def test_what_may_be_one_stays_finite(name, argument):
-    subject = SUBJECTS[name]
+    subject = subjects.subject(name)
     own = {"with_average": {"average": "ema"}, "lookahead": {}}.get(name, {})
     value = subject.tx.arguments[argument]
     one = (1.0,) * len(value) if isinstance(value, tuple) else 1.0
@@ -138,7 +137,7 @@ def test_ftrl_with_a_fixed_rate_is_descent():
 
 @pytest.mark.parametrize(("name", "argument"), COUNTS)
 def test_a_whole_float_is_a_count(name, argument):
-    tx = SUBJECTS[name].tx
+    tx = subjects.subject(name).tx
     number = tx.arguments[argument]
     for kind in (float, np.float32, np.float64, np.int64, jnp.float32):
         again = tx.replace(**{argument: kind(number)})
