@@ -137,6 +137,6 @@ def takes_rows(tx):
     np.testing.assert_allclose(rows.values, dense[rows.indices], rtol=1e-6)
 
 
-def double_precision():
+def double_precision(enabled=True):
     """JAX's x64 mode, under the name that this version of JAX has for it."""
-    return (jax if hasattr(jax, "enable_x64") else jax.experimental).enable_x64(True)
+    return (jax if hasattr(jax, "enable_x64") else jax.experimental).enable_x64(enabled)

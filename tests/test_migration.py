@@ -505,7 +505,7 @@ def _boundaries():
 
     for boundaries in ([4, 2], [4], [1, 2, 3]):
         differs(lambda library, boundaries=boundaries: join(library, boundaries), ValueError)
-    differs(lambda library: library.piecewise_constant_schedule(1.0, {1e1: 0.1})(3), ValueError)
+    differs(lambda library: library.piecewise_constant_schedule(1.0, {10.5: 0.1})(3), ValueError)
 
 
 @row("Impossible hyper-parameters")

@@ -7,6 +7,7 @@ import optax
 import pytest
 
 import optcore
+from tests import oracles
 from tests.test_wrappers import WRAPPERS, around_all
 
 PARAMS, GRADS = {"w": jnp.zeros((2, 3))}, {"w": jnp.ones((2, 3))}
@@ -41,7 +42,7 @@ def rate_in(state):
 @pytest.mark.parametrize("value", NUMBERS.values(), ids=NUMBERS.keys())
 @pytest.mark.parametrize("make", MAKE.values(), ids=MAKE.keys())
 def test_it_is_taken_at_the_width_of_the_state(make, value, wide):
-    with jax.enable_x64(wide):
+    with oracles.double_precision(wide):
         tx, params, grads = make(), jnp.zeros(2, jnp.float32), jnp.ones(2, jnp.float32)
         state = tx.init(params)
         types = jax.tree.map(jax.typeof, state)
@@ -54,7 +55,7 @@ def test_it_is_taken_at_the_width_of_the_state(make, value, wide):
 
 
 def test_a_wide_state_takes_a_wide_number():
-    with jax.enable_x64(True):
+    with oracles.double_precision():
         tx = optcore.inject(optcore.sgd(0.5), hyperparam_dtype="float64")
         state = tx.init(jnp.zeros(2))
         state.hyperparams["learning_rate"] = 0.1
@@ -155,7 +156,7 @@ def test_set_hyperparams_is_not_rounded_by_what_was_put_there():
 def test_a_step_count_may_be_an_int():
     for wide in (False, True):
         for tx in (optcore.scale_by_schedule(lambda t: 1.0 * t), optcore.scale_by_adam()):
-            with jax.enable_x64(wide), jax.numpy_dtype_promotion("standard"):
+            with oracles.double_precision(wide), jax.numpy_dtype_promotion("standard"):
                 params = jnp.zeros(2, jnp.float32)
                 state = tx.init(params)._replace(count=5)
                 expected, _ = tx.update(params + 1, state._replace(count=jnp.int32(5)))

@@ -40,7 +40,7 @@ def test_bytes_are_those_of_the_table(name):
 
 @functools.cache
 def trained(task, name):
-    with jax.numpy_dtype_promotion("standard"):
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         return storage_table.final_losses(TASKS[task](), BY_NAME[name])
 
 

@@ -110,7 +110,7 @@ def scale_by_nadam(
         mu, rest = momentum(t)
         mu_next, rest_next = momentum(increment(t))
         # 1 - μ_1 ⋯ μ_t as a sum of positive terms: the weights of an average that decays by μ_t.
-        correction = rest + mu * state.correction
+        correction = rest + mu * state.correction.astype(mu.dtype)
         correction_next = rest_next + mu_next * correction
         scalars = mu_next / correction_next, rest / correction, 1 / debias(b2, t)
         updates, m, v = map_leaves(leaf, updates, (state.mu, state.nu), scalars=scalars)
