@@ -127,23 +127,27 @@ def _all_at_once(leaves: list[jax.Array], total: _Sum) -> tuple[jax.Array, jax.A
     return jnp.where(lost, rescued, plain), factor
 
 
-@jax.custom_jvp
-def _norm(leaves: list[jax.Array]) -> jax.Array:
-    """√Σ|x|², safe against over- and underflow of the squares."""
+def _branches() -> bool:
+    """Whether a norm is better computed again, if it is lost, than thrice at once."""
     # On a CPU a second pass over memory is dear and a branch is free; on accelerators a branch
     # makes the host wait, and reductions of the same array share one pass. A loop inside
     # shard_map would need its carry to vary over the mesh as the leaves do.
     manual = bool(jax.sharding.get_abstract_mesh().manual_axes)
-    branches = jax.default_backend() == "cpu" and not manual
+    return jax.default_backend() == "cpu" and not manual
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _norm(branches: bool, leaves: list[jax.Array]) -> jax.Array:
+    """√Σ|x|², safe against over- and underflow of the squares."""
     total = _Sum(leaves, separately=branches)
     squares, factor = (_again_if_lost if branches else _all_at_once)(leaves, total)
     return jnp.sqrt(squares) / factor
 
 
 @_norm.defjvp
-def _norm_jvp(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
+def _norm_jvp(branches: bool, primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
     (leaves,), (leaves_dot,) = primals, tangents
-    norm = _norm(leaves)
+    norm = _norm(branches, leaves)
     reciprocal = safe_divide(1, norm)
     slope = jnp.zeros_like(norm)
     for x, x_dot in zip(leaves, leaves_dot, strict=True):
@@ -151,6 +155,10 @@ def _norm_jvp(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
         direction = (x * reciprocal.astype(x.dtype)).conj()
         slope = slope + jnp.sum((direction * x_dot.astype(x.dtype)).real).astype(norm.dtype)
     return norm, slope
+
+
+# Op by op, the loop in it would be compiled in each call.
+_compiled_norm = jax.jit(_norm, static_argnums=0)
 
 
 def global_norm(tree: Any) -> jax.Array:
@@ -169,7 +177,9 @@ def global_norm(tree: Any) -> jax.Array:
     found = [x for x in jax.tree.leaves(settle(tree), is_leaf=is_leaf) if is_inexact(x)]
     arrays = [x.norm_part() if isinstance(x, OneLeaf) else jnp.asarray(x) for x in found]
     leaves = [x for x in arrays if x.size]
-    return _norm(leaves) if leaves else jnp.zeros((), jnp.float32)
+    if not leaves:
+        return jnp.zeros((), jnp.float32)
+    return (_norm if any_tracer(leaves) else _compiled_norm)(_branches(), leaves)
 
 
 def norm_along(x: jax.Array, axes: int | tuple[int, ...]) -> jax.Array:

@@ -5,7 +5,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 
 from .._core import (
     GradientTransformation,
@@ -13,6 +12,7 @@ from .._core import (
     State,
     Updates,
     aggregates,
+    cond,
     without_examples,
 )
 
@@ -39,7 +39,7 @@ def run_if(
             return without_examples(updates), state
         return jax.tree.map(jnp.zeros_like, updates), state
 
-    return lax.cond(condition, run, wait, updates, state, params)
+    return cond(condition, run, wait, updates, state, params)
 
 
 def like(updates: Updates, steps: Updates) -> Updates:

@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 
 from .._core import (
     GradientTransformation,
@@ -13,6 +12,7 @@ from .._core import (
     State,
     Updates,
     adapt,
+    cond,
     extras_of,
     increment,
     transformation,
@@ -124,7 +124,7 @@ def conditionally_transform(
         def wait(updates: Updates, inner_state: State) -> tuple[Updates, State]:
             return updates, inner_state
 
-        updates, new = lax.cond(condition, run, wait, updates, state.inner_state)
+        updates, new = cond(condition, run, wait, updates, state.inner_state)
         return updates, ConditionallyTransformState(new, increment(state.step))
 
     return GradientTransformation(init, update)

@@ -14,8 +14,10 @@ from .._core import (
     Updates,
     adapt,
     check_boundaries,
+    cond,
     increment,
     is_absent,
+    select_branch,
     transformation,
     wide,
     zero_count,
@@ -90,7 +92,7 @@ def switch(
                 own = state.inner[k]
                 if k and params is not None:
                     first = state.count == boundaries[k - 1]
-                    own = jax.lax.cond(first, lambda: members[k].init(params), lambda: own)
+                    own = cond(first, lambda: members[k].init(params), lambda: own)
                 steps, own = members[k].update(updates, own, params, **extra)
                 steps = jax.tree.map(_as_update, updates, steps, is_leaf=is_absent)
                 return steps, (*state.inner[:k], own, *state.inner[k + 1 :])
@@ -98,7 +100,7 @@ def switch(
             return run
 
         turn = jnp.sum(state.count >= starts, dtype=jnp.int32)
-        steps, states = jax.lax.switch(turn, [branch(k) for k in range(len(members))])
+        steps, states = select_branch(turn, [branch(k) for k in range(len(members))])
         return steps, SwitchState(increment(state.count), states)
 
     return GradientTransformation(init, update)

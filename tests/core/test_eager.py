@@ -1,5 +1,7 @@
 """Eager calls: compiled where that is of use again, and op by op where it is not."""
 
+import contextlib
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,6 +19,22 @@ def compiled():
     """How many programs of whole updates there are."""
     before = _boundary._compiled_update._cache_size()
     return lambda: _boundary._compiled_update._cache_size() - before
+
+
+@contextlib.contextmanager
+def count_compilations():
+    """The names of the functions that XLA compiles meanwhile."""
+    names = []
+
+    def listen(event, duration, fun_name="", **context):
+        if "backend_compile" in event:
+            names.append(fun_name)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        yield names
+    finally:
+        jax.monitoring.clear_event_listeners()
 
 
 def test_a_rate_that_changes_in_every_call_compiles_no_more_after_a_few(compiled):
@@ -53,6 +71,36 @@ def test_what_goes_op_by_op_is_the_same():
         traced, one = jax.jit(tx.update)(GRADS, one, PARAMS)
         for a, b in zip(jax.tree.leaves(eager), jax.tree.leaves(traced), strict=True):
             np.testing.assert_allclose(a, b, rtol=2e-6)
+
+
+# Rates of their own: a number that came in another test would come again here.
+CHANGING = {
+    "accumulate": lambda i: optcore.accumulate(optcore.adam(0.11 + i), 2),
+    "accumulate a function": lambda i: optcore.accumulate(optcore.sgd(lambda count: 0.12 + i), 2),
+    "switch": lambda i: optcore.switch([optcore.adam(0.13 + i), optcore.sgd(0.1)], [2]),
+    "clip_by_global_norm": lambda i: optcore.clip_by_global_norm(1.5 + i),
+    "dynamic_loss_scale": lambda i: optcore.dynamic_loss_scale(optcore.adam(0.14 + i)),
+    "conditionally_mask": lambda i: optcore.conditionally_mask(
+        optcore.adam(0.15 + i), lambda step: step % 2 == 0
+    ),
+}
+
+
+@pytest.mark.parametrize("make", CHANGING.values(), ids=CHANGING.keys())
+def test_nothing_inside_is_compiled_in_each_call(make):
+    """Neither are the branches, whose closures are new each time."""
+    state = make(0).init(PARAMS)
+    for i in range(14):
+        with count_compilations() as programs:
+            _, state = make(i).update(GRADS, state, PARAMS)
+    assert not programs
+
+
+def test_an_eager_norm_is_compiled_once():
+    optcore.global_norm(GRADS)
+    with count_compilations() as programs:
+        optcore.global_norm(PARAMS)
+    assert not programs
 
 
 @optcore.transformation("transform", example={})

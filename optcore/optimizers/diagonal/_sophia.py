@@ -20,6 +20,7 @@ from ..._core import (
     State,
     Updates,
     abs_sq,
+    cond,
     increment,
     is_inexact,
     is_key,
@@ -216,7 +217,7 @@ def scale_by_sophia(
             return h, inner
 
         due = state.count % update_interval == 0
-        h, inner = jax.lax.cond(due, estimated, lambda: (state.hessian, state.inner))
+        h, inner = cond(due, estimated, lambda: (state.hessian, state.inner))
         updates, m = map_leaves(leaf, updates, (state.mu,), reads=(h,))
         return updates, SophiaState(increment(state.count), m, h, inner)
 
