@@ -8,6 +8,8 @@ Kind = Literal["optimizer", "direction", "transform", "wrapper", "schedule"]
 KINDS: tuple[str, ...] = get_args(Kind)
 Place = Literal["rate", "decay", "drift", "freeze"]
 PLACES: tuple[str, ...] = get_args(Place)
+Partial = Literal["parameters", "masked", "steps"]
+PARTIAL: tuple[str, ...] = get_args(Partial)
 PerExample = Literal["aggregates", "single", "inner", "results"]
 PER_EXAMPLE: tuple[str, ...] = get_args(PerExample)
 Arguments = Mapping[str, Any]
@@ -64,7 +66,7 @@ class Facts:
     strict: bool = False
     outermost: bool = False
     chains: bool = False
-    partial: Literal["parameters", "masked", "steps"] | None = None
+    partial: Partial | None = None
     skips: bool = False
     skips_nonfinite: bool | Callable[[Arguments], bool] = False
     scales_loss: bool = False
@@ -74,13 +76,27 @@ class Facts:
             ("kind", self.kind, KINDS),
             ("stage", self.stage, PLACES),
             ("per_example", self.per_example, PER_EXAMPLE),
+            ("partial", self.partial, PARTIAL),
         ):
             if value is not None and value not in options:
                 raise ValueError(
                     f"transformation: {name} must be one of {', '.join(options)}, got {value!r}"
                 )
+        for name in ("real_only", "strict", "outermost", "chains", "skips", "scales_loss"):
+            if not isinstance(getattr(self, name), bool):
+                raise TypeError(
+                    f"transformation: {name} must be True or False, got {getattr(self, name)!r}"
+                )
+        for name in ("needs", "uses"):
+            names = getattr(self, name)
+            if not callable(names) and not _are_names(names):
+                raise TypeError(f"transformation: {name} must be a tuple of names, got {names!r}")
 
     def known(self, fact: str, arguments: Arguments) -> Any:
         """A fact that may depend on the factory's arguments."""
         value = getattr(self, fact)
         return value(arguments) if callable(value) else value
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, tuple) and all(isinstance(name, str) for name in value)

@@ -9,15 +9,30 @@ _HERE = os.path.dirname(__file__)
 
 
 def shorten(error: Exception) -> None:
-    """Take the frames of the core out of an error's traceback, unless JAX is to show its own."""
+    """Take the frames of the core out of an error's traceback, and out of those that led to it.
+
+    The frame that raised stays. Nothing changes where JAX is to show its own frames.
+    """
     if getattr(jax.config, "jax_traceback_filtering", "auto") == "off":
         return
-    frames, trace = [], error.__traceback__
+    errors: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while errors:
+        one = errors.pop()
+        if one is not None and id(one) not in seen:
+            seen.add(id(one))
+            one.__traceback__ = _without_core(one.__traceback__)
+            errors += [one.__cause__, one.__context__]
+
+
+def _without_core(trace: types.TracebackType | None) -> types.TracebackType | None:
+    frames = []
     while trace is not None:
-        if os.path.dirname(trace.tb_frame.f_code.co_filename) != _HERE:
+        last = trace.tb_next is None
+        if last or os.path.dirname(trace.tb_frame.f_code.co_filename) != _HERE:
             frames.append(trace)
         trace = trace.tb_next
     kept = None
     for frame in reversed(frames):
         kept = types.TracebackType(kept, frame.tb_frame, frame.tb_lasti, frame.tb_lineno)
-    error.__traceback__ = kept
+    return kept

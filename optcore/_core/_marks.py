@@ -185,6 +185,7 @@ class StaticMark(Mark):
     kind = "static"
 
     def kept(self, role: Argument, value: Any) -> Any:
+        _refuse_unseen(role, value)
         if typing.get_origin(role.base) is Literal:
             if value not in role.base.__args__:
                 options = ", ".join(map(repr, role.base.__args__))
@@ -208,6 +209,19 @@ class StaticMark(Mark):
                 raise TypeError(f"{role.where} must be a sequence of ints, got {value!r}")
             return tuple(_int(role, v) for v in value)
         return value
+
+
+def _refuse_unseen(role: Argument, value: Any) -> None:
+    """Raise where a transformation would be hidden from what looks for those inside."""
+    members = value.values() if isinstance(value, dict) else value
+    several = isinstance(value, (dict, list, tuple)) and not is_transformation(value)
+    for member in members if several else (value,):
+        if is_transformation(member):
+            raise TypeError(
+                f"{role.where} holds the transformation {member!r} and is not annotated as holding "
+                "one, so its state, its facts and its hyper-parameters would not be seen: annotate "
+                "the argument with GradientTransformation"
+            )
 
 
 def is_transformation(value: Any) -> bool:

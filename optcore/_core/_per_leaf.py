@@ -34,13 +34,18 @@ def per_leaf(
     slots. If the state has a `count`, it is increased by one in every step.
 
     Args:
-      init: makes the state, a NamedTuple, of the parameters; `None` if nothing is remembered.
+      init: makes the state of the parameters, a NamedTuple with a `count` if there are `scalars`;
+        `None` if nothing is remembered.
       leaf: the algorithm for one array; it may close over hyper-parameters.
       slots: the fields of the state that `leaf` is given and returns, in its order.
       scalars: the numbers of step `t`, such as bias corrections: a function of `t`, the int32
         `count` with this step (1 in the first). They are computed once, not for every leaf.
       reads: the trees that `leaf` only reads, of the parameters: `lambda params: (params,)`.
       rows: as in `map_leaves`.
+
+    Raises:
+      TypeError: `slots` is a string, or there are slots and no `init`; in `update`: the state is
+        not a NamedTuple with these fields, or `leaf` does not return what it must.
 
     >>> import jax.numpy as jnp
     >>> from typing import Any, NamedTuple
@@ -58,10 +63,16 @@ def per_leaf(
     >>> updates.item(), state.mu.item(), state.count.item()
     (3.0, 1.5, 1)
     """
+    if isinstance(slots, str):
+        raise TypeError(f"per_leaf: slots must be a sequence of names, such as ({slots!r},)")
+    if init is None and (slots or scalars):
+        raise TypeError("per_leaf: slots and scalars are of a state, and there is no init")
 
     def update(
         updates: Updates, state: State, params: Params | None = None, **extra: object
     ) -> tuple[Updates, State]:
+        fields = (*slots, "count") if scalars else slots
+        _check_fields(state, fields)
         counted = {}
         if "count" in state._fields and state.count is not None:
             counted["count"] = increment(state.count)
@@ -79,6 +90,16 @@ def per_leaf(
         return updates, state._replace(**counted, **dict(zip(slots, new, strict=True)))
 
     return Leafwise(init or _remember_nothing, update)
+
+
+def _check_fields(state: State, fields: Sequence[str]) -> None:
+    own = getattr(state, "_fields", ())
+    missing = [name for name in fields if name not in own]
+    if missing or not hasattr(state, "_fields"):
+        raise TypeError(
+            f"per_leaf: the state must be a NamedTuple with the fields {', '.join(fields)}, "
+            f"got {type(state).__name__}{' without ' + ', '.join(missing) if missing else ''}"
+        )
 
 
 def _remember_nothing(params: Params) -> EmptyState:

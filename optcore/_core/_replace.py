@@ -39,7 +39,7 @@ def replaced(tx: Any, arguments: Mapping[str, Any], make: Make) -> Any:
 
 
 def _paths(tx: Any) -> Iterator[str]:
-    """The paths of all arguments: its own, then of what is declared inside."""
+    """The paths of its arguments, of their parts, and of the arguments inside those."""
     declaration = tx.declaration
     yield from declaration.arguments
     for name, role in declaration.factory.roles.items():
@@ -47,6 +47,7 @@ def _paths(tx: Any) -> Iterator[str]:
         if _has_keys(value, role):
             yield from (f"{name}.{key}" for key in value)
         for part in parts_in(role, name, value):
+            yield part.path
             if is_declared(part.value):
                 yield from (joined(part.path, deeper) for deeper in _paths(part.value))
 

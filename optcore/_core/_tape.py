@@ -119,7 +119,7 @@ class Tape:
             # All widths are equal by now; a real number times a complex one is no accident.
             with jax.numpy_dtype_promotion("standard"):
                 out = stage.leaf(g, *_widened((*old, *read, *step), width))
-            g, *new = out if old else (out,)
+            g, *new = _results(out, len(old))
             kept.append(tuple(_stored(o, n) for o, n in zip(old, new, strict=True)))
         return g, tuple(kept)
 
@@ -150,6 +150,17 @@ def begin(updates: Any) -> Any:
 def settle(tree: Any) -> Any:
     """A tree in which nothing waits any more."""
     return jax.tree.map(lambda x: x.settle() if isinstance(x, Waiting) else x, tree)
+
+
+def _results(out: Any, slots: int) -> tuple[Any, ...]:
+    """What an algorithm for one array returned: the update, and then each slot."""
+    if not slots and not isinstance(out, (tuple, list)):
+        return (out,)
+    if not slots or not isinstance(out, (tuple, list)) or len(out) != slots + 1:
+        got = f"{len(out)} results" if isinstance(out, (tuple, list)) else type(out).__name__
+        expected = f"the update and {slots} slots, in a tuple" if slots else "the update alone"
+        raise TypeError(f"the function for a leaf must return {expected}, got {got}")
+    return tuple(out)
 
 
 def _without_slots(play: Any, nothing: Any, scalars: Any, g: jax.Array, reads: Any) -> jax.Array:

@@ -126,7 +126,8 @@ def _importable(function: Any, where: str) -> str:
             f"to_config: {where} is the function {name or function!r}, which cannot be found by "
             "name; define it at the top level of a module, or use a declared schedule"
         )
-    return f"{module}:{name}"
+    library = str(module).partition(".")[0]
+    return f"{library if _attribute(library, name) is function else module}:{name}"
 
 
 def _decode(data: Any) -> Any:

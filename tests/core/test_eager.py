@@ -1,6 +1,7 @@
 """Eager calls: compiled where that is of use again, and op by op where it is not."""
 
 import contextlib
+import traceback
 
 import jax
 import jax.numpy as jnp
@@ -136,3 +137,21 @@ def test_all_frames_are_there_if_they_are_wanted():
     finally:
         jax.config.update("jax_traceback_filtering", before)
     assert any(entry.name == "_checked_update" for entry in caught.traceback)
+
+
+def test_causes_are_shortened_too_and_what_raised_stays():
+    def rate(count):
+        try:
+            broken().update(jnp.ones(3), optcore.EmptyState())
+        except TypeError as error:
+            raise ValueError("no rate") from error
+
+    tx = optcore.sgd(rate)
+    with pytest.raises(ValueError, match="no rate") as caught:
+        tx.update(jnp.ones(3), tx.init(jnp.ones(3)))
+    cause = caught.value.__cause__
+    names = [frame.name for frame in traceback.extract_tb(cause.__traceback__)]
+    assert "_checked_update" not in names
+    with pytest.raises(TypeError, match="adam") as caught:
+        optcore.adam(0.1).update(jnp.ones(3), None)
+    assert "_core" in str(caught.traceback[-1].path)

@@ -1,5 +1,7 @@
 """Refusals and permissions go by what a factory declares, never by its name."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -112,3 +114,36 @@ def test_unknown_facts_and_values():
         optcore.transformation("optimiser", example={})
     with pytest.raises(ValueError, match=r"stage must be one of rate, .* got 'rates'"):
         optcore.transformation("transform", example={}, stage="rates")
+
+
+FALSE_FACTS = {
+    "kind": "optimiser",
+    "stage": "end",
+    "per_example": "all",
+    "partial": "some",
+    "skips": "yes",
+    "strict": 1,
+    "chains": None,
+    "needs": "params",
+    "uses": "value",
+}
+
+
+@pytest.mark.parametrize("name", FALSE_FACTS)
+def test_a_fact_that_is_none_is_refused(name):
+    facts = {"kind": "transform", "example": {}, name: FALSE_FACTS[name]}
+    with pytest.raises((ValueError, TypeError), match=f"transformation: {name} must be"):
+        optcore.transformation(facts.pop("kind"), **facts)
+
+
+@pytest.mark.parametrize("wrap", [lambda tx: tx, lambda tx: [tx], lambda tx: {"a": tx}])
+def test_a_transformation_where_none_is_looked_for_is_refused(wrap):
+    """It could hide a loss scale, which would then see gradients that were clipped."""
+
+    @optcore.transformation("wrapper", example={"inner": None})
+    def loose(inner: Any) -> optcore.GradientTransformation:
+        return optcore.identity()
+
+    hidden = wrap(optcore.dynamic_loss_scale(optcore.sgd(0.1)))
+    with pytest.raises(TypeError, match=r"loose: inner holds .* annotate the argument"):
+        loose(hidden)

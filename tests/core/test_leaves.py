@@ -1,5 +1,7 @@
 """The map over leaves: precision, absence, traces and slots."""
 
+from typing import NamedTuple
+
 import chex
 import hypothesis.extra.numpy as hnp
 import jax
@@ -9,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optcore import map_leaves, slots
+from optcore import map_leaves, per_leaf, slots
 from optcore._core import copies
 from tests import oracles
 from tests.oracles import double_precision
@@ -228,3 +230,53 @@ def test_copies_share_nothing_and_keep_their_types():
     assert made["x"] == 2
     abstract = copies(jax.ShapeDtypeStruct((3,), jnp.complex64))
     assert (abstract.shape, abstract.dtype) == ((3,), jnp.complex64)
+
+
+class Remembered(NamedTuple):
+    count: jax.Array
+    mu: jax.Array
+
+
+class Uncounted(NamedTuple):
+    mu: jax.Array
+
+
+def remembered(params):
+    return Remembered(jnp.zeros((), jnp.int32), jnp.zeros_like(params))
+
+
+def uncounted(params):
+    return Uncounted(jnp.zeros_like(params))
+
+
+MISTAKES = {
+    "a name": (lambda: (remembered, lambda g, m: (g, m), "mu"), "sequence of names"),
+    "no init": (lambda: (None, lambda g, m: (g, m), ("mu",)), "there is no init"),
+    "no such field": (lambda: (remembered, lambda g, m: (g, m), ("nu",)), "without nu"),
+    "no count": (
+        lambda: (uncounted, lambda g, m, t: (g, m), ("mu",), lambda t: (t,)),
+        "without count",
+    ),
+    "a dict": (
+        lambda: (lambda p: {"mu": p}, lambda g, m: (g, m), ("mu",)),
+        "must be a NamedTuple with the fields mu, got dict without mu",
+    ),
+    "too few": (
+        lambda: (remembered, lambda g, m: g, ("mu",)),
+        "must return the update and 1 slots",
+    ),
+    "too many": (lambda: (None, lambda g: (g, g), ()), "must return the update alone"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_with_per_leaf_is_explained(name):
+    make, message = MISTAKES[name]
+    init, leaf, names, *scalars = make()
+
+    def step(params):
+        tx = per_leaf(init, leaf, names, scalars=scalars[0] if scalars else None)
+        return tx.update(params, tx.init(params))
+
+    with pytest.raises(TypeError, match=message):
+        step(jnp.ones(2))

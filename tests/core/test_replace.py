@@ -28,6 +28,16 @@ def test_by_path_and_by_its_end():
     assert tx.arguments["transforms"][0] == optcore.clip(1.0)
 
 
+def test_a_whole_part():
+    tx = optcore.chain(optcore.clip(1.0), optcore.adam(0.1))
+    changed = tx.replace(**{"transforms.0": optcore.clip_by_global_norm(2.0)})
+    assert changed == optcore.chain(optcore.clip_by_global_norm(2.0), optcore.adam(0.1))
+    parts = optcore.route(("a", optcore.sgd(0.1)), ("b", optcore.adam(0.1)))
+    with pytest.raises(TypeError, match="one in the other"):
+        tx.replace(**{"transforms.1": optcore.sgd(0.1), "learning_rate": 0.2})
+    assert parts.replace(a=optcore.FREEZE).arguments["rules"][0] == ("a", optcore.FREEZE)
+
+
 def test_every_kind_of_argument():
     """Also static ones, absent ones, and numbers that become schedules."""
     tx = optcore.chain(optcore.sgd(0.1))
@@ -111,7 +121,12 @@ TWO = optcore.graft(optcore.sgd(0.1), optcore.adam(0.3))
         (CHAIN, {"lr": 1.0}, KeyError, "did you mean 'learning_rate'"),
         (CHAIN, {"betas": 1.0}, KeyError, "did you mean 'b1' and 'b2'"),
         (CHAIN, {"transforms.2.b1": 1.0}, KeyError, r"did you mean 'transforms\.1\.b1'"),
-        (CHAIN, {"zzz": 1.0}, KeyError, r"'zzz'; it has transforms, transforms\.0\.max_delta, "),
+        (
+            CHAIN,
+            {"zzz": 1.0},
+            KeyError,
+            r"'zzz'; it has transforms, transforms\.0, transforms\.0\.max_",
+        ),
         (TWO, {"learning_rate": 1.0}, KeyError, r"give one of magnitude\.learning_rate, direction"),
         (CHAIN, {"b1": 1.5}, ValueError, r"adam: b1 must lie in \[0, 1\), got 1.5"),
         (CHAIN, {"nesterov": 1}, TypeError, "adam: nesterov must be True or False"),
