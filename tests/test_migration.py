@@ -66,7 +66,8 @@ def first(tx, grads, params=None, **extra):
 
 def differs(function, error):
     """optax accepts, optcore refuses."""
-    function(optax)
+    with jax.numpy_rank_promotion("allow"):
+        function(optax)
     with pytest.raises(error):
         function(optcore)
 
@@ -1223,7 +1224,8 @@ def _apply_if_finite():
     updates, state = run(optcore, [NAN, NAN])
     assert updates.tolist() == [pytest.approx(-0.1), 0.0]
     assert np.isfinite(jax.tree.leaves(state.inner_state)[1]).all()
-    assert run(optcore, [jnp.array([1e30, 1.0])])[0].tolist() == [0.0, 0.0]
+    too_large = optcore.apply_if_finite(optcore.scale(1e20), 1)
+    assert last(too_large, [jnp.array([1e20, 1.0])])[0].tolist() == [0.0, 0.0]
 
 
 @row("`MultiSteps`")
