@@ -1,6 +1,7 @@
 """Strict settings for every test: 8 virtual CPU devices, no promotion of dtypes or ranks."""
 
 import gc
+import itertools
 import os
 
 import jaxlib.version
@@ -34,13 +35,32 @@ def broadcasting():
         yield
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Of a test that is marked so only a sample of its cases is left without the slow marker."""
+    cases = {}
+    for item in items:
+        if item.get_closest_marker("sample") and not item.get_closest_marker("slow"):
+            cases.setdefault((item.path, item.originalname), []).append(item)
+    for found in cases.values():
+        (size,) = found[0].get_closest_marker("sample").args
+        kept = {i * len(found) // size for i in range(size)}
+        for i, item in enumerate(found):
+            if i not in kept:
+                item.add_marker(pytest.mark.slow)
+
+
 def pytest_collection_finish():
     """What the modules made is there to stay: no collection of garbage needs to walk it again."""
     gc.freeze()
 
 
+_modules = itertools.count(1)
+
+
 @pytest.fixture(autouse=True, scope="module")
 def _forget_compiled_programs():
-    """Compiled programs of one module are of no use to the next, and take memory."""
+    """Compiled programs take memory; those of small operations are of use to the next modules."""
     yield
-    jax.clear_caches()
+    if next(_modules) % 8 == 0:
+        jax.clear_caches()

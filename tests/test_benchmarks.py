@@ -129,6 +129,7 @@ def test_passes_are_counted_in_the_program():
 
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="an option of XLA for CPUs")
 @pytest.mark.parametrize("name", ["adopt", "acprop", "adan", "rprop"])
+@pytest.mark.sample(1)
 def test_region_analysis_saves_the_copy_and_changes_no_number(name):
     """What the README advises: the old slot, which two results need, is not copied."""
     tx = getattr(optcore, name)(1e-3)

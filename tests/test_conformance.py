@@ -65,6 +65,7 @@ SCHEDULE_CHECKS = {testing.check_name(check): check for check in testing.SCHEDUL
 
 
 @pytest.mark.parametrize("name", names("schedule"))
+@pytest.mark.sample(6)
 def test_schedule(name):
     checks = {**SCHEDULE_CHECKS}
     del checks["vectorises_over_counts"]

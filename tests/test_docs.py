@@ -138,6 +138,7 @@ def test_every_docstring_is_in_a_package():
 
 
 @pytest.mark.parametrize("chapter", PACKAGES)
+@pytest.mark.sample(5)
 def test_docstrings(chapter):
     """In JAX's own settings, which are those of the reader."""
 

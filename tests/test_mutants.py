@@ -241,6 +241,7 @@ def run(*arguments, timeout):
     )
 
 
+@pytest.mark.slow
 def test_a_planted_mutant_of_adam_is_killed_once(tmp_path):
     planted = "m = b1 * m + (1 - b1) * g → m = b1 * m + (1 - b2) * g"
     out = tmp_path / "found.jsonl"

@@ -89,6 +89,7 @@ def close(got, expected, rtol=2e-5):
 
 
 @pytest.mark.parametrize("name", FACTORIES)
+@pytest.mark.sample(6)
 def test_works_on_the_private_mean_or_refuses(name):
     extra = subject(name).extra
     clip = 1e6 if name in SPLIT else CLIP
@@ -112,6 +113,7 @@ BOUNDED = sorted(FACTORIES.keys() - REFUSED.keys() - SPLIT - {"store", "with_ave
     "name",
     [pytest.param(n, marks=[] if n in QUICK else [pytest.mark.slow]) for n in BOUNDED],
 )
+@pytest.mark.sample(1)
 def test_one_example_moves_a_step_by_no_more_than_the_bound(name):
     """Whatever the example is replaced by."""
     tx = wrapped(name, lambda key: chain(
@@ -126,6 +128,7 @@ def test_one_example_moves_a_step_by_no_more_than_the_bound(name):
     assert 0 < max(moved) <= 2 * CLIP / 3 + 1e-6
 
 
+@pytest.mark.slow
 def test_frozen_parameters_beside_private_ones_stay():
     tx = optcore.route(("dense/*", private()), ("scale", FREEZE))
     grads = list(batches())
@@ -151,6 +154,7 @@ def test_frozen_parameters_beside_private_ones_stay():
     lambda tx: optcore.route(("*", tx)),
     lambda tx: optcore.partition({"all": tx}, "all"),
 ])  # fmt: skip
+@pytest.mark.sample(1)
 def test_accumulated_batches_are_one_lot_with_one_noise(wrap):
     """As of one batch of all examples: clipped one by one, noise once, divided by all."""
     grads = list(batches(steps=6, examples=2))
@@ -162,6 +166,7 @@ def test_accumulated_batches_are_one_lot_with_one_noise(wrap):
         assert not any(np.any(u) for u in jax.tree.leaves(got[i]))
 
 
+@pytest.mark.slow
 def test_batches_of_a_lot_may_have_different_sizes():
     first, second = next(batches(examples=3)), next(batches(examples=1))
     tx = optcore.accumulate(private(noise=0.7), 2)
@@ -197,6 +202,7 @@ SAFE = [
 
 
 @pytest.mark.parametrize("front", SAFE, ids=repr)
+@pytest.mark.sample(4)
 def test_what_may_stand_in_front_acts_on_each_example_alone(front):
     aggregate = optcore.differentially_private_aggregate(CLIP, 0.0, KEYS[0])
     tx, grads = chain(front, aggregate), next(batches())
@@ -260,6 +266,7 @@ def test_no_way_around_the_clip_and_the_noise(make, cause):
         make()
 
 
+@pytest.mark.slow
 def test_switches_between_private_optimizers():
     other = optcore.dpsgd(0.2, CLIP, 0.5, KEYS[1])
     grads = list(batches())

@@ -122,6 +122,7 @@ def cases():
 
 
 @pytest.mark.parametrize(("check", "wrapper", "name"), list(cases()))
+@pytest.mark.sample(3)
 def test_wrapper(check, wrapper, name):
     check(wrapped(wrapper, name))
 

@@ -212,7 +212,12 @@ class StaticMark(Mark):
 
 
 def _refuse_unseen(role: Argument, value: Any) -> None:
-    """Raise where a transformation would be hidden from what looks for those inside."""
+    """Raise where a transformation would be hidden from what looks for those inside.
+
+    An annotation that says what the argument holds, as a mapping of anything, is believed.
+    """
+    if role.base not in (Any, object):
+        return
     members = value.values() if isinstance(value, dict) else value
     several = isinstance(value, (dict, list, tuple)) and not is_transformation(value)
     for member in members if several else (value,):

@@ -44,7 +44,8 @@ def clip_by_global_norm(max_norm: Bound) -> GradientTransformation:
     """Scale all updates together so that their global norm is at most `max_norm`.
 
     `g ← g · min(1, max_norm / ‖g‖)` with the norm over all leaves (Pascanu et al.,
-    arXiv 1211.5063, algorithm 1), in float32, safe against overflow.
+    arXiv 1211.5063, algorithm 1), in float32, safe against overflow:
+    only a norm above 3.4e38 counts as infinite.
 
     Args:
       max_norm: ≥ 0; infinity means no clipping.

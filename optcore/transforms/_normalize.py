@@ -59,7 +59,8 @@ def normalize_by_update_norm(
 ) -> GradientTransformation:
     """Scale all updates together to a given global norm.
 
-    `g ← scale_factor · g / (‖g‖ + eps)` with the norm over all leaves, safe against overflow.
+    `g ← scale_factor · g / (‖g‖ + eps)` with the norm over all leaves, safe against overflow:
+    only a norm above 3.4e38 counts as infinite.
     Updates that are all zero stay zero.
 
     Args:

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from .._core import whole
 from ._get import Filtering, missing
 from ._nodes import Path, is_named_tuple, matches, steps_below
 
@@ -26,6 +27,7 @@ def set(tree: Any, filtering: Filtering | None = None, /, **values: Any) -> Any:
 
     Raises:
       KeyError: a name is in no place; the message suggests one.
+      ValueError: a number with a fraction is given for an integer.
 
     >>> import jax.numpy as jnp, optcore
     >>> state = set(optcore.adam(0.1).init(jnp.zeros(2)), count=7)
@@ -38,7 +40,7 @@ def set(tree: Any, filtering: Filtering | None = None, /, **values: Any) -> Any:
         for key, value in values.items():
             if matches(path, node, key) and (filtering is None or filtering(path, node)):
                 used[key] = True
-                return _like(node, value)
+                return _like(key, node, value)
         below = steps_below(node)
         new = [changed((*path, step), child) for step, child in below]
         if all(n is child for n, (_, child) in zip(new, below, strict=True)):
@@ -55,7 +57,10 @@ def set(tree: Any, filtering: Filtering | None = None, /, **values: Any) -> Any:
     return result
 
 
-def _like(old: Any, value: Any) -> Any:
+def _like(name: str, old: Any, value: Any) -> Any:
     number = isinstance(value, numbers.Number) and not hasattr(value, "dtype")
-    scalar = isinstance(old, jax.Array) and not old.ndim
-    return jnp.full_like(old, value) if number and scalar else value
+    if not (number and isinstance(old, jax.Array) and not old.ndim):
+        return value
+    if jnp.issubdtype(old.dtype, jnp.integer) and whole(value) is None:
+        raise ValueError(f"set: {name} is an integer of type {old.dtype}, got {value!r}")
+    return jnp.full_like(old, value)

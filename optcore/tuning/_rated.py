@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from .._core import Declared, declare, is_declared, is_transformation, walk
+from .._core import Declared, children, declare, is_declared, is_transformation, walk
 from ..hyper import hyperparameters
 
 
@@ -40,7 +40,7 @@ def with_rate(part: Any, rate: Any) -> Any:
         roles, arguments = part.declaration.factory.roles, dict(part.arguments)
         if _injects(part):
             # In a state the rate would stay what it was at the start.
-            return with_rate(arguments["inner"], rate)
+            return with_rate(_wrapped(part)[0], rate)
         for name, value in arguments.items():
             if roles[name].kind == "transformation":
                 arguments[name] = with_rate(value, rate)
@@ -56,7 +56,11 @@ def with_rate(part: Any, rate: Any) -> Any:
 
 def _injects(part: Declared) -> bool:
     """Whether it keeps the numbers of the transformation inside in its state."""
-    return part.declaration.factory.holds is not None and "inner" in part.arguments
+    return part.declaration.factory.holds is not None and len(_wrapped(part)) == 1
+
+
+def _wrapped(tx: Declared) -> list[Any]:
+    return [part.value for part in children(tx) if part.is_transformation]
 
 
 def _holder(tx: Declared) -> Declared | None:

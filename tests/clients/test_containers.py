@@ -76,6 +76,7 @@ CONTAINERS = [flax_frozen_dict, haiku_immutable_dict, equinox_module, nnx_state]
 
 @pytest.mark.parametrize("make", CONTAINERS, ids=lambda make: make.__name__)
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.sample(4)
 def test_two_steps_in_a_container(name: str, make: Callable[[], Any]) -> None:
     subject, params = subjects.subject(name), make()
 
@@ -121,6 +122,7 @@ def test_two_steps_of_an_nnx_optimizer(name: str) -> None:
     ],
     ids=lambda tx: tx.declaration.name,
 )
+@pytest.mark.sample(2)
 def test_an_nnx_optimizer_trains_as_a_loop_over_arrays_does(tx: Any, jit: bool) -> None:
     """With a kernel that is factored, or encoded, beside a bias that is not."""
     nnx = load("flax.nnx")

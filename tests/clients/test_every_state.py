@@ -90,6 +90,7 @@ def drawn(tx, state):
 
 
 @pytest.mark.parametrize("name", ["dpsgd", "noisy_sgd", "stochastic_rounding", "bf16"])
+@pytest.mark.sample(1)
 def test_a_state_from_before_holds_a_typed_key_and_goes_on(name):
     tx = OTHERS[name]()
     state = tx.init(jnp.full(64, 1.5, jnp.bfloat16))

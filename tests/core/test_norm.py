@@ -280,6 +280,7 @@ def guarded(magnitude):
 
 @MAGNITUDES
 @on_every_platform
+@pytest.mark.sample(2)
 def test_jit_over_devices_clips_and_guards_as_on_one(magnitude):
     g, tx = gradients(magnitude), guarded(magnitude)
     bad = {**g, "b": np.where(np.arange(8) == 5, np.float32(np.inf), g["b"])}
@@ -321,6 +322,7 @@ def test_inside_shard_map_each_device_has_the_norm_of_its_part(magnitude):
 
 @MAGNITUDES
 @on_every_platform
+@pytest.mark.sample(2)
 def test_inside_shard_map_each_device_clips_and_guards_its_part(magnitude):
     """As it would alone: the one with the infinity skips, and the others do not wait for it."""
     g, tx = gradients(magnitude), guarded(magnitude)

@@ -64,6 +64,7 @@ def test_without_forgetting_momentum_is_the_sum():
 
 
 @pytest.mark.parametrize(("name", "argument"), KEPT)
+@pytest.mark.sample(1)
 def test_what_may_be_one_stays_finite(name, argument):
     subject = subjects.subject(name)
     own = {"with_average": {"average": "ema"}, "lookahead": {}}.get(name, {})
@@ -111,6 +112,7 @@ def test_an_average_whose_decay_ends_at_one_stops():
 
 
 @pytest.mark.parametrize("threshold", [0.0, 2.5, 3])
+@pytest.mark.sample(1)
 def test_radam_with_any_threshold_waits_for_a_finite_variance(threshold):
     """Below 4 the square of the rectification is negative; optax gives NaN there."""
     for b2 in (0.999, 0.9, 0.5):

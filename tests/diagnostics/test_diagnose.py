@@ -294,6 +294,7 @@ NOISES = {
 
 
 @pytest.mark.parametrize("case", cases(NOISES))
+@pytest.mark.sample(1)
 def test_label_noise(case):
     loss, rate, optimizer = NOISES[case]
     run = train(loss, normal(6 if loss is not flipped_labels else 4), fixed(rate), 3000, optimizer)
@@ -313,6 +314,7 @@ HEALTHY = {
 
 
 @pytest.mark.parametrize("case", cases(HEALTHY))
+@pytest.mark.sample(1)
 def test_a_healthy_run_is_undecided(case):
     run = train(*HEALTHY[case])
     assert run.losses[:, -10:].mean() < 0.8 * run.losses[:, :10].mean()
@@ -326,6 +328,7 @@ def test_convergence_is_a_minimum():
     assert share(run.kinds(curvature=True), "minimum") >= 0.9
 
 
+@pytest.mark.slow
 def test_a_monitor_feeds_it():
     """A healthy run on digits."""
     sklearn = pytest.importorskip("sklearn.datasets", reason="scikit-learn is not installed")

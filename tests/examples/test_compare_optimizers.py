@@ -104,6 +104,7 @@ def test_what_needs_more_than_gradients_is_swept_too(name):
     assert found.losses[found.best].mean() < np.log(10)
 
 
+@pytest.mark.slow
 def test_a_sweep_is_that_of_single_runs():
     tx = optcore.sgd(0.1)
     found = sweep.sweep(tx, 10, 2)

@@ -49,6 +49,7 @@ def test_says_what_is_saved(capsys):
     assert 8 < int(seen) <= 8 * embeddings.WIDTH
 
 
+@pytest.mark.slow
 def test_dense_gradients_give_the_same_with_adagrad(capsys):
     _, (loss, share, _) = run(capsys, "--optimizer", "adagrad")
     _, (dense_loss, dense_share, _) = run(capsys, "--optimizer", "adagrad", "--dense")

@@ -9,6 +9,7 @@ from tests.examples import need
 need("sklearn", "matplotlib")
 
 
+@pytest.mark.slow
 def test_prints_a_table_and_writes_a_picture(capsys, tmp_path):
     out = tmp_path / "rates.png"
     run = "--optimizers adam --steps 40 --train-steps 20 --seeds 1 --out"

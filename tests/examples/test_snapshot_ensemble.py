@@ -10,6 +10,7 @@ from tests.examples import need
 need("sklearn", "matplotlib")
 
 
+@pytest.mark.slow
 def test_prints_a_table_and_writes_a_picture(capsys, tmp_path):
     out = tmp_path / "ensemble.png"
     run = "--steps 64 --cycles 4 --last 3 --seeds 2 --out"

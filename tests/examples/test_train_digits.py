@@ -113,6 +113,7 @@ def test_every_registered_optimizer_learns_at_its_default_rate(capsys, tmp_path,
         "all",
     ],
 )
+@pytest.mark.sample(1)
 def test_batch_sizes(capsys, tmp_path, size):
     status, line = _run(capsys, tmp_path / "run.png", "--steps", "3", "--batch-size", size)
     assert status == 0

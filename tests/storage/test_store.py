@@ -156,6 +156,7 @@ def test_a_store_in_a_store_is_refused(inner, where):
 
 
 @pytest.mark.parametrize("codec", LIMITS)
+@pytest.mark.sample(2)
 def test_bytes_of_the_compiled_step(codec):
     """Of the arguments of a donated step, per parameter, beside parameters and gradients."""
     shape = (1024, 1024)
@@ -307,6 +308,7 @@ MOMENTUM = {codec: subject(codec, optcore.trace(0.9)) for codec in ALL}
 @pytest.mark.parametrize(
     ("check", "subject"), conformance({"bf16", "int8_softsign"}, ADAM, MOMENTUM)
 )
+@pytest.mark.sample(1)
 def test_conformance_of_every_codec(check, subject):
     check(subject)
 

@@ -55,3 +55,11 @@ def test_a_missing_name_is_an_error_that_suggests():
         tree.set(STATE, cuont=1)
     with pytest.raises(KeyError, match="no 'count' in the tree passes the filter"):
         tree.set(STATE, lambda path, value: False, count=1)
+
+
+def test_an_integer_takes_no_fraction():
+    tx = optcore.sgd(optcore.linear_schedule(1.0, 0.0, 10))
+    state = tx.init(jnp.ones(2))
+    assert optcore.tree.get(optcore.tree.set(state, count=5.0), "count") == 5
+    with pytest.raises(ValueError, match=r"count is an integer of type int32, got 5\.7"):
+        optcore.tree.set(state, count=5.7)

@@ -48,6 +48,7 @@ def examined(tx, curvatures, noisy=0.0, **arguments):
         (tuple(np.geomspace(0.01, 100, 50)), 0.1, 100),
     ],
 )
+@pytest.mark.sample(2)
 def test_the_largest_stable_rate_of_gradient_descent_is_two_over_the_curvature(
     curvatures, noisy, steps
 ):

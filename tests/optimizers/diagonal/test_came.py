@@ -45,6 +45,7 @@ UNUSUAL = {
 
 
 @pytest.mark.parametrize("options", UNUSUAL.values(), ids=UNUSUAL.keys())
+@pytest.mark.sample(2)
 def test_came(options):
     ours = {"clipping_threshold" if k == "d" else k: v for k, v in options.items()}
     oracle = functools.partial(came_2307_02047, lr=0.03, decay=0.4, **options)
@@ -65,6 +66,7 @@ def test_golden():
     oracles.matches_golden(optcore.came(0.01), key, tolerance=3e-5)
 
 
+@pytest.mark.slow
 def test_stacked_matrices_share_only_the_clipping():
     rng = np.random.default_rng(0)
     stack = rng.normal(size=(4, 2, 3)).astype(np.float32)

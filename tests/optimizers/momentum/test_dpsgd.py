@@ -55,6 +55,7 @@ def test_dpsgd(momentum):
 
 
 @pytest.mark.parametrize("options", [{}, {"momentum": 0.8}, {"momentum": 0.8, "nesterov": True}])
+@pytest.mark.sample(1)
 def test_like_optax_without_noise(options):
     ours = optcore.dpsgd(0.3, 0.7, 0.0, KEY, **options)
     with pytest.warns(DeprecationWarning, match="seed"):
