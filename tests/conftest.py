@@ -10,6 +10,8 @@ os.environ["XLA_FLAGS"] = " ".join(
     [
         # Most of the tests' time is compilation, of programs that run once.
         "--xla_backend_optimization_level=0",
+        # Splitting a small program for many threads takes longer than compiling it.
+        "--xla_cpu_parallel_codegen_split_count=1",
         # The older emitters compile in two thirds of the time. XLA ends a process that names a
         # flag which it does not know, and will forget this one some day: later versions do
         # without.
@@ -35,17 +37,30 @@ def broadcasting():
         yield
 
 
+CASES = 4
+"""Cases of a test that run by default, spread evenly over all, unless `sample(n)` says otherwise."""
+
+
+def pytest_addoption(parser):
+    parser.addoption("--all-cases", action="store_true", help="leave no case of a test as slow")
+
+
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    """Of a test that is marked so only a sample of its cases is left without the slow marker."""
-    cases = {}
+def pytest_collection_modifyitems(config, items):
+    """Mark as slow the cases of a test that are not in its sample."""
+    if config.getoption("--all-cases"):
+        return
+    tests = {}
     for item in items:
-        if item.get_closest_marker("sample") and not item.get_closest_marker("slow"):
-            cases.setdefault((item.path, item.originalname), []).append(item)
-    for found in cases.values():
-        (size,) = found[0].get_closest_marker("sample").args
-        kept = {i * len(found) // size for i in range(size)}
-        for i, item in enumerate(found):
+        if hasattr(item, "callspec") and not item.get_closest_marker("slow"):
+            tests.setdefault((item.path, item.cls, item.originalname), []).append(item)
+    for cases in tests.values():
+        marker = cases[0].get_closest_marker("sample")
+        size = marker.args[0] if marker else CASES
+        if size is None or len(cases) <= size:
+            continue
+        kept = {i * len(cases) // size for i in range(size)}
+        for i, item in enumerate(cases):
             if i not in kept:
                 item.add_marker(pytest.mark.slow)
 

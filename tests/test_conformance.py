@@ -45,12 +45,14 @@ def run(checks, name):
 
 
 @pytest.mark.parametrize("name", [n for n in TRANSFORMATIONS if n not in IN_FULL])
+@pytest.mark.sample(None)
 def test_quick_checks(name):
     run({check: CHECKS[check] for check in CHECKS if check in quick(name)}, name)
 
 
 @pytest.mark.parametrize("check", CHECKS)
 @pytest.mark.parametrize("name", sorted(IN_FULL))
+@pytest.mark.sample(None)
 def test_in_full(check, name):
     CHECKS[check](subject(name))
 

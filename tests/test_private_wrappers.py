@@ -202,7 +202,6 @@ SAFE = [
 
 
 @pytest.mark.parametrize("front", SAFE, ids=repr)
-@pytest.mark.sample(4)
 def test_what_may_stand_in_front_acts_on_each_example_alone(front):
     aggregate = optcore.differentially_private_aggregate(CLIP, 0.0, KEYS[0])
     tx, grads = chain(front, aggregate), next(batches())

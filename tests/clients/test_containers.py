@@ -76,7 +76,6 @@ CONTAINERS = [flax_frozen_dict, haiku_immutable_dict, equinox_module, nnx_state]
 
 @pytest.mark.parametrize("make", CONTAINERS, ids=lambda make: make.__name__)
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.sample(4)
 def test_two_steps_in_a_container(name: str, make: Callable[[], Any]) -> None:
     subject, params = subjects.subject(name), make()
 

@@ -81,7 +81,7 @@ def _child(job: Job) -> None:
         os.dup2(out, 2)
         if job.mutant is not None:
             sys.meta_path.insert(0, _Replacing(job.module, job.mutant.code))
-        options = ["-x", "-q", "--tb=no", "--assert=plain", "-p", "no:cacheprovider"]
+        options = ["-x", "-q", "--tb=no", "--assert=plain", "-p", "no:cacheprovider", "--all-cases"]
         code = int(pytest.main([*map(str, job.module.tests), *options]))
     finally:
         os._exit(code)
