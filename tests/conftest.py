@@ -38,7 +38,7 @@ def broadcasting():
 
 
 CASES = 4
-"""Cases of a test that run by default, spread evenly over all, unless `sample(n)` says otherwise."""
+"""Cases of a test that run by default, spread evenly, unless `sample(n)` says otherwise."""
 
 
 def pytest_addoption(parser):
