@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from .._core import Declared, children, declare, is_declared, is_transformation, walk
+from .._core import Declared, children, declare, is_declared, walk
+from .._core._replace import replaced
 from ..hyper import hyperparameters
 
 
@@ -19,7 +20,7 @@ def check_rate(owner: str, tx: Any) -> None:
             f"got {type(tx).__name__}; for another give tx=None and factory=lambda rate: ..."
         )
     known = list(hyperparameters(tx, schedules_inside=False))
-    found = [path for path in known if path.rpartition(".")[2] == "learning_rate"]
+    found = _rates(tx)
     if len(found) != 1:
         raise ValueError(
             f"{owner}: tx must have one learning_rate, {tx!r} has {len(found)}, among "
@@ -34,24 +35,32 @@ def check_rate(owner: str, tx: Any) -> None:
         )
 
 
-def with_rate(part: Any, rate: Any) -> Any:
-    """The same with `rate` for the learning rate, in place of a number or a schedule."""
-    if isinstance(part, Declared):
-        roles, arguments = part.declaration.factory.roles, dict(part.arguments)
-        if _injects(part):
-            # In a state the rate would stay what it was at the start.
-            return with_rate(_wrapped(part)[0], rate)
-        for name, value in arguments.items():
-            if roles[name].kind == "transformation":
-                arguments[name] = with_rate(value, rate)
-            elif name == "learning_rate" and value is not None:
-                arguments[name] = rate
-        return declare(part.declaration.factory, arguments)
-    if isinstance(part, dict):
-        return {k: with_rate(v, rate) for k, v in part.items()}
-    if isinstance(part, tuple) and not is_transformation(part):
-        return tuple(with_rate(v, rate) for v in part)
-    return part
+def with_rate(tx: Declared, rate: Any) -> Declared:
+    """The same with `rate` for its learning rate, in place of a number or a schedule."""
+    # In a state the rate would stay what it was at the start.
+    bare = _without_injection(tx)
+    (path,) = _rates(bare)
+    changed: Declared = replaced(bare, {path: rate}, declare)
+    return changed
+
+
+def _rates(tx: Declared) -> list[str]:
+    known = hyperparameters(tx, schedules_inside=False)
+    return [path for path in known if path.rpartition(".")[2] == "learning_rate"]
+
+
+def _without_injection(tx: Declared) -> Declared:
+    """What it is where nothing keeps numbers in its state."""
+    if _injects(tx):
+        inside: Declared = _wrapped(tx)[0]
+        return _without_injection(inside)
+    injected = {
+        part.path: _wrapped(part.value)[0]
+        for part in walk(tx)
+        if is_declared(part.value) and _injects(part.value)
+    }
+    changed: Declared = replaced(tx, injected, declare) if injected else tx
+    return changed
 
 
 def _injects(part: Declared) -> bool:
