@@ -1,5 +1,6 @@
 """Comparing an optimizer with numbers that were computed without it."""
 
+import contextlib
 import functools
 import inspect
 import json
@@ -140,3 +141,19 @@ def takes_rows(tx):
 def double_precision(enabled=True):
     """JAX's x64 mode, under the name that this version of JAX has for it."""
     return (jax if hasattr(jax, "enable_x64") else jax.experimental).enable_x64(enabled)
+
+
+@contextlib.contextmanager
+def count_compilations():
+    """The names of the functions that XLA compiles meanwhile."""
+    names = []
+
+    def listen(event, duration, fun_name="", **context):
+        if "backend_compile" in event:
+            names.append(fun_name)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        yield names
+    finally:
+        jax.monitoring.clear_event_listeners()

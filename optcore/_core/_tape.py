@@ -154,13 +154,14 @@ def settle(tree: Any) -> Any:
 
 def _results(out: Any, slots: int) -> tuple[Any, ...]:
     """What an algorithm for one array returned: the update, and then each slot."""
-    if not slots and not isinstance(out, (tuple, list)):
+    several = isinstance(out, (tuple, list))
+    if not slots and not several:
         return (out,)
-    if not slots or not isinstance(out, (tuple, list)) or len(out) != slots + 1:
-        got = f"{len(out)} results" if isinstance(out, (tuple, list)) else type(out).__name__
-        expected = f"the update and {slots} slots, in a tuple" if slots else "the update alone"
-        raise TypeError(f"the function for a leaf must return {expected}, got {got}")
-    return tuple(out)
+    if slots and several and len(out) == slots + 1:
+        return tuple(out)
+    got = f"{len(out)} results" if several else type(out).__name__
+    expected = f"the update and {slots} slots, in a tuple" if slots else "the update alone"
+    raise TypeError(f"the function for a leaf must return {expected}, got {got}")
 
 
 def _without_slots(play: Any, nothing: Any, scalars: Any, g: jax.Array, reads: Any) -> jax.Array:

@@ -184,3 +184,10 @@ def test_a_name_that_is_exported_nowhere_still_loads(monkeypatch):
     monkeypatch.delattr(optcore.safety, "guard")
     assert optcore.from_config(config) == tx
     assert pickle.loads(pickled) == tx
+
+
+def test_own_functions_go_by_their_public_name():
+    tx = optcore.MultiSteps(optcore.sgd(0.1), 2, should_skip_update_fn=optcore.skip_not_finite)
+    config = optcore.to_config(tx)
+    assert "optcore:skip_not_finite" in json.dumps(config)
+    assert optcore.from_config(config) == tx
