@@ -37,7 +37,7 @@ def broadcasting():
         yield
 
 
-CASES = 4
+CASES = 2
 """Cases of a test that run by default, spread evenly, unless `sample(n)` says otherwise."""
 
 

@@ -31,6 +31,7 @@ def run(monkeypatch, tmp_path, *arguments):
     return json.loads(path.read_text())["rows"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "names", "peers"),
     [
@@ -97,6 +98,7 @@ def test_every_optimizer_has_a_row():
     assert set(optcore.registry("optimizer")) - names == {"dpsgd"}
 
 
+@pytest.mark.slow
 def test_no_temporary_has_the_size_of_the_parameters(monkeypatch, tmp_path):
     found = run(
         monkeypatch, tmp_path, "memory", "--rows", "× adamw, clip", "--rows", "× adagrad, clip"
@@ -127,6 +129,7 @@ def test_passes_are_counted_in_the_program():
     assert all(row.ratios["floor"] >= 0.999 for row in rows.values())
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="an option of XLA for CPUs")
 @pytest.mark.parametrize("name", ["adopt", "acprop", "adan", "rprop"])
 @pytest.mark.sample(1)

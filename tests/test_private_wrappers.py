@@ -321,6 +321,7 @@ def test_a_users_wrapper_is_refused_until_it_says_what_it_does():
     close(run(said(private()), batches()), run(chain(private(), optcore.scale(0.5)), batches()))
 
 
+@pytest.mark.slow
 def test_the_conformance_suite_notices_what_mixes_examples():
     (check,) = (c for c in testing.CHECKS if testing.check_name(c) == "examples_stay_apart")
 

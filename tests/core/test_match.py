@@ -183,7 +183,7 @@ START = {"a": jnp.array([1.0, -2.0]), "b": jnp.array(3.0)}
     optcore.chain(optcore.masked(optax.lbfgs(), {"a": True, "b": False}),
                   optcore.freeze({"a": False, "b": True})),
 ], ids=["route", "nested", "partition", "selective_transform", "masked"])  # fmt: skip
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 def test_a_line_search_in_a_group_is_one_of_its_parameters(tx):
     def walk(tx, params, loss):
         state = tx.init(params)

@@ -98,6 +98,7 @@ def test_over_root():
         assert bool(jnp.isfinite(slope)), small
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("g", [0.0, 1e-15, 1e-3, 0.5, 30.0])
 @pytest.mark.parametrize("floor", [0.0, 1e-30, 0.25])
 def test_second_derivatives_over_a_root(g, floor):

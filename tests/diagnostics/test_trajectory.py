@@ -173,6 +173,7 @@ def test_contours_where_the_loss_is_a_number(plt, log):
     assert min(box.xmin for box in drawn) >= 0
 
 
+@pytest.mark.slow
 def test_a_moving_picture(plt, tmp_path):
     image = pytest.importorskip("PIL.Image", reason="pillow is not installed")
     file = diagnostics.animate_trajectories(

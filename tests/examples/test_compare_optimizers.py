@@ -24,6 +24,7 @@ def run(capsys, out, *options):
     return capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_quick_figures_are_written(capsys, tmp_path):
     said = run(capsys, tmp_path / "new", "--figures", "momentum,sensitivity", "--steps", "10",
                "--seeds", "1", "--optimizers", "sgd")  # fmt: skip

@@ -37,6 +37,7 @@ def _refused(capsys, *options: str) -> str:
     return line
 
 
+@pytest.mark.slow
 def test_as_a_script(tmp_path):
     root = Path(train_digits.__file__).parents[1]
     path = [str(root), os.environ.get("PYTHONPATH", "")]
@@ -189,6 +190,7 @@ def test_a_missing_package_names_the_extra(capsys, monkeypatch, module, package)
     assert "pip install 'optcore[examples]'" in line
 
 
+@pytest.mark.slow
 def test_runs_without_tqdm(capsys, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tqdm", None)
     status, _ = _run(capsys, tmp_path / "run.png", "--steps", "2")

@@ -72,6 +72,7 @@ def test_time_stands_still_for_a_frozen_parameter():
     assert updates["w"].tolist() == [1.5, 1.5]
 
 
+@pytest.mark.slow
 def test_slots_keep_their_dtype_and_decays_may_be_traced():
     inner = optcore.scale_by_adam(0.5, 0.5, mu_dtype=jnp.bfloat16)
 

@@ -284,6 +284,7 @@ def test_half_precision_tables():
     assert_close(state.inner, expected_state, 1e-6)
 
 
+@pytest.mark.slow
 def test_eager_equals_jit():
     tx = optcore.lazy_rows(optcore.adam(0.1))
     updates, state = tx.update(grads(0), tx.init(PARAMS), params=PARAMS)

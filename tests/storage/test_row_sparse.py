@@ -14,6 +14,7 @@ from optcore import RowSparse
 from tests.storage.rows import COLUMNS, ROWS, dense, sparse, table
 
 
+@pytest.mark.slow
 @hypothesis.given(st.lists(st.integers(0, 5), max_size=8), st.integers(0, 100))
 @hypothesis.settings(deadline=None, max_examples=10)
 def test_summed_is_the_sum_of_what_stands_several_times(indices, seed):
@@ -175,6 +176,7 @@ def test_apply_updates_adds_in_float32_and_rounds_once(dtype):
     np.testing.assert_array_equal(got["b"], 1)
 
 
+@pytest.mark.slow
 def test_vmap_is_a_loop():
     gs = [sparse(i) for i in range(3)]
     tables = [table(i) for i in range(3)]

@@ -65,6 +65,7 @@ def test_like_optax_without_noise(options):
                      got, expected)  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_noise_goes_through_the_momentum():
     options = {"momentum": 0.8}
     loud = steps(optcore.dpsgd(0.3, 0.7, 2.0, KEY, **options))
