@@ -4,7 +4,7 @@ import copy
 import functools
 import importlib
 from collections.abc import Callable, Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import jax
 import jax.numpy as jnp
@@ -277,20 +277,29 @@ def _restore(key: str, arguments: dict[str, Any]) -> Any:
     return declare(REGISTRY[key], arguments)
 
 
-class DeclaredTransformation(Declared, GradientTransformation):
-    """A gradient transformation that is a pytree of its hyper-parameters."""
+class DeclaredPair(Declared):
+    """What declared transformations share, whatever class of pairs they are instances of."""
 
-    def __new__(cls, declaration: Declaration) -> "DeclaredTransformation":
-        self = tuple.__new__(cls, (declaration.init, declaration.update))
+    plain: ClassVar[Any]
+    """The class of pairs."""
+
+    def __new__(cls, declaration: Declaration) -> Self:
+        self = tuple.__new__(cls, (declaration.init, declaration.update))  # type: ignore[type-var]
         object.__setattr__(self, "declaration", declaration)
-        return self
+        return self  # type: ignore[return-value]
 
     @classmethod
-    def _make(cls, iterable: Any) -> Any:  # type: ignore[override]
-        return GradientTransformation._make(iterable)
+    def _make(cls, iterable: Any) -> Any:
+        return cls.plain._make(iterable)
 
     def _replace(self, **fields: Any) -> Any:
-        return GradientTransformation(self.init, self.update)._replace(**fields)
+        return self.plain(self.declaration.init, self.declaration.update)._replace(**fields)
+
+
+class DeclaredTransformation(DeclaredPair, GradientTransformation):  # type: ignore[misc]
+    """A gradient transformation that is a pytree of its hyper-parameters."""
+
+    plain = GradientTransformation
 
 
 class DeclaredSchedule(Declared):
@@ -318,8 +327,9 @@ class DeclaredSchedule(Declared):
 
 def declare(factory: Factory, arguments: Mapping[str, Any]) -> Any:
     """The declared object of a factory and its normalised arguments, without checks."""
-    kind = DeclaredSchedule if factory.kind == "schedule" else DeclaredTransformation
-    return kind(Declaration(factory, dict(arguments)))
+    own = DeclaredSchedule if factory.kind == "schedule" else DeclaredTransformation
+    declaration, kind = factory.classes or (Declaration, own)
+    return kind(declaration(factory, dict(arguments)))
 
 
 def make(factory: Factory, arguments: Mapping[str, Any]) -> Any:
@@ -381,5 +391,10 @@ def _unflatten(structure: Any, children: Any) -> Any:
     return declare(factory, {name: arguments[name] for name in factory.roles})
 
 
+def register_declared(kind: type[Declared]) -> None:
+    """Make a class of declared objects a pytree of their hyper-parameters."""
+    jax.tree_util.register_pytree_with_keys(kind, _flatten_with_keys, _unflatten, _flatten)
+
+
 for _class in (DeclaredTransformation, DeclaredSchedule):
-    jax.tree_util.register_pytree_with_keys(_class, _flatten_with_keys, _unflatten, _flatten)
+    register_declared(_class)

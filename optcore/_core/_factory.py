@@ -24,6 +24,8 @@ class Factory(Facts):
       signature: of the body.
       roles: what each argument is.
       example: makes a sensible instance, for the conformance suite.
+      classes: of what it declares, a declaration and the object itself; `None` for those of
+        the library's own manners.
     """
 
     _: dataclasses.KW_ONLY
@@ -33,6 +35,7 @@ class Factory(Facts):
     signature: inspect.Signature
     roles: dict[str, Role]
     example: Callable[[], Any]
+    classes: tuple[type[Any], type[Any]] | None = None
 
     def bind(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """The arguments by name, checked and normalised, defaults included."""
@@ -147,6 +150,6 @@ def registry(kind: Kind | None = None) -> dict[str, Factory]:
         raise ValueError(f"registry: kind must be one of {', '.join(KINDS)}, got {kind!r}")
     found: dict[str, Factory] = {}
     for key, factory in REGISTRY.items():
-        if kind in (None, factory.kind):
+        if factory.classes is None and kind in (None, factory.kind):
             found[key if factory.name in found else factory.name] = factory
     return found

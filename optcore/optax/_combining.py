@@ -1,0 +1,57 @@
+"""Transformations one after another, computed in one function per leaf where they are ours."""
+
+from typing import Any
+
+import optax
+
+from .._core import GradientTransformation, Leafwise, begin, is_declared, settle, within
+from ._door import instead_of, like
+
+Pair = GradientTransformation
+
+
+@instead_of(optax.chain)
+def chain(*args: Any) -> Pair:
+    if not args:
+        raise ValueError("chain() needs at least one transformation")
+    links = [optax.with_extra_args_support(link) for link in args]
+
+    def init(params: Any) -> tuple[Any, ...]:
+        return tuple(link.init(params) for link in links)
+
+    def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
+        if len(state) != len(links):
+            raise ValueError(
+                f"chain: expected the states of {len(links)} transformations, got {len(state)}; "
+                "was the state made by this chain's init?"
+            )
+        gradients, new_state = updates, []
+        updates = begin(updates)
+        for link, s in zip(links, state, strict=True):
+            if is_declared(link):
+                updates, s = link.update(updates, s, params, **extra)
+            else:
+                # It computes in the dtypes that it is given.
+                updates = like(settle(updates), settle(gradients))
+                with within("outermost"):
+                    updates, s = link.update(updates, s, params, **extra)
+            new_state.append(s)
+        return updates, tuple(new_state)
+
+    return Leafwise(init, update)
+
+
+@instead_of(optax.named_chain)
+def named_chain(*args: Any) -> Pair:
+    names, transformations = zip(*args, strict=True)
+    inner = chain(*transformations)
+
+    def init(params: Any) -> dict[str, Any]:
+        return dict(zip(names, inner.init(params), strict=True))
+
+    def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
+        states = tuple(state[name] for name in names)
+        updates, states = inner.update(updates, states, params, **extra)
+        return updates, dict(zip(names, states, strict=True))
+
+    return Leafwise(init, update)

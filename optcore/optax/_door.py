@@ -1,0 +1,209 @@
+"""How optax's names get optcore's algorithms: declared like all others, with optax's manners."""
+
+import inspect
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from optax._src import base
+
+from .._core import (
+    REGISTRY,
+    Declaration,
+    DeclaredPair,
+    Factory,
+    GradientTransformation,
+    HyperparameterMark,
+    Leafwise,
+    Mark,
+    Role,
+    StaticMark,
+    TransformationMark,
+    call,
+    declare,
+    is_declared,
+    is_inexact,
+    mode,
+    register_declared,
+    within,
+)
+
+KEY = "optcore.optax"
+
+OURS: dict[int, Any] = {}
+"""What stands in the place of an object of optax's, by its identity."""
+
+FACTORIES: dict[str, Any] = {}
+"""Our factories by optax's names, in the order of definition."""
+
+
+class _Factory(Factory):
+    """A factory that keeps its arguments as they come."""
+
+    def bind(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """The arguments by name, defaults included."""
+        try:
+            bound = self.signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{self.name}() {error}") from None
+        bound.apply_defaults()
+        return dict(bound.arguments)
+
+
+class _Declaration(Declaration):
+    """Checks nothing; the outermost call gives updates of the gradients' dtypes."""
+
+    def schedules(self) -> dict[str, Callable[..., jax.Array]]:
+        """None: schedules go into the states where optax has them."""
+        return {}
+
+    def resolved(self, values: Mapping[str, Any]) -> Any:
+        """The pair of this declaration."""
+        return self.factory.call(self.arguments)
+
+    def pair(self) -> GradientTransformation:
+        """The closures."""
+        if self._built is None:
+            self._built = self.resolved({})
+        return self._built
+
+    def build(self) -> None:
+        """Run the body once, for the warnings and errors that optax has."""
+        self.pair()
+
+    def init(self, params: Any) -> Any:
+        """The state for these parameters."""
+        with within("traced"):
+            return self.pair().init(params)
+
+    def update(
+        self, updates: Any, state: Any, params: Any = None, **extra: Any
+    ) -> tuple[Any, Any]:
+        """Transformed updates and the next state."""
+        if mode() != "outermost":
+            return call(self.pair(), updates, state, params, extra)
+        with within("traced"):
+            new_updates, new_state = call(self.pair(), updates, state, params, extra)
+        return like(new_updates, updates), new_state
+
+
+class OptaxTransformation(DeclaredPair, optax.GradientTransformationExtraArgs):
+    """A declared transformation that is an instance of optax's class."""
+
+    plain = optax.GradientTransformationExtraArgs
+
+    # What holds arrays, or other things that have no value to compare, goes by identity.
+    def __hash__(self) -> int:
+        try:
+            return super().__hash__()
+        except TypeError:
+            return id(self)
+
+
+register_declared(OptaxTransformation)
+
+
+def like(updates: Any, gradients: Any) -> Any:
+    """The updates in the dtypes of the gradients, where their trees are equal."""
+    leaves, treedef = jax.tree.flatten(updates)
+    models, other = jax.tree.flatten(gradients)
+    if treedef != other:
+        return updates
+    return treedef.unflatten(map(_like, leaves, models))
+
+
+def _like(update: Any, gradient: Any) -> Any:
+    if not (hasattr(update, "dtype") and hasattr(gradient, "dtype")):
+        return update
+    same = update.dtype == gradient.dtype
+    floats = is_inexact(update) and is_inexact(gradient)
+    return jnp.asarray(update, gradient.dtype) if floats and not same else update
+
+
+def instead_of(original: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Let a function stand in the place of one of optax's, whose name and signature it gets.
+
+    Args:
+      original: optax's factory. Its arguments reach the function by name, its defaults among
+        them; those that it stars reach it by position.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        name = function.__name__
+        signature = inspect.signature(original)
+
+        def declaring(*args: Any, **kwargs: Any) -> Any:
+            declared = declare(factory, factory.bind(*args, **kwargs))
+            declared.declaration.build()
+            return declared
+
+        factory = _Factory(
+            "optimizer",
+            example={},
+            uses=lambda arguments: None,
+            name=name,
+            key=f"{KEY}:{name}",
+            function=function,
+            signature=signature,
+            roles={n: _role(name, p) for n, p in signature.parameters.items()},
+            classes=(_Declaration, OptaxTransformation),
+        )
+        declaring.__name__ = declaring.__qualname__ = name
+        declaring.__module__ = KEY
+        declaring.__doc__ = f"{inspect.getdoc(original) or name}".partition("\n")[0]
+        declaring.__signature__ = signature  # type: ignore[attr-defined]
+        declaring.declared_by = factory  # type: ignore[attr-defined]
+        REGISTRY[factory.key] = factory
+        OURS[id(original)] = FACTORIES[name] = declaring
+        return declaring
+
+    return decorate
+
+
+def _role(owner: str, parameter: inspect.Parameter) -> Role:
+    """Numbers that may be traced are leaves, transformations are seen, all else is static."""
+    text = _text(parameter.annotation)
+    several = parameter.kind is parameter.VAR_POSITIONAL
+    mark: Mark = StaticMark()
+    if "ArrayLike" in text or "ScalarOrSchedule" in text:
+        mark = HyperparameterMark()
+    if "GradientTransformation" in text:
+        mark = TransformationMark()
+    base: Any = tuple[str, GradientTransformation] if "tuple[str" in text else Any
+    return Role(owner, parameter.name, mark, True, several or "Mapping" in text, None, base)
+
+
+def _text(annotation: Any) -> str:
+    """An annotation as it is written."""
+    members = typing.get_args(annotation)
+    own = " ".join(map(_text, members)) if members else ""
+    return f"{annotation!r} {own}"
+
+
+def body(factory: Any) -> Callable[..., Any]:
+    """What a native factory makes of its arguments, which its own door would check."""
+    facts: Factory = factory.declared_by
+
+    def make(*args: Any, **kwargs: Any) -> Any:
+        pair = facts.function(*args, **kwargs)
+        return _needing_params(pair) if "params" in facts.needs else pair
+
+    return make
+
+
+def given(params: Any) -> Any:
+    """The parameters, which an `update` cannot do without."""
+    if params is None:
+        raise ValueError(base.NO_PARAMS_MSG)
+    return params
+
+
+def _needing_params(pair: GradientTransformation) -> GradientTransformation:
+    def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
+        return pair.update(updates, state, given(params), **extra)
+
+    leafwise = isinstance(pair, Leafwise) or is_declared(pair)
+    return (Leafwise if leafwise else GradientTransformation)(pair.init, update)

@@ -1,0 +1,317 @@
+"""Optimizers as optax composes them, of what stands in the place of its parts."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import optax
+
+from .._core import GradientTransformation
+from ._combining import chain
+from ._door import instead_of
+from ._transforms import (
+    add_decayed_weights,
+    clip_by_block_rms,
+    ema,
+    identity,
+    scale,
+    scale_by_acprop,
+    scale_by_adadelta,
+    scale_by_adam,
+    scale_by_adamax,
+    scale_by_adopt,
+    scale_by_amsgrad,
+    scale_by_belief,
+    scale_by_learning_rate,
+    scale_by_lion,
+    scale_by_param_block_rms,
+    scale_by_radam,
+    scale_by_rms,
+    scale_by_rss,
+    scale_by_sign,
+    scale_by_sm3,
+    scale_by_stddev,
+    scale_by_trust_ratio,
+    scale_by_yogi,
+    trace,
+)
+
+Pair = GradientTransformation
+
+
+@instead_of(optax.sgd)
+def sgd(learning_rate: Any, momentum: Any, **options: Any) -> Pair:
+    direction = identity() if momentum is None else trace(momentum, **options)
+    return chain(direction, scale_by_learning_rate(learning_rate))
+
+
+@instead_of(optax.sign_sgd)
+def sign_sgd(learning_rate: Any) -> Pair:
+    return chain(scale_by_sign(), scale_by_learning_rate(learning_rate))
+
+
+@instead_of(optax.signum)
+def signum(learning_rate: Any, beta: Any, accumulator_dtype: Any) -> Pair:
+    return chain(
+        ema(beta, debias=False, accumulator_dtype=accumulator_dtype),
+        scale_by_sign(),
+        scale_by_learning_rate(learning_rate),
+    )
+
+
+@instead_of(optax.noisy_sgd)
+def noisy_sgd(learning_rate: Any, **noise: Any) -> Pair:
+    return chain(optax.add_noise(**noise), scale_by_learning_rate(learning_rate))
+
+
+@instead_of(optax.optimistic_gradient_descent)
+def optimistic_gradient_descent(learning_rate: Any, **options: Any) -> Pair:
+    return chain(
+        optax.scale_by_optimistic_gradient(**options), scale_by_learning_rate(learning_rate)
+    )
+
+
+@instead_of(optax.polyak_sgd)
+def polyak_sgd(scaling: Any, **options: Any) -> Pair:
+    return chain(sgd(scaling), optax.scale_by_polyak(**options))
+
+
+@instead_of(optax.fromage)
+def fromage(learning_rate: Any, min_norm: Any) -> Pair:
+    def shrink(rate: Any) -> Any:
+        return 1 / (1 + rate**2) ** 0.5
+
+    rate, decay = _derived(learning_rate, lambda r: r * shrink(r), lambda r: shrink(r) - 1)
+    return chain(
+        scale_by_trust_ratio(min_norm), scale_by_learning_rate(rate), add_decayed_weights(decay)
+    )
+
+
+def _derived(rate: Any, *functions: Callable[[Any], Any]) -> list[Any]:
+    """Functions of a rate, which are schedules if it is one."""
+    if not callable(rate):
+        return [f(rate) for f in functions]
+    return [lambda count, f=f: f(rate(count)) for f in functions]
+
+
+@instead_of(optax.lars)
+def lars(
+    learning_rate: Any,
+    weight_decay: Any,
+    weight_decay_mask: Any,
+    trust_coefficient: Any,
+    eps: Any,
+    trust_ratio_mask: Any,
+    momentum: Any,
+    nesterov: bool,
+) -> Pair:
+    trust = scale_by_trust_ratio(trust_coefficient=trust_coefficient, eps=eps)
+    return chain(
+        add_decayed_weights(weight_decay, mask=weight_decay_mask),
+        optax.masked(trust, trust_ratio_mask),
+        scale_by_learning_rate(learning_rate),
+        trace(momentum, nesterov=nesterov),
+    )
+
+
+@instead_of(optax.adagrad)
+def adagrad(learning_rate: Any, **options: Any) -> Pair:
+    return chain(scale_by_rss(**options), scale_by_learning_rate(learning_rate))
+
+
+@instead_of(optax.rmsprop)
+def rmsprop(
+    learning_rate: Any, centered: bool, momentum: Any, nesterov: bool, **options: Any
+) -> Pair:
+    return chain(
+        (scale_by_stddev if centered else scale_by_rms)(**options),
+        scale_by_learning_rate(learning_rate),
+        identity() if momentum is None else trace(momentum, nesterov=nesterov),
+    )
+
+
+@instead_of(optax.adadelta)
+def adadelta(
+    learning_rate: Any, weight_decay: Any, weight_decay_mask: Any, **options: Any
+) -> Pair:
+    return chain(
+        add_decayed_weights(weight_decay, mask=weight_decay_mask),
+        scale_by_adadelta(**options),
+        scale_by_learning_rate(learning_rate),
+    )
+
+
+@instead_of(optax.adam)
+def adam(learning_rate: Any, **options: Any) -> Pair:
+    return chain(scale_by_adam(**options), scale_by_learning_rate(learning_rate))
+
+
+@instead_of(optax.nadam)
+def nadam(learning_rate: Any, **options: Any) -> Pair:
+    return chain(scale_by_adam(**options), scale_by_learning_rate(learning_rate))
+
+
+@instead_of(optax.adamw)
+def adamw(learning_rate: Any, weight_decay: Any, mask: Any, **options: Any) -> Pair:
+    return _decayed(scale_by_adam(**options), learning_rate, weight_decay, mask)
+
+
+@instead_of(optax.nadamw)
+def nadamw(learning_rate: Any, weight_decay: Any, mask: Any, **options: Any) -> Pair:
+    return _decayed(scale_by_adam(**options), learning_rate, weight_decay, mask)
+
+
+@instead_of(optax.adamax)
+def adamax(learning_rate: Any, **options: Any) -> Pair:
+    return chain(scale_by_adamax(**options), scale_by_learning_rate(learning_rate))
+
+
+@instead_of(optax.adamaxw)
+def adamaxw(learning_rate: Any, weight_decay: Any, mask: Any, **options: Any) -> Pair:
+    return _decayed(scale_by_adamax(**options), learning_rate, weight_decay, mask)
+
+
+@instead_of(optax.amsgrad)
+def amsgrad(learning_rate: Any, **options: Any) -> Pair:
+    return chain(scale_by_amsgrad(**options), scale_by_learning_rate(learning_rate))
+
+
+@instead_of(optax.adabelief)
+def adabelief(learning_rate: Any, **options: Any) -> Pair:
+    return chain(scale_by_belief(**options), scale_by_learning_rate(learning_rate))
+
+
+@instead_of(optax.yogi)
+def yogi(learning_rate: Any, **options: Any) -> Pair:
+    return chain(scale_by_yogi(**options), scale_by_learning_rate(learning_rate))
+
+
+@instead_of(optax.radam)
+def radam(learning_rate: Any, **options: Any) -> Pair:
+    return chain(scale_by_radam(**options), scale_by_learning_rate(learning_rate))
+
+
+@instead_of(optax.lion)
+def lion(learning_rate: Any, weight_decay: Any, mask: Any, **options: Any) -> Pair:
+    return _decayed(scale_by_lion(**options), learning_rate, weight_decay, mask)
+
+
+@instead_of(optax.adan)
+def adan(learning_rate: Any, weight_decay: Any, mask: Any, **options: Any) -> Pair:
+    return _decayed(optax.scale_by_adan(**options), learning_rate, weight_decay, mask)
+
+
+@instead_of(optax.novograd)
+def novograd(learning_rate: Any, **options: Any) -> Pair:
+    return chain(optax.scale_by_novograd(**options), scale_by_learning_rate(learning_rate))
+
+
+@instead_of(optax.lamb)
+def lamb(learning_rate: Any, weight_decay: Any, mask: Any, **options: Any) -> Pair:
+    return chain(
+        scale_by_adam(**options),
+        add_decayed_weights(weight_decay, mask),
+        scale_by_trust_ratio(),
+        scale_by_learning_rate(learning_rate),
+    )
+
+
+@instead_of(optax.sm3)
+def sm3(learning_rate: Any, momentum: Any) -> Pair:
+    return chain(scale_by_sm3(momentum), scale(-learning_rate))
+
+
+@instead_of(optax.rprop)
+def rprop(**options: Any) -> Pair:
+    return chain(optax.scale_by_rprop(**options), scale(-1.0))
+
+
+@instead_of(optax.optimistic_adam)
+def optimistic_adam(learning_rate: Any, optimism: Any, **options: Any) -> Pair:
+    warnings.warn(
+        "optimistic_adam is deprecated, use optimistic_adam_v2",
+        DeprecationWarning,
+        stacklevel=2,
+    )
+    if callable(learning_rate):
+        raise ValueError(
+            "optimistic_adam: learning_rate must be a number, got a schedule; optimistic_adam_v2 "
+            "takes one"
+        )
+    beta = learning_rate if optimism is None else optimism
+    return chain(
+        scale_by_adam(**options),
+        optax.scale_by_optimistic_gradient(alpha=learning_rate, beta=beta),
+        scale_by_learning_rate(1.0),
+    )
+
+
+@instead_of(optax.optimistic_adam_v2)
+def optimistic_adam_v2(learning_rate: Any, alpha: Any, beta: Any, **options: Any) -> Pair:
+    return chain(
+        scale_by_adam(**options),
+        optax.scale_by_optimistic_gradient(alpha=alpha, beta=beta),
+        scale_by_learning_rate(learning_rate),
+    )
+
+
+@instead_of(optax.adafactor)
+def adafactor(
+    learning_rate: Any,
+    min_dim_size_to_factor: int,
+    decay_rate: Any,
+    decay_offset: Any,
+    multiply_by_parameter_scale: bool,
+    clipping_threshold: Any,
+    momentum: Any,
+    dtype_momentum: Any,
+    weight_decay_rate: Any,
+    eps: Any,
+    factored: bool,
+    weight_decay_mask: Any,
+) -> Pair:
+    parts = [
+        optax.scale_by_factored_rms(
+            factored, decay_rate, decay_offset, min_dim_size_to_factor, eps
+        )
+    ]
+    if clipping_threshold is not None:
+        parts.append(clip_by_block_rms(clipping_threshold))
+    if learning_rate is not None:
+        parts.append(scale_by_learning_rate(learning_rate, flip_sign=False))
+    if multiply_by_parameter_scale:
+        parts.append(scale_by_param_block_rms())
+    if momentum is not None:
+        parts.append(ema(momentum, debias=False, accumulator_dtype=dtype_momentum))
+    if weight_decay_rate is not None:
+        parts.append(add_decayed_weights(weight_decay_rate, mask=weight_decay_mask))
+    return chain(*parts, scale(-1))
+
+
+@instead_of(optax.lbfgs)
+def lbfgs(
+    learning_rate: Any, memory_size: int, scale_init_precond: bool, linesearch: Any
+) -> Pair:
+    return chain(
+        optax.scale_by_lbfgs(memory_size=memory_size, scale_init_precond=scale_init_precond),
+        scale(-1.0) if learning_rate is None else scale_by_learning_rate(learning_rate),
+        identity() if linesearch is None else linesearch,
+    )
+
+
+@instead_of(optax.contrib.acprop)
+def acprop(learning_rate: Any, weight_decay: Any, mask: Any, **options: Any) -> Pair:
+    return _decayed(scale_by_acprop(**options), learning_rate, weight_decay, mask)
+
+
+@instead_of(optax.contrib.adopt)
+def adopt(learning_rate: Any, **options: Any) -> Pair:
+    return chain(scale_by_adopt(**options), scale_by_learning_rate(learning_rate))
+
+
+def _decayed(direction: Pair, learning_rate: Any, weight_decay: Any, mask: Any) -> Pair:
+    return chain(
+        direction,
+        add_decayed_weights(weight_decay, mask),
+        scale_by_learning_rate(learning_rate),
+    )

@@ -1,0 +1,1 @@
+"""The modules of `optax._src` that programs import from."""

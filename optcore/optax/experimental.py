@@ -1,0 +1,10 @@
+"""What optax tries out: `optax.experimental`, with optcore's own in the place of what it has."""
+
+from typing import TYPE_CHECKING
+
+from ._mirror import mirror
+
+if TYPE_CHECKING:
+    from optax.experimental import *
+
+mirror(globals(), "optax.experimental")

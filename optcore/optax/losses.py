@@ -1,0 +1,10 @@
+"""Losses: `optax.losses`, with optcore's own in the place of what it has."""
+
+from typing import TYPE_CHECKING
+
+from ._mirror import mirror
+
+if TYPE_CHECKING:
+    from optax.losses import *
+
+mirror(globals(), "optax.losses")

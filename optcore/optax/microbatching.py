@@ -1,0 +1,10 @@
+"""Microbatching: `optax.microbatching`, with optcore's own in the place of what it has."""
+
+from typing import TYPE_CHECKING
+
+from ._mirror import mirror
+
+if TYPE_CHECKING:
+    from optax.microbatching import *
+
+mirror(globals(), "optax.microbatching")

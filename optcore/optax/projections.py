@@ -1,0 +1,10 @@
+"""Projections: `optax.projections`, with optcore's own in the place of what it has."""
+
+from typing import TYPE_CHECKING
+
+from ._mirror import mirror
+
+if TYPE_CHECKING:
+    from optax.projections import *
+
+mirror(globals(), "optax.projections")

@@ -1,0 +1,10 @@
+"""Schedules: `optax.schedules`, with optcore's own in the place of what it has."""
+
+from typing import TYPE_CHECKING
+
+from ._mirror import mirror
+
+if TYPE_CHECKING:
+    from optax.schedules import *
+
+mirror(globals(), "optax.schedules")

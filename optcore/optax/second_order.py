@@ -1,0 +1,10 @@
+"""Second-order quantities: `optax.second_order`, with optcore's own in the place of what it has."""
+
+from typing import TYPE_CHECKING
+
+from ._mirror import mirror
+
+if TYPE_CHECKING:
+    from optax.second_order import *
+
+mirror(globals(), "optax.second_order")

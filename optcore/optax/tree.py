@@ -1,0 +1,10 @@
+"""Arithmetic of trees: `optax.tree`, with optcore's own in the place of what it has."""
+
+from typing import TYPE_CHECKING
+
+from ._mirror import mirror
+
+if TYPE_CHECKING:
+    from optax.tree import *
+
+mirror(globals(), "optax.tree")
