@@ -3,12 +3,12 @@
 from ._adapt import adapt as adapt
 from ._apply import apply_updates as apply_updates
 from ._axes import own_axes as own_axes
+from ._boundary import call as call
 from ._checks import check_updates as check_updates
 from ._checks import real_scalar as real_scalar
 from ._control import cond as cond
 from ._control import select_branch as select_branch
 from ._counts import check_boundaries as check_boundaries
-from ._boundary import call as call
 from ._declared import Declaration as Declaration
 from ._declared import Declared as Declared
 from ._declared import DeclaredPair as DeclaredPair

@@ -286,7 +286,7 @@ class DeclaredPair(Declared):
     def __new__(cls, declaration: Declaration) -> Self:
         self = tuple.__new__(cls, (declaration.init, declaration.update))  # type: ignore[type-var]
         object.__setattr__(self, "declaration", declaration)
-        return self  # type: ignore[return-value]
+        return self
 
     @classmethod
     def _make(cls, iterable: Any) -> Any:

@@ -8,13 +8,12 @@ finds the same in `optcore`, with one spelling for one idea.
 try:
     import optax as _optax
 except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(
-        "optcore.optax needs optax: pip install 'optcore[optax]'"
-    ) from error
+    raise ModuleNotFoundError("optcore.optax needs optax: pip install 'optcore[optax]'") from error
 
 from typing import TYPE_CHECKING
 
 from . import _optimizers as _optimizers
+from ._as_optax import as_optax as as_optax
 from ._mirror import mirror as _mirror
 
 if TYPE_CHECKING:
@@ -22,17 +21,16 @@ if TYPE_CHECKING:
 
 _mirror(globals(), _optax.__name__)
 
-from . import (  # noqa: E402 (they mirror what was replaced above)
-    assignment,
-    contrib,
-    experimental,
-    losses,
-    microbatching,
-    perturbations,
-    projections,
-    schedules,
-    second_order,
-    transforms,
-    tree,
-    tree_utils,
-)
+from . import _src as _src  # noqa: E402 (these mirror what was replaced above)
+from . import assignment as assignment  # noqa: E402
+from . import contrib as contrib  # noqa: E402
+from . import experimental as experimental  # noqa: E402
+from . import losses as losses  # noqa: E402
+from . import microbatching as microbatching  # noqa: E402
+from . import perturbations as perturbations  # noqa: E402
+from . import projections as projections  # noqa: E402
+from . import schedules as schedules  # noqa: E402
+from . import second_order as second_order  # noqa: E402
+from . import transforms as transforms  # noqa: E402
+from . import tree as tree  # noqa: E402
+from . import tree_utils as tree_utils  # noqa: E402

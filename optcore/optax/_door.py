@@ -77,20 +77,19 @@ class _Declaration(Declaration):
     def init(self, params: Any) -> Any:
         """The state for these parameters."""
         with within("traced"):
-            return self.pair().init(params)
+            return self.pair().init(_arrays(params))
 
-    def update(
-        self, updates: Any, state: Any, params: Any = None, **extra: Any
-    ) -> tuple[Any, Any]:
+    def update(self, updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
         """Transformed updates and the next state."""
         if mode() != "outermost":
             return call(self.pair(), updates, state, params, extra)
+        updates, params = _arrays(updates), _arrays(params)
         with within("traced"):
             new_updates, new_state = call(self.pair(), updates, state, params, extra)
         return like(new_updates, updates), new_state
 
 
-class OptaxTransformation(DeclaredPair, optax.GradientTransformationExtraArgs):
+class OptaxTransformation(DeclaredPair, optax.GradientTransformationExtraArgs):  # type: ignore[misc]
     """A declared transformation that is an instance of optax's class."""
 
     plain = optax.GradientTransformationExtraArgs
@@ -104,6 +103,16 @@ class OptaxTransformation(DeclaredPair, optax.GradientTransformationExtraArgs):
 
 
 register_declared(OptaxTransformation)
+
+
+def _arrays(tree: Any) -> Any:
+    """The tree with arrays where it has numbers of Python's."""
+    return jax.tree.map(_array, tree)
+
+
+def _array(x: Any) -> Any:
+    number = isinstance(x, (int, float, complex)) and not isinstance(x, bool)
+    return jnp.asarray(x, jnp.result_type(x, float)) if number else x
 
 
 def like(updates: Any, gradients: Any) -> Any:
@@ -142,7 +151,7 @@ def instead_of(original: Any) -> Callable[[Callable[..., Any]], Any]:
 
         factory = _Factory(
             "optimizer",
-            example={},
+            example=dict,
             uses=lambda arguments: None,
             name=name,
             key=f"{KEY}:{name}",
@@ -168,7 +177,7 @@ def _role(owner: str, parameter: inspect.Parameter) -> Role:
     text = _text(parameter.annotation)
     several = parameter.kind is parameter.VAR_POSITIONAL
     mark: Mark = StaticMark()
-    if "ArrayLike" in text or "ScalarOrSchedule" in text:
+    if "float" in text:
         mark = HyperparameterMark()
     if "GradientTransformation" in text:
         mark = TransformationMark()

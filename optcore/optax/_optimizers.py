@@ -29,7 +29,6 @@ from ._transforms import (
     scale_by_rms,
     scale_by_rss,
     scale_by_sign,
-    scale_by_sm3,
     scale_by_stddev,
     scale_by_trust_ratio,
     scale_by_yogi,
@@ -131,9 +130,7 @@ def rmsprop(
 
 
 @instead_of(optax.adadelta)
-def adadelta(
-    learning_rate: Any, weight_decay: Any, weight_decay_mask: Any, **options: Any
-) -> Pair:
+def adadelta(learning_rate: Any, weight_decay: Any, weight_decay_mask: Any, **options: Any) -> Pair:
     return chain(
         add_decayed_weights(weight_decay, mask=weight_decay_mask),
         scale_by_adadelta(**options),
@@ -218,7 +215,7 @@ def lamb(learning_rate: Any, weight_decay: Any, mask: Any, **options: Any) -> Pa
 
 @instead_of(optax.sm3)
 def sm3(learning_rate: Any, momentum: Any) -> Pair:
-    return chain(scale_by_sm3(momentum), scale(-learning_rate))
+    return chain(optax.scale_by_sm3(momentum), scale(-learning_rate))
 
 
 @instead_of(optax.rprop)
@@ -229,7 +226,7 @@ def rprop(**options: Any) -> Pair:
 @instead_of(optax.optimistic_adam)
 def optimistic_adam(learning_rate: Any, optimism: Any, **options: Any) -> Pair:
     warnings.warn(
-        "optimistic_adam is deprecated, use optimistic_adam_v2",
+        "`optimistic_adam` is deprecated, please use `optimistic_adam_v2` instead.",
         DeprecationWarning,
         stacklevel=2,
     )
@@ -271,9 +268,7 @@ def adafactor(
     weight_decay_mask: Any,
 ) -> Pair:
     parts = [
-        optax.scale_by_factored_rms(
-            factored, decay_rate, decay_offset, min_dim_size_to_factor, eps
-        )
+        optax.scale_by_factored_rms(factored, decay_rate, decay_offset, min_dim_size_to_factor, eps)
     ]
     if clipping_threshold is not None:
         parts.append(clip_by_block_rms(clipping_threshold))
@@ -289,9 +284,7 @@ def adafactor(
 
 
 @instead_of(optax.lbfgs)
-def lbfgs(
-    learning_rate: Any, memory_size: int, scale_init_precond: bool, linesearch: Any
-) -> Pair:
+def lbfgs(learning_rate: Any, memory_size: int, scale_init_precond: bool, linesearch: Any) -> Pair:
     return chain(
         optax.scale_by_lbfgs(memory_size=memory_size, scale_init_precond=scale_init_precond),
         scale(-1.0) if learning_rate is None else scale_by_learning_rate(learning_rate),

@@ -38,9 +38,7 @@ def with_state(
         return kind(**fields, **({"count": count} if counted else {}))
 
     def inside(state: Any) -> Any:
-        return native(
-            **{n: getattr(state, own[n]) if n in own else None for n in native._fields}
-        )
+        return native(**{n: getattr(state, own[n]) if n in own else None for n in native._fields})
 
     def init(params: Any) -> Any:
         return outside(pair.init(params), zero_count() if counted else None)

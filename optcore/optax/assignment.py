@@ -1,4 +1,4 @@
-"""Assignment problems: `optax.assignment`, with optcore's own in the place of what it has."""
+"""Assignment problems: the names of `optax.assignment`, with optcore's own among them."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""What optax tries out: `optax.experimental`, with optcore's own in the place of what it has."""
+"""What optax tries out: the names of `optax.experimental`, with optcore's own among them."""
 
 from typing import TYPE_CHECKING
 

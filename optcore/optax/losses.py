@@ -1,4 +1,4 @@
-"""Losses: `optax.losses`, with optcore's own in the place of what it has."""
+"""Losses: the names of `optax.losses`, with optcore's own among them."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Microbatching: `optax.microbatching`, with optcore's own in the place of what it has."""
+"""Microbatching: the names of `optax.microbatching`, with optcore's own among them."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Perturbations: `optax.perturbations`, with optcore's own in the place of what it has."""
+"""Perturbations: the names of `optax.perturbations`, with optcore's own among them."""
 
 from typing import TYPE_CHECKING
 

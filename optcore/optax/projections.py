@@ -1,4 +1,4 @@
-"""Projections: `optax.projections`, with optcore's own in the place of what it has."""
+"""Projections: the names of `optax.projections`, with optcore's own among them."""
 
 from typing import TYPE_CHECKING
 

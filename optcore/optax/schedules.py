@@ -1,4 +1,4 @@
-"""Schedules: `optax.schedules`, with optcore's own in the place of what it has."""
+"""Schedules: the names of `optax.schedules`, with optcore's own among them."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Second-order quantities: `optax.second_order`, with optcore's own in the place of what it has."""
+"""Second-order quantities: the names of `optax.second_order`, with optcore's own among them."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Transformations: `optax.transforms`, with optcore's own in the place of what it has."""
+"""Transformations: the names of `optax.transforms`, with optcore's own among them."""
 
 from typing import TYPE_CHECKING
 

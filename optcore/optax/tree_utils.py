@@ -1,4 +1,4 @@
-"""Arithmetic of trees, by the older names: `optax.tree_utils`, with optcore's own in the place of what it has."""
+"""Arithmetic of trees: the names of `optax.tree_utils`, with optcore's own among them."""
 
 from typing import TYPE_CHECKING
 

@@ -88,7 +88,9 @@ def _module(name, local):
     try:
         importlib.import_module(ours)
     except ImportError:
-        return f"{local} = __import__('tests.optax.shipped').optax.shipped.private({name!r})"
+        return (
+            f"{local} = __import__('tests.optax.shipped', fromlist=['private']).private({name!r})"
+        )
     return f"import {ours} as {local}"
 
 
@@ -135,8 +137,8 @@ def run(paths, *, real=False, workers=None):
 
 def _result(case):
     problems = [child for child in case if child.tag in ("failure", "error")]
-    name = f"{case.get('classname').rpartition('__')[2] if False else case.get('classname')}"
-    return f"{name}::{case.get('name')}", problems[0].get("message") if problems else None
+    name = f"{case.get('classname')}::{case.get('name')}"
+    return name, problems[0].get("message") if problems else None
 
 
 if __name__ == "__main__":

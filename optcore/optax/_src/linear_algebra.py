@@ -1,4 +1,4 @@
-"""What programs take from `_src.linear_algebra`: `optax._src.linear_algebra`, with optcore's own in the place of what it has."""
+"""What programs import: the names of `optax._src.linear_algebra`, with optcore's own among them."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""What programs take from `_src.update`: `optax._src.update`, with optcore's own in the place of what it has."""
+"""What programs import: the names of `optax._src.update`, with optcore's own among them."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Contributed optimizers: `optax.contrib`, with optcore's own in the place of what it has."""
+"""Contributed optimizers: the names of `optax.contrib`, with optcore's own among them."""
 
 from typing import TYPE_CHECKING
 

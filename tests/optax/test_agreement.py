@@ -1,0 +1,248 @@
+"""Ours and optax's side by side: instances, states, numbers, and states that change sides."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import optax.contrib
+import pytest
+
+import optcore
+import optcore.optax
+from optcore.optax._door import FACTORIES, OURS
+from tests import oracles
+
+STEPS = 10
+RATE = 0.01
+
+ARGUMENTS = {
+    "adafactor": {"learning_rate": RATE, "min_dim_size_to_factor": 2, "momentum": 0.9},
+    "adaptive_grad_clip": {"clipping": 0.01},
+    "add_decayed_weights": {"weight_decay": 0.1},
+    "clip": {"max_delta": 0.1},
+    "clip_by_block_rms": {"threshold": 0.1},
+    "clip_by_global_norm": {"max_norm": 0.1},
+    "ema": {"decay": 0.9},
+    "lars": {"learning_rate": RATE, "weight_decay": 0.1},
+    "lbfgs": {"learning_rate": RATE, "linesearch": None},
+    "noisy_sgd": {"learning_rate": RATE, "key": 3},
+    "polyak_sgd": {},
+    "rmsprop": {"learning_rate": RATE, "momentum": 0.9, "centered": True},
+    "scale": {"step_size": -0.5},
+    "scale_by_schedule": {"step_size_fn": lambda count: 0.5 / (1 + count)},
+    "sgd": {"learning_rate": RATE, "momentum": 0.9, "nesterov": True},
+    "trace": {"decay": 0.9, "nesterov": True},
+}
+"""Those that need more than a rate, or are more themselves with it."""
+
+WITHOUT_A_NUMBER = {
+    "centralize", "identity", "keep_params_nonnegative", "normalize_by_update_norm",
+    "reduce_on_plateau", "scale_by_sign", "set_to_zero", "zero_nans",
+}  # fmt: skip
+COMBINING = {"chain", "named_chain"}
+ALL = sorted(set(FACTORIES) - COMBINING)
+RATED = [n for n in ALL if "learning_rate" in FACTORIES[n].declared_by.signature.parameters]
+CONSTANT_ONLY = {"optimistic_adam", "rprop", "sm3"}
+SCHEDULED = [n for n in RATED if n not in CONSTANT_ONLY]
+EXTRA = {"polyak_sgd": {"value": 3.0}, "reduce_on_plateau": {"value": 3.0}}
+
+ORIGINALS = {
+    name: next(
+        getattr(module, name)
+        for module in (optax, optax.contrib)
+        if id(getattr(module, name, None)) in OURS
+    )
+    for name in ALL
+}
+
+
+def arguments(name):
+    given = dict(ARGUMENTS.get(name, {}))
+    if name in RATED:
+        given.setdefault("learning_rate", RATE)
+    return given
+
+
+def both(name, **changed):
+    given = {**arguments(name), **changed}
+    return FACTORIES[name](**given), ORIGINALS[name](**given)
+
+
+def trajectory(tx, name, steps=STEPS, state=None, double=False):
+    params, grads = oracles.golden_problem()
+    if double:
+        params, grads = jax.tree.map(lambda x: np.asarray(x, float), (params, list(grads)))
+    params, grads = jax.tree.map(jnp.asarray, (params, list(grads)))
+    state = tx.init(params) if state is None else state
+    step = jax.jit(lambda g, s, p: tx.update(g, s, p, **EXTRA.get(name, {})))
+    made = []
+    for g in grads[:steps]:
+        updates, state = step(g, state, params)
+        params = optax.apply_updates(params, updates)
+        made.append(params)
+    return made, state
+
+
+# Ours keeps digits that optax loses: 1 - b2 ** t in float32 loses five of seven at the start.
+BIAS = 3e-5
+DIGITS = dict.fromkeys(
+    ("acprop", "adabelief", "adam", "adamw", "adamax", "adamaxw", "amsgrad", "lamb", "nadam",
+     "nadamw", "optimistic_adam", "optimistic_adam_v2", "scale_by_acprop", "scale_by_adam",
+     "scale_by_adamax", "scale_by_amsgrad", "scale_by_belief", "scale_by_yogi", "yogi"),
+    BIAS,
+)  # fmt: skip
+# Their rectification takes such a difference once more.
+DIGITS |= dict.fromkeys(("radam", "scale_by_radam"), 3e-4)
+
+
+def assert_close(ours, theirs, start, tolerance):
+    for mine, other in zip(ours, theirs, strict=True):
+        for key in other:
+            moved = np.abs(np.asarray(other[key], float) - start[key]).max()
+            np.testing.assert_allclose(
+                mine[key],
+                other[key],
+                rtol=min(2e-7, tolerance),
+                atol=tolerance * moved,
+                err_msg=key,
+            )
+
+
+@pytest.mark.filterwarnings("ignore:.*optimistic_adam.*:DeprecationWarning")
+@pytest.mark.sample(None)
+@pytest.mark.parametrize("name", ALL)
+def test_numbers_and_states_are_optax_s(name):
+    ours, theirs = both(name)
+    assert isinstance(ours, optax.GradientTransformationExtraArgs)
+    params, _ = oracles.golden_problem()
+    params = jax.tree.map(jnp.asarray, params)
+    mine, other = ours.init(params), theirs.init(params)
+    assert jax.tree.structure(mine) == jax.tree.structure(other)
+    assert jax.tree.map(jnp.shape, mine) == jax.tree.map(jnp.shape, other)
+    assert jax.tree.map(jnp.result_type, mine) == jax.tree.map(jnp.result_type, other)
+    found, state = trajectory(ours, name)
+    expected, their_state = trajectory(theirs, name)
+    start = jax.tree.map(lambda p: np.asarray(p, float), params)
+    assert_close(found, expected, start, DIGITS.get(name, 1e-6))
+    assert jax.tree.structure(state) == jax.tree.structure(their_state)
+
+
+@pytest.mark.filterwarnings("ignore:.*optimistic_adam.*:DeprecationWarning")
+@pytest.mark.parametrize("name", sorted(DIGITS))
+def test_in_float64_the_lost_digits_are_there(name):
+    """So what differs in float32 is rounding, and the formulas are the same."""
+    with oracles.double_precision(True):
+        ours, theirs = both(name)
+        params = oracles.golden_problem()[0]
+        start = jax.tree.map(lambda p: np.asarray(p, float), params)
+        found, _ = trajectory(ours, name, double=True)
+        expected, _ = trajectory(theirs, name, double=True)
+        assert found[-1]["W"].dtype == np.float64
+        assert_close(found, expected, start, 1e-9)
+
+
+@pytest.mark.sample(None)
+@pytest.mark.parametrize("name", SCHEDULED)
+def test_states_of_scheduled_rates(name):
+    ours, theirs = both(name, learning_rate=optax.linear_schedule(RATE, 0.0, 20))
+    params = {"w": jnp.ones((3, 2)), "b": jnp.ones(2)}
+    mine, other = ours.init(params), theirs.init(params)
+    assert jax.tree.structure(mine) == jax.tree.structure(other)
+    assert jax.tree.map(jnp.shape, mine) == jax.tree.map(jnp.shape, other)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*optimistic_adam.*:DeprecationWarning")
+@pytest.mark.parametrize("name", ALL)
+def test_a_state_changes_sides(name):
+    """What optax began ours continues, and the other way round."""
+    ours, theirs = both(name)
+    params = jax.tree.map(jnp.asarray, oracles.golden_problem()[0])
+    start = jax.tree.map(lambda p: np.asarray(p, float), params)
+    for first, second in ((ours, theirs), (theirs, ours)):
+        _, state = trajectory(first, name, steps=3)
+        found, _ = trajectory(second, name, steps=3, state=state)
+        expected, _ = trajectory(first, name, steps=3, state=state)
+        assert_close(found, expected, start, DIGITS.get(name, 1e-6))
+
+
+def test_fields_are_where_programs_read_them():
+    tx = optcore.optax.adam(optcore.optax.linear_schedule(0.1, 0.0, 10))
+    state = tx.init({"w": jnp.ones(2)})
+    assert state[0].mu["w"].shape == (2,)
+    assert isinstance(state[0], optax.ScaleByAdamState)
+    assert optax.tree.get(state[0], "count").item() == 0
+    assert state[-1].count.item() == 0
+
+
+def test_what_optax_does_not_refuse():
+    def step(tx):
+        p = {"w": jnp.ones(2), "b": jnp.ones(2)}
+        return tx.update(p, tx.init(p), p)[0]
+
+    o = optcore.optax
+    half = {"w": True, "b": False}
+    other = {"w": False, "b": True}
+    found = step(o.chain(o.masked(o.sgd(1.0), half), o.masked(o.set_to_zero(), other)))
+    assert found["w"].tolist() == [-1, -1]
+    assert found["b"].tolist() == [0, 0]
+    assert step(o.sgd(-1.0))["w"].tolist() == [1, 1]
+    assert step(o.chain(o.sgd(1.0), o.add_decayed_weights(0.5)))["w"].tolist() == [-0.5, -0.5]
+    labels = {"w": "a", "b": "a"}
+    assert step(o.multi_transform({"a": o.sgd(1.0), "unused": o.adam(1.0)}, labels))["b"][0] == -1
+    assert o.linear_schedule(0.0, 1.0, 10.0)(5) == 0.5
+    accumulated = o.MultiSteps(o.sgd(1.0), 2).gradient_transformation()
+    assert step(accumulated)["w"].tolist() == [0, 0]
+
+
+def test_updates_have_the_dtype_of_the_gradients_and_moments_are_wide():
+    params = {"w": jnp.ones(3, jnp.bfloat16)}
+    tx = optcore.optax.adamw(1e-3)
+    state = tx.init(params)
+    updates, state = tx.update(params, state, params)
+    assert updates["w"].dtype == jnp.bfloat16
+    assert state[0].mu["w"].dtype == state[0].nu["w"].dtype == jnp.float32
+    foreign = optcore.optax.chain(optax.scale(2.0), tx, optax.scale(0.5))
+    assert foreign.update(params, foreign.init(params), params)[0]["w"].dtype == jnp.bfloat16
+
+
+def test_a_chain_of_ours_is_one_function_per_kind_of_leaf():
+    tx = optcore.optax.chain(optcore.optax.clip(1.0), optcore.optax.adamw(1e-3))
+    params = {f"p{i}": jnp.ones(3) for i in range(20)}
+    jaxpr = jax.make_jaxpr(tx.update)(params, tx.init(params), params)
+    called = [str(e.params.get("name")) for e in jaxpr.eqns]
+    assert called.count("_kernel") == 20
+
+
+def test_value_semantics():
+    tx = optcore.optax.adamw(1e-3, weight_decay=0.1)
+    assert tx == optcore.optax.adamw(1e-3, weight_decay=0.1) != optcore.optax.adamw(1e-3)
+    assert repr(tx) == "adamw(learning_rate=0.001, weight_decay=0.1)"
+    assert tx.replace(weight_decay=0.2).arguments["weight_decay"] == 0.2
+    assert optcore.serialize.from_config(optcore.serialize.to_config(tx)) == tx
+    doubled = jax.tree.map(lambda x: 2 * x, optcore.optax.sgd(0.5))
+    assert doubled == optcore.optax.sgd(1.0)
+    traced = optcore.optax.adam(jnp.float32(0.1))
+    assert hash(traced) == hash(traced)
+
+
+def test_inside_native_wrappers():
+    tx = optcore.guard(optcore.optax.adam(0.1))
+    params = jnp.ones(2)
+    updates, _ = jax.jit(tx.update)(params, tx.init(params), params)
+    np.testing.assert_allclose(updates, -0.1, rtol=1e-5)
+
+
+def test_native_ones_as_optax_s():
+    tx = optcore.optax.as_optax(optcore.polyak_sgd())
+    assert isinstance(tx, optax.GradientTransformationExtraArgs)
+    params = jnp.ones(2)
+    chained = optax.chain(tx, optax.scale(0.5))
+    updates, _ = chained.update(params, chained.init(params), params, value=1.0)
+    np.testing.assert_allclose(updates, -0.25)
+    assert optcore.optax.as_optax(tx) is tx
+    assert jax.tree.map(lambda x: x, tx) == tx
+    assert hash(tx) == hash(optcore.optax.as_optax(optcore.polyak_sgd()))
+    assert optcore.guard(tx).init(params).inner == tx.init(params)
+    with pytest.raises(TypeError, match="GradientTransformationExtraArgs"):
+        optcore.optax.as_optax(optcore.GradientTransformation(tx.init, tx.update))
