@@ -162,6 +162,8 @@ def public():
     for chapter in chapters:
         for name, value in vars(chapter).items():
             ours = getattr(value, "__module__", "").partition(".")[0] == "optcore"
+            # Under optax's names stands what optax documents.
+            ours &= getattr(getattr(value, "declared_by", None), "classes", None) is None
             if not name.startswith("_") and ours and callable(value):
                 found[f"{chapter.__name__}.{name}"] = value
     return found

@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from ._mirror import mirror
+from ._mirror import mirror as _mirror
 
 if TYPE_CHECKING:
     from optax.experimental import *
 
-mirror(globals(), "optax.experimental")
+_mirror(globals(), "optax.experimental")

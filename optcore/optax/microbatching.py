@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from ._mirror import mirror
+from ._mirror import mirror as _mirror
 
 if TYPE_CHECKING:
     from optax.microbatching import *
 
-mirror(globals(), "optax.microbatching")
+_mirror(globals(), "optax.microbatching")

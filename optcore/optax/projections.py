@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from ._mirror import mirror
+from ._mirror import mirror as _mirror
 
 if TYPE_CHECKING:
     from optax.projections import *
 
-mirror(globals(), "optax.projections")
+_mirror(globals(), "optax.projections")

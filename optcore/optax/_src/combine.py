@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from .._mirror import mirror
+from .._mirror import mirror as _mirror
 
 if TYPE_CHECKING:
     from optax._src.combine import *
 
-mirror(globals(), "optax._src.combine")
+_mirror(globals(), "optax._src.combine")
