@@ -60,15 +60,15 @@ class Factory(Facts):
 
     def bind_named(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Like `bind`, with every argument by name, also those that the signature stars."""
-        positional, keywords = self._split(arguments)
+        positional, keywords = self.split(arguments)
         return self.bind(*positional, **keywords)
 
     def call(self, arguments: Mapping[str, Any]) -> Any:
         """Run the factory's body."""
-        positional, keywords = self._split(arguments)
+        positional, keywords = self.split(arguments)
         return self.function(*positional, **keywords)
 
-    def _split(self, arguments: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def split(self, arguments: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """What is handed over by position, and the rest by name."""
         keywords = dict(arguments)
         positional: list[Any] = []

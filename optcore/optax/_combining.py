@@ -1,5 +1,6 @@
 """Transformations one after another, computed in one function per leaf where they are ours."""
 
+from collections import OrderedDict
 from typing import Any
 
 import optax
@@ -43,15 +44,18 @@ def chain(*args: Any) -> Pair:
 
 @instead_of(optax.named_chain)
 def named_chain(*args: Any) -> Pair:
-    names, transformations = zip(*args, strict=True)
-    inner = chain(*transformations)
+    names = [name for name, _ in args]
+    if len(set(names)) < len(names):
+        raise ValueError(f"named_chain: a name may stand once, got {names}")
+    links = [transformation for _, transformation in args]
+    inner = chain(*links) if links else optax.named_chain()
 
-    def init(params: Any) -> dict[str, Any]:
-        return dict(zip(names, inner.init(params), strict=True))
+    def init(params: Any) -> OrderedDict[str, Any]:
+        return OrderedDict(zip(names, inner.init(params), strict=True))
 
     def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
         states = tuple(state[name] for name in names)
         updates, states = inner.update(updates, states, params, **extra)
-        return updates, dict(zip(names, states, strict=True))
+        return updates, OrderedDict(zip(names, states, strict=True))
 
-    return Leafwise(init, update)
+    return Leafwise(init, update) if links else inner

@@ -1,7 +1,9 @@
 """How optax's names get optcore's algorithms: declared like all others, with optax's manners."""
 
+import dataclasses
 import inspect
 import typing
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -40,8 +42,16 @@ FACTORIES: dict[str, Any] = {}
 """Our factories by optax's names, in the order of definition."""
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
 class _Factory(Factory):
-    """A factory that keeps its arguments as they come."""
+    """A factory that keeps its arguments as they come.
+
+    Attributes:
+      original: optax's.
+    """
+
+    _: dataclasses.KW_ONLY
+    original: Callable[..., Any]
 
     def bind(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """The arguments by name, defaults included."""
@@ -55,6 +65,8 @@ class _Factory(Factory):
 
 class _Declaration(Declaration):
     """Checks nothing; the outermost call gives updates of the gradients' dtypes."""
+
+    factory: _Factory
 
     def schedules(self) -> dict[str, Callable[..., jax.Array]]:
         """None: schedules go into the states where optax has them."""
@@ -74,8 +86,17 @@ class _Declaration(Declaration):
         """Run the body once, for the warnings and errors that optax has."""
         self.pair()
 
+    def original(self) -> Any:
+        """What optax makes of the arguments: it computes with integers, which ours leave alone."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            positional, keywords = self.factory.split(self.arguments)
+            return optax.with_extra_args_support(self.factory.original(*positional, **keywords))
+
     def init(self, params: Any) -> Any:
         """The state for these parameters."""
+        if mode() == "outermost" and any(map(_is_integer, jax.tree.leaves(params))):
+            return self.original().init(params)
         with within("traced"):
             return self.pair().init(_arrays(params))
 
@@ -83,10 +104,12 @@ class _Declaration(Declaration):
         """Transformed updates and the next state."""
         if mode() != "outermost":
             return call(self.pair(), updates, state, params, extra)
+        if any(map(_is_integer, jax.tree.leaves((updates, params)))):
+            return self.original().update(updates, state, params, **extra)
         updates, params = _arrays(updates), _arrays(params)
         with within("traced"):
             new_updates, new_state = call(self.pair(), updates, state, params, extra)
-        return like(new_updates, updates), new_state
+        return like(new_updates, updates, params), new_state
 
 
 class OptaxTransformation(DeclaredPair, optax.GradientTransformationExtraArgs):  # type: ignore[misc]
@@ -105,31 +128,35 @@ class OptaxTransformation(DeclaredPair, optax.GradientTransformationExtraArgs): 
 register_declared(OptaxTransformation)
 
 
+def _is_integer(x: Any) -> bool:
+    dtype = getattr(x, "dtype", None)
+    if dtype is None:
+        return isinstance(x, int) and not isinstance(x, bool)
+    return dtype != jax.dtypes.float0 and jnp.issubdtype(dtype, jnp.integer)
+
+
 def _arrays(tree: Any) -> Any:
     """The tree with arrays where it has numbers of Python's."""
-    return jax.tree.map(_array, tree)
+    return jax.tree.map(lambda x: jnp.asarray(x) if isinstance(x, (float, complex)) else x, tree)
 
 
-def _array(x: Any) -> Any:
-    number = isinstance(x, (int, float, complex)) and not isinstance(x, bool)
-    return jnp.asarray(x, jnp.result_type(x, float)) if number else x
-
-
-def like(updates: Any, gradients: Any) -> Any:
-    """The updates in the dtypes of the gradients, where their trees are equal."""
+def like(updates: Any, gradients: Any, params: Any = None) -> Any:
+    """The updates in the dtypes that gradients and parameters have together."""
     leaves, treedef = jax.tree.flatten(updates)
     models, other = jax.tree.flatten(gradients)
     if treedef != other:
         return updates
-    return treedef.unflatten(map(_like, leaves, models))
+    own, third = jax.tree.flatten(params)
+    own = own if third == treedef else models
+    return treedef.unflatten(map(_like, leaves, models, own))
 
 
-def _like(update: Any, gradient: Any) -> Any:
-    if not (hasattr(update, "dtype") and hasattr(gradient, "dtype")):
+def _like(update: Any, gradient: Any, parameter: Any) -> Any:
+    if not all(hasattr(x, "dtype") and is_inexact(x) for x in (update, gradient, parameter)):
         return update
-    same = update.dtype == gradient.dtype
-    floats = is_inexact(update) and is_inexact(gradient)
-    return jnp.asarray(update, gradient.dtype) if floats and not same else update
+    wanted = jnp.promote_types(gradient.dtype, parameter.dtype)
+    kinds = [jnp.issubdtype(d, jnp.complexfloating) for d in (update.dtype, wanted)]
+    return jnp.asarray(update, wanted) if kinds[0] == kinds[1] else update
 
 
 def instead_of(original: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -159,6 +186,7 @@ def instead_of(original: Any) -> Callable[[Callable[..., Any]], Any]:
             signature=signature,
             roles={n: _role(name, p) for n, p in signature.parameters.items()},
             classes=(_Declaration, OptaxTransformation),
+            original=original,
         )
         declaring.__name__ = declaring.__qualname__ = name
         declaring.__module__ = KEY

@@ -1,6 +1,6 @@
 """A module of optax's, name by name, with optcore's own in the place of what it has."""
 
-import importlib
+import importlib.util
 import types
 from typing import Any
 
@@ -10,12 +10,12 @@ from ._door import OURS
 def mirror(namespace: dict[str, Any], module: str) -> None:
     """Fill the namespace of a module with all names of a module of optax's.
 
-    Modules among them are left out: those of optcore stand in their place.
+    Modules of optax's among them are left out where optcore has one of that name.
     """
     original = importlib.import_module(module)
     for name, value in vars(original).items():
         own = name.startswith("__") and name not in ("__all__", "__version__")
-        if not own and not _is_of_optax(value) and name not in namespace:
+        if not own and not _is_replaced(name, value) and name not in namespace:
             namespace[name] = OURS.get(id(value), value)
     if hasattr(original, "__getattr__"):
 
@@ -26,5 +26,14 @@ def mirror(namespace: dict[str, Any], module: str) -> None:
         namespace["__getattr__"] = forward
 
 
-def _is_of_optax(value: Any) -> bool:
-    return isinstance(value, types.ModuleType) and value.__name__.partition(".")[0] == "optax"
+def _is_replaced(name: str, value: Any) -> bool:
+    if not (isinstance(value, types.ModuleType) and value.__name__.partition(".")[0] == "optax"):
+        return False
+    return name.startswith("_") or _exists(f"optcore.{value.__name__}")
+
+
+def _exists(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False

@@ -257,3 +257,47 @@ def test_narrow_moments_lose_less():
         return np.abs(found[-1]["W"] - exact[-1]["W"]).mean()
 
     assert error(optcore.optax) < 0.8 * error(optax)
+
+
+@pytest.mark.filterwarnings("ignore:.*optimistic_adam.*:DeprecationWarning")
+@pytest.mark.parametrize("name", ["adamw", "sgd", "lion", "rmsprop", "fromage", "chain"])
+def test_integers_are_optax_s_affair(name):
+    if name == "chain":
+        ours, theirs = (o.chain(o.clip(1.0), o.adam(0.1)) for o in (optcore.optax, optax))
+    else:
+        ours, theirs = both(name)
+    params = {"w": jnp.ones(2), "step": jnp.arange(3)}
+    mine, other = ours.init(params), theirs.init(params)
+    assert jax.tree.map(jnp.result_type, mine) == jax.tree.map(jnp.result_type, other)
+    for _ in range(2):
+        found, mine = ours.update(params, mine, params)
+        expected, other = theirs.update(params, other, params)
+    assert found["step"].dtype == expected["step"].dtype
+    np.testing.assert_allclose(found["step"], expected["step"], rtol=1e-6)
+
+
+def test_states_of_named_chains_change_sides():
+    def named(o):
+        return o.named_chain(("z", o.adam(0.1)), ("a", o.scale(2.0)))
+
+    ours, theirs = named(optcore.optax), named(optax)
+    p = {"w": jnp.ones(2)}
+    state = theirs.init(p)
+    assert jax.tree.structure(ours.init(p)) == jax.tree.structure(state)
+    last, _ = jax.lax.scan(lambda s, _: (ours.update(p, s, p)[1], None), state, length=2)
+    assert last["z"][0].count == 2
+    assert optcore.optax.named_chain().init(p) == optax.named_chain().init(p)
+    with pytest.raises(ValueError, match="once"):
+        optcore.optax.named_chain(("a", ours), ("a", ours))
+
+
+@pytest.mark.parametrize(("gradient", "param"), [("bfloat16", "float32"), ("float32", "bfloat16")])
+def test_updates_are_as_wide_as_gradients_and_parameters_together(gradient, param):
+    p = jnp.ones(3, param)
+    g = jnp.full(3, 1 / 3, gradient)
+    made = []
+    for library in (optcore.optax, optax):
+        tx = library.adam(1e-3)
+        made.append(tx.update(g, tx.init(p), p)[0])
+    assert made[0].dtype == made[1].dtype == jnp.float32
+    np.testing.assert_allclose(made[0], made[1], rtol=5e-3)

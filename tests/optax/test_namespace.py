@@ -18,6 +18,7 @@ MODULES = [
         for name in (
             "assignment",
             "contrib",
+            "experimental",
             "losses",
             "microbatching",
             "perturbations",
@@ -69,7 +70,7 @@ def test_a_module_has_every_name(name):
     public = {
         n: v
         for n, v in names(theirs).items()
-        if not isinstance(v, types.ModuleType) or name == "optax"
+        if not isinstance(v, types.ModuleType) or n in getattr(theirs, "__all__", ())
     }
     assert not set(public) - set(vars(ours))
     assert set(getattr(theirs, "__all__", ())) <= {*dir(ours), *optax._deprecations}
