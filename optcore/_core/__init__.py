@@ -3,6 +3,8 @@
 from ._adapt import adapt as adapt
 from ._apply import apply_updates as apply_updates
 from ._axes import own_axes as own_axes
+from ._boundary import Constant as Constant
+from ._boundary import again as again
 from ._boundary import call as call
 from ._checks import check_updates as check_updates
 from ._checks import real_scalar as real_scalar

@@ -85,22 +85,36 @@ def _eager_or_traced(
     extra: Mapping[str, Any],
     caller: Mode,
 ) -> tuple[Any, Any]:
-    leaves, treedef = declaration.flatten()
-    structure = structure_of(treedef)
+    structure = structure_of(declaration.flatten()[1])
     state = jax.tree.map(_as_array, state)
-    concrete = all(map(_is_concrete, jax.tree.leaves((leaves, updates, state, params, extra))))
-    # A Python bool among the extras is there to be branched on.
-    plain = not any(isinstance(x, bool) for x in jax.tree.leaves(extra))
-    if concrete and plain and structure.pure:
-        numbers = tuple(x if _is_number(x) else None for x in leaves)
-        if _comes_again(structure, numbers, at_once=caller == "outermost"):
-            arrays = [x for x in leaves if not _is_number(x)]
-            constant = _Constant(treedef, numbers)
-            return _compiled_update(constant, arrays, updates, state, params, extra)
+    trees = (updates, state, params, extra)
+    repeated = again(declaration, trees, at_once=caller == "outermost")
+    if repeated is not None:
+        return _compiled_update(*repeated, *trees)
     if caller == "outermost":
+        concrete = all(map(_is_concrete, jax.tree.leaves((declaration.flatten()[0], trees))))
         inner: Mode = "eager" if concrete else "traced"
         return _checked_update(declaration, structure, updates, state, params, extra, inner)
     return _inner_update(declaration, updates, state, params, extra)
+
+
+def again(declaration: Callee, trees: Any, *, at_once: bool) -> tuple["Constant", list[Any]] | None:
+    """What a compiled function of an eager call is given in front of its trees.
+
+    `None` where the call is not one to compile: something is traced or not declared, or the
+    numbers have not come often enough.
+    """
+    leaves, treedef = declaration.flatten()
+    structure = structure_of(treedef)
+    extra = trees[-1]
+    # A Python bool among the extras is there to be branched on.
+    plain = not any(isinstance(x, bool) for x in jax.tree.leaves(extra))
+    if not (plain and structure.pure and all(map(_is_concrete, jax.tree.leaves((leaves, trees))))):
+        return None
+    numbers = tuple(x if _is_number(x) else None for x in leaves)
+    if not _comes_again(structure, numbers, at_once=at_once):
+        return None
+    return Constant(treedef, numbers), [x for x in leaves if not _is_number(x)]
 
 
 def _as_array(x: Any) -> Any:
@@ -163,7 +177,7 @@ def call(
 
 
 @dataclasses.dataclass(frozen=True)
-class _Constant:
+class Constant:
     """A declared transformation without its arrays, hashed by value."""
 
     treedef: Any
@@ -176,7 +190,7 @@ class _Constant:
 
 @functools.partial(jax.jit, static_argnums=0)
 def _compiled_update(
-    constant: _Constant, arrays: list[Any], updates: Any, state: Any, params: Any, extra: Any
+    constant: Constant, arrays: list[Any], updates: Any, state: Any, params: Any, extra: Any
 ) -> Any:
     declaration = constant.with_arrays(arrays).declaration
     structure = structure_of(constant.treedef)

@@ -1,6 +1,7 @@
 """How optax's names get optcore's algorithms: declared like all others, with optax's manners."""
 
 import dataclasses
+import functools
 import inspect
 import typing
 import warnings
@@ -14,6 +15,7 @@ from optax._src import base
 
 from .._core import (
     REGISTRY,
+    Constant,
     Declaration,
     DeclaredPair,
     Factory,
@@ -24,6 +26,7 @@ from .._core import (
     Role,
     StaticMark,
     TransformationMark,
+    again,
     call,
     declare,
     is_declared,
@@ -107,9 +110,19 @@ class _Declaration(Declaration):
         if any(map(_is_integer, jax.tree.leaves((updates, params)))):
             return self.original().update(updates, state, params, **extra)
         updates, params = _arrays(updates), _arrays(params)
+        repeated = again(self, (updates, state, params, extra), at_once=False)
+        if repeated is not None:
+            return _compiled(*repeated, updates, state, params, extra)
         with within("traced"):
             new_updates, new_state = call(self.pair(), updates, state, params, extra)
         return like(new_updates, updates, params), new_state
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _compiled(
+    constant: Constant, arrays: list[Any], updates: Any, state: Any, params: Any, extra: Any
+) -> Any:
+    return constant.with_arrays(arrays).declaration.update(updates, state, params, **extra)
 
 
 class OptaxTransformation(DeclaredPair, optax.GradientTransformationExtraArgs):  # type: ignore[misc]

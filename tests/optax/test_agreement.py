@@ -301,3 +301,19 @@ def test_updates_are_as_wide_as_gradients_and_parameters_together(gradient, para
         made.append(tx.update(g, tx.init(p), p)[0])
     assert made[0].dtype == made[1].dtype == jnp.float32
     np.testing.assert_allclose(made[0], made[1], rtol=5e-3)
+
+
+def test_the_third_eager_call_is_compiled():
+    tx = optcore.optax.chain(optcore.optax.clip(0.731), optcore.optax.adam(0.0731))
+    p = {"w": jnp.ones(5)}
+    state = tx.init(p)
+    for _ in range(3):
+        updates, state = tx.update(p, state, p)
+    with oracles.count_compilations() as compiled:
+        for _ in range(2):
+            updates, state = tx.update(p, state, p)
+    assert compiled == []
+    expected, there = optax.chain(optax.clip(0.731), optax.adam(0.0731)), tx.init(p)
+    for _ in range(5):
+        wanted, there = expected.update(p, there, p)
+    np.testing.assert_allclose(updates["w"], wanted["w"], rtol=1e-4)
