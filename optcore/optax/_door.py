@@ -113,6 +113,12 @@ class _Declaration(Declaration):
         repeated = again(self, (updates, state, params, extra), at_once=False)
         if repeated is not None:
             return _compiled(*repeated, updates, state, params, extra)
+        return self.outermost(updates, state, params, extra)
+
+    def outermost(
+        self, updates: Any, state: Any, params: Any, extra: Mapping[str, Any]
+    ) -> tuple[Any, Any]:
+        """The update of a call by the user."""
         with within("traced"):
             new_updates, new_state = call(self.pair(), updates, state, params, extra)
         return like(new_updates, updates, params), new_state
@@ -122,7 +128,7 @@ class _Declaration(Declaration):
 def _compiled(
     constant: Constant, arrays: list[Any], updates: Any, state: Any, params: Any, extra: Any
 ) -> Any:
-    return constant.with_arrays(arrays).declaration.update(updates, state, params, **extra)
+    return constant.with_arrays(arrays).declaration.outermost(updates, state, params, extra)
 
 
 class OptaxTransformation(DeclaredPair, optax.GradientTransformationExtraArgs):  # type: ignore[misc]

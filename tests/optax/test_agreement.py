@@ -317,3 +317,11 @@ def test_the_third_eager_call_is_compiled():
     for _ in range(5):
         wanted, there = expected.update(p, there, p)
     np.testing.assert_allclose(updates["w"], wanted["w"], rtol=1e-4)
+
+
+def test_eager_updates_of_nothing():
+    tx = optcore.optax.adam(0.0137)
+    state = tx.init({})
+    for _ in range(4):
+        updates, state = tx.update({}, state, {})
+    assert updates == {}
