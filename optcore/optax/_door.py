@@ -21,7 +21,6 @@ from .._core import (
     Factory,
     GradientTransformation,
     HyperparameterMark,
-    Leafwise,
     Mark,
     Role,
     StaticMark,
@@ -29,12 +28,12 @@ from .._core import (
     again,
     call,
     declare,
-    is_declared,
     is_inexact,
     mode,
     register_declared,
     within,
 )
+from ._states import made_of
 
 KEY = "optcore.optax"
 
@@ -178,16 +177,17 @@ def _like(update: Any, gradient: Any, parameter: Any) -> Any:
     return jnp.asarray(update, wanted) if kinds[0] == kinds[1] else update
 
 
-def instead_of(original: Any) -> Callable[[Callable[..., Any]], Any]:
+def instead_of(original: Any, name: str | None = None) -> Callable[[Callable[..., Any]], Any]:
     """Let a function stand in the place of one of optax's, whose name and signature it gets.
 
     Args:
       original: optax's factory. Its arguments reach the function by name, its defaults among
         them; those that it stars reach it by position.
+      name: optax's name, by default that of the function.
     """
 
     def decorate(function: Callable[..., Any]) -> Any:
-        name = function.__name__
+        called = name or function.__name__
         signature = inspect.signature(original)
 
         def declaring(*args: Any, **kwargs: Any) -> Any:
@@ -199,21 +199,21 @@ def instead_of(original: Any) -> Callable[[Callable[..., Any]], Any]:
             "optimizer",
             example=dict,
             uses=lambda arguments: None,
-            name=name,
-            key=f"{KEY}:{name}",
+            name=called,
+            key=f"{KEY}:{called}",
             function=function,
             signature=signature,
-            roles={n: _role(name, p) for n, p in signature.parameters.items()},
+            roles={n: _role(called, p) for n, p in signature.parameters.items()},
             classes=(_Declaration, OptaxTransformation),
             original=original,
         )
-        declaring.__name__ = declaring.__qualname__ = name
+        declaring.__name__ = declaring.__qualname__ = called
         declaring.__module__ = KEY
-        declaring.__doc__ = f"{inspect.getdoc(original) or name}".partition("\n")[0]
+        declaring.__doc__ = f"{inspect.getdoc(original) or called}".partition("\n")[0]
         declaring.__signature__ = signature  # type: ignore[attr-defined]
         declaring.declared_by = factory  # type: ignore[attr-defined]
         REGISTRY[factory.key] = factory
-        OURS[id(original)] = FACTORIES[name] = declaring
+        OURS[id(original)] = FACTORIES[called] = declaring
         return declaring
 
     return decorate
@@ -261,5 +261,4 @@ def _needing_params(pair: GradientTransformation) -> GradientTransformation:
     def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
         return pair.update(updates, state, given(params), **extra)
 
-    leafwise = isinstance(pair, Leafwise) or is_declared(pair)
-    return (Leafwise if leafwise else GradientTransformation)(pair.init, update)
+    return made_of(pair, pair.init, update)

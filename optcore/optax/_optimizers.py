@@ -38,15 +38,58 @@ from ._transforms import (
 Pair = GradientTransformation
 
 
+def _rated(original: Any, name: str, direction: Callable[..., Pair]) -> Any:
+    """An optimizer that is a direction and a rate."""
+
+    def made(learning_rate: Any, **options: Any) -> Pair:
+        return chain(direction(**options), scale_by_learning_rate(learning_rate))
+
+    return instead_of(original, name)(made)
+
+
+def _decayed(original: Any, name: str, direction: Callable[..., Pair]) -> Any:
+    """An optimizer that is a direction, decoupled decay of the weights and a rate."""
+
+    def made(learning_rate: Any, weight_decay: Any, mask: Any, **options: Any) -> Pair:
+        return chain(
+            direction(**options),
+            add_decayed_weights(weight_decay, mask),
+            scale_by_learning_rate(learning_rate),
+        )
+
+    return instead_of(original, name)(made)
+
+
+sign_sgd = _rated(optax.sign_sgd, "sign_sgd", scale_by_sign)
+noisy_sgd = _rated(optax.noisy_sgd, "noisy_sgd", optax.add_noise)
+optimistic_gradient_descent = _rated(
+    optax.optimistic_gradient_descent,
+    "optimistic_gradient_descent",
+    optax.scale_by_optimistic_gradient,
+)
+adagrad = _rated(optax.adagrad, "adagrad", scale_by_rss)
+adam = _rated(optax.adam, "adam", scale_by_adam)
+nadam = _rated(optax.nadam, "nadam", scale_by_adam)
+adamax = _rated(optax.adamax, "adamax", scale_by_adamax)
+amsgrad = _rated(optax.amsgrad, "amsgrad", scale_by_amsgrad)
+adabelief = _rated(optax.adabelief, "adabelief", scale_by_belief)
+yogi = _rated(optax.yogi, "yogi", scale_by_yogi)
+radam = _rated(optax.radam, "radam", scale_by_radam)
+novograd = _rated(optax.novograd, "novograd", optax.scale_by_novograd)
+adopt = _rated(optax.contrib.adopt, "adopt", scale_by_adopt)
+
+adamw = _decayed(optax.adamw, "adamw", scale_by_adam)
+nadamw = _decayed(optax.nadamw, "nadamw", scale_by_adam)
+adamaxw = _decayed(optax.adamaxw, "adamaxw", scale_by_adamax)
+lion = _decayed(optax.lion, "lion", scale_by_lion)
+adan = _decayed(optax.adan, "adan", optax.scale_by_adan)
+acprop = _decayed(optax.contrib.acprop, "acprop", scale_by_acprop)
+
+
 @instead_of(optax.sgd)
 def sgd(learning_rate: Any, momentum: Any, **options: Any) -> Pair:
     direction = identity() if momentum is None else trace(momentum, **options)
     return chain(direction, scale_by_learning_rate(learning_rate))
-
-
-@instead_of(optax.sign_sgd)
-def sign_sgd(learning_rate: Any) -> Pair:
-    return chain(scale_by_sign(), scale_by_learning_rate(learning_rate))
 
 
 @instead_of(optax.signum)
@@ -55,18 +98,6 @@ def signum(learning_rate: Any, beta: Any, accumulator_dtype: Any) -> Pair:
         ema(beta, debias=False, accumulator_dtype=accumulator_dtype),
         scale_by_sign(),
         scale_by_learning_rate(learning_rate),
-    )
-
-
-@instead_of(optax.noisy_sgd)
-def noisy_sgd(learning_rate: Any, **noise: Any) -> Pair:
-    return chain(optax.add_noise(**noise), scale_by_learning_rate(learning_rate))
-
-
-@instead_of(optax.optimistic_gradient_descent)
-def optimistic_gradient_descent(learning_rate: Any, **options: Any) -> Pair:
-    return chain(
-        optax.scale_by_optimistic_gradient(**options), scale_by_learning_rate(learning_rate)
     )
 
 
@@ -113,11 +144,6 @@ def lars(
     )
 
 
-@instead_of(optax.adagrad)
-def adagrad(learning_rate: Any, **options: Any) -> Pair:
-    return chain(scale_by_rss(**options), scale_by_learning_rate(learning_rate))
-
-
 @instead_of(optax.rmsprop)
 def rmsprop(
     learning_rate: Any, centered: bool, momentum: Any, nesterov: bool, **options: Any
@@ -136,71 +162,6 @@ def adadelta(learning_rate: Any, weight_decay: Any, weight_decay_mask: Any, **op
         scale_by_adadelta(**options),
         scale_by_learning_rate(learning_rate),
     )
-
-
-@instead_of(optax.adam)
-def adam(learning_rate: Any, **options: Any) -> Pair:
-    return chain(scale_by_adam(**options), scale_by_learning_rate(learning_rate))
-
-
-@instead_of(optax.nadam)
-def nadam(learning_rate: Any, **options: Any) -> Pair:
-    return chain(scale_by_adam(**options), scale_by_learning_rate(learning_rate))
-
-
-@instead_of(optax.adamw)
-def adamw(learning_rate: Any, weight_decay: Any, mask: Any, **options: Any) -> Pair:
-    return _decayed(scale_by_adam(**options), learning_rate, weight_decay, mask)
-
-
-@instead_of(optax.nadamw)
-def nadamw(learning_rate: Any, weight_decay: Any, mask: Any, **options: Any) -> Pair:
-    return _decayed(scale_by_adam(**options), learning_rate, weight_decay, mask)
-
-
-@instead_of(optax.adamax)
-def adamax(learning_rate: Any, **options: Any) -> Pair:
-    return chain(scale_by_adamax(**options), scale_by_learning_rate(learning_rate))
-
-
-@instead_of(optax.adamaxw)
-def adamaxw(learning_rate: Any, weight_decay: Any, mask: Any, **options: Any) -> Pair:
-    return _decayed(scale_by_adamax(**options), learning_rate, weight_decay, mask)
-
-
-@instead_of(optax.amsgrad)
-def amsgrad(learning_rate: Any, **options: Any) -> Pair:
-    return chain(scale_by_amsgrad(**options), scale_by_learning_rate(learning_rate))
-
-
-@instead_of(optax.adabelief)
-def adabelief(learning_rate: Any, **options: Any) -> Pair:
-    return chain(scale_by_belief(**options), scale_by_learning_rate(learning_rate))
-
-
-@instead_of(optax.yogi)
-def yogi(learning_rate: Any, **options: Any) -> Pair:
-    return chain(scale_by_yogi(**options), scale_by_learning_rate(learning_rate))
-
-
-@instead_of(optax.radam)
-def radam(learning_rate: Any, **options: Any) -> Pair:
-    return chain(scale_by_radam(**options), scale_by_learning_rate(learning_rate))
-
-
-@instead_of(optax.lion)
-def lion(learning_rate: Any, weight_decay: Any, mask: Any, **options: Any) -> Pair:
-    return _decayed(scale_by_lion(**options), learning_rate, weight_decay, mask)
-
-
-@instead_of(optax.adan)
-def adan(learning_rate: Any, weight_decay: Any, mask: Any, **options: Any) -> Pair:
-    return _decayed(optax.scale_by_adan(**options), learning_rate, weight_decay, mask)
-
-
-@instead_of(optax.novograd)
-def novograd(learning_rate: Any, **options: Any) -> Pair:
-    return chain(optax.scale_by_novograd(**options), scale_by_learning_rate(learning_rate))
 
 
 @instead_of(optax.lamb)
@@ -289,22 +250,4 @@ def lbfgs(learning_rate: Any, memory_size: int, scale_init_precond: bool, linese
         optax.scale_by_lbfgs(memory_size=memory_size, scale_init_precond=scale_init_precond),
         scale(-1.0) if learning_rate is None else scale_by_learning_rate(learning_rate),
         identity() if linesearch is None else linesearch,
-    )
-
-
-@instead_of(optax.contrib.acprop)
-def acprop(learning_rate: Any, weight_decay: Any, mask: Any, **options: Any) -> Pair:
-    return _decayed(scale_by_acprop(**options), learning_rate, weight_decay, mask)
-
-
-@instead_of(optax.contrib.adopt)
-def adopt(learning_rate: Any, **options: Any) -> Pair:
-    return chain(scale_by_adopt(**options), scale_by_learning_rate(learning_rate))
-
-
-def _decayed(direction: Pair, learning_rate: Any, weight_decay: Any, mask: Any) -> Pair:
-    return chain(
-        direction,
-        add_decayed_weights(weight_decay, mask),
-        scale_by_learning_rate(learning_rate),
     )

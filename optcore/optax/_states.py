@@ -5,7 +5,9 @@ from typing import Any
 from .._core import (
     EmptyState,
     GradientTransformation,
+    Init,
     Leafwise,
+    Update,
     increment,
     is_declared,
     zero_count,
@@ -47,5 +49,10 @@ def with_state(
         updates, new = pair.update(updates, inside(state), params, **extra)
         return updates, outside(new, increment(state.count) if counted else None)
 
+    return made_of(pair, init, update)
+
+
+def made_of(pair: GradientTransformation, init: Init, update: Update) -> GradientTransformation:
+    """A pair that hands the updates of another one on: leafwise if that is."""
     leafwise = isinstance(pair, Leafwise) or is_declared(pair)
     return (Leafwise if leafwise else GradientTransformation)(init, update)

@@ -7,7 +7,7 @@ from optax._src import transform as _transform
 from optax.transforms import _adding
 
 from .. import transforms
-from .._core import GradientTransformation, per_leaf, zero_count
+from .._core import EmptyState, GradientTransformation, per_leaf, zero_count
 from ..optimizers import diagonal, momentum
 from ._door import body, given, instead_of
 from ._states import with_state
@@ -15,19 +15,147 @@ from ._states import with_state
 Pair = GradientTransformation
 
 
-@instead_of(optax.identity)
-def identity() -> Pair:
-    return with_state(body(transforms.identity)(), optax.EmptyState)
+def same(
+    original: Any,
+    native: Any,
+    kind: Any = optax.EmptyState,
+    own: Any = EmptyState,
+    *,
+    fixed: dict[str, Any] | None = None,
+    **states: Any,
+) -> Any:
+    """Ours for a factory of optax's with the same arguments; for the states see `with_state`.
+
+    Args:
+      original: optax's.
+      native: ours.
+      kind: optax's class of the state.
+      own: ours.
+      fixed: arguments of the native one that make it optax's.
+      **states: more that `with_state` takes.
+    """
+
+    def made(**arguments: Any) -> Pair:
+        return with_state(body(native)(**arguments, **(fixed or {})), kind, own, **states)
+
+    return instead_of(original, native.__name__)(made)
 
 
-@instead_of(optax.set_to_zero)
-def set_to_zero() -> Pair:
-    return with_state(body(transforms.set_to_zero)(), optax.EmptyState)
+identity = same(optax.identity, transforms.identity)
+set_to_zero = same(optax.set_to_zero, transforms.set_to_zero)
+scale = same(optax.scale, transforms.scale)
+scale_by_sign = same(optax.scale_by_sign, transforms.scale_by_sign)
+scale_by_trust_ratio = same(optax.scale_by_trust_ratio, transforms.scale_by_trust_ratio)
+scale_by_param_block_norm = same(
+    optax.scale_by_param_block_norm, transforms.scale_by_param_block_norm
+)
+scale_by_param_block_rms = same(optax.scale_by_param_block_rms, transforms.scale_by_param_block_rms)
+normalize_by_update_norm = same(optax.normalize_by_update_norm, transforms.normalize_by_update_norm)
+centralize = same(optax.centralize, transforms.centralize, fixed={"output_axis": 0})
+clip = same(optax.clip, transforms.clip)
+clip_by_block_rms = same(optax.clip_by_block_rms, transforms.clip_by_block_rms)
+clip_by_global_norm = same(optax.clip_by_global_norm, transforms.clip_by_global_norm)
+adaptive_grad_clip = same(optax.adaptive_grad_clip, transforms.adaptive_grad_clip)
+keep_params_nonnegative = same(
+    optax.keep_params_nonnegative, transforms.keep_params_nonnegative, optax.NonNegativeParamsState
+)
+zero_nans = same(
+    optax.zero_nans, transforms.zero_nans, optax.ZeroNansState, transforms.ZeroNansState
+)
+trace = same(optax.trace, transforms.trace, optax.TraceState, transforms.TraceState)
+ema = same(optax.ema, transforms.ema, optax.EmaState, transforms.EmaState, ema="mu")
+reduce_on_plateau = same(
+    optax.contrib.reduce_on_plateau,
+    transforms.reduce_on_plateau,
+    optax.contrib.ReduceLROnPlateauState,
+    transforms.ReduceLROnPlateauState,
+)
+scale_by_rss = same(
+    optax.scale_by_rss,
+    diagonal.scale_by_rss,
+    optax.ScaleByRssState,
+    diagonal.ScaleByRssState,
+    fixed={"eps_in_sqrt": True},
+    sum_of_squares="nu",
+)
+scale_by_adam = same(
+    optax.scale_by_adam, diagonal.scale_by_adam, optax.ScaleByAdamState, diagonal.ScaleByAdamState
+)
+scale_by_amsgrad = same(
+    optax.scale_by_amsgrad,
+    diagonal.scale_by_amsgrad,
+    optax.ScaleByAmsgradState,
+    diagonal.ScaleByAmsgradState,
+    fixed={"max_of": "corrected"},
+)
+scale_by_adamax = same(
+    optax.scale_by_adamax,
+    diagonal.scale_by_adamax,
+    optax.ScaleByAdamState,
+    diagonal.ScaleByAdamaxState,
+)
+scale_by_belief = same(
+    optax.scale_by_belief,
+    diagonal.scale_by_belief,
+    optax.ScaleByBeliefState,
+    diagonal.ScaleByBeliefState,
+)
+scale_by_yogi = same(
+    optax.scale_by_yogi, diagonal.scale_by_yogi, optax.ScaleByAdamState, diagonal.ScaleByYogiState
+)
+scale_by_radam = same(
+    optax.scale_by_radam,
+    diagonal.scale_by_radam,
+    optax.ScaleByAdamState,
+    diagonal.ScaleByRadamState,
+)
+scale_by_adadelta = same(
+    optax.scale_by_adadelta,
+    diagonal.scale_by_adadelta,
+    optax.ScaleByAdaDeltaState,
+    diagonal.ScaleByAdaDeltaState,
+    e_g="nu",
+)
+scale_by_acprop = same(
+    optax.contrib.scale_by_acprop,
+    diagonal.scale_by_acprop,
+    optax.ScaleByBeliefState,
+    diagonal.ScaleByAcpropState,
+    fixed={"previous_mean": True},
+)
+scale_by_adopt = same(
+    optax.contrib.scale_by_adopt,
+    diagonal.scale_by_adopt,
+    optax.ScaleByAdamState,
+    diagonal.ScaleByAdamState,
+)
 
 
-@instead_of(optax.scale)
-def scale(step_size: Any) -> Pair:
-    return with_state(body(transforms.scale)(step_size), optax.EmptyState)
+@instead_of(optax.scale_by_rms)
+def scale_by_rms(bias_correction: bool, **options: Any) -> Pair:
+    pair = body(diagonal.scale_by_rms)(bias_correction=bias_correction, **options)
+    kind = _transform.ScaleByRmsWithCountState if bias_correction else optax.ScaleByRmsState
+    return with_state(pair, kind, diagonal.ScaleByRmsState)
+
+
+@instead_of(optax.scale_by_stddev)
+def scale_by_stddev(bias_correction: bool, **options: Any) -> Pair:
+    pair = body(diagonal.scale_by_stddev)(bias_correction=bias_correction, **options)
+    counting, plain = _transform.ScaleByRStdDevWithCountState, optax.ScaleByRStdDevState
+    return with_state(pair, counting if bias_correction else plain, diagonal.ScaleByStddevState)
+
+
+@instead_of(optax.scale_by_lion)
+def scale_by_lion(mode: str, **options: Any) -> Pair:
+    if mode not in ("hard", "smooth", "refined"):
+        # optax, too, says so in the first update.
+        return optax.stateless(lambda updates, params: _refuse_mode(mode))
+    pair = body(momentum.scale_by_lion)(mode=mode, **options)
+    return with_state(pair, optax.ScaleByLionState, momentum.ScaleByLionState, counted=True)
+
+
+def _refuse_mode(mode: Any) -> Any:
+    raise ValueError(f"scale_by_lion: mode must be 'hard', 'smooth' or 'refined', got {mode!r}")
 
 
 @instead_of(optax.scale_by_schedule)
@@ -61,169 +189,3 @@ def add_decayed_weights(weight_decay: Any, mask: Any) -> Pair:
             reads=lambda params: (given(params),),
         )
     return with_state(body(transforms.add_decayed_weights)(weight_decay), optax.EmptyState)
-
-
-@instead_of(optax.scale_by_sign)
-def scale_by_sign() -> Pair:
-    return with_state(body(transforms.scale_by_sign)(), optax.EmptyState)
-
-
-@instead_of(optax.scale_by_trust_ratio)
-def scale_by_trust_ratio(**options: Any) -> Pair:
-    return with_state(body(transforms.scale_by_trust_ratio)(**options), optax.EmptyState)
-
-
-@instead_of(optax.scale_by_param_block_norm)
-def scale_by_param_block_norm(**options: Any) -> Pair:
-    return with_state(body(transforms.scale_by_param_block_norm)(**options), optax.EmptyState)
-
-
-@instead_of(optax.scale_by_param_block_rms)
-def scale_by_param_block_rms(**options: Any) -> Pair:
-    return with_state(body(transforms.scale_by_param_block_rms)(**options), optax.EmptyState)
-
-
-@instead_of(optax.normalize_by_update_norm)
-def normalize_by_update_norm(**options: Any) -> Pair:
-    return with_state(body(transforms.normalize_by_update_norm)(**options), optax.EmptyState)
-
-
-@instead_of(optax.centralize)
-def centralize() -> Pair:
-    return with_state(body(transforms.centralize)(output_axis=0), optax.EmptyState)
-
-
-@instead_of(optax.clip)
-def clip(max_delta: Any) -> Pair:
-    return with_state(body(transforms.clip)(max_delta), optax.EmptyState)
-
-
-@instead_of(optax.clip_by_block_rms)
-def clip_by_block_rms(threshold: Any) -> Pair:
-    return with_state(body(transforms.clip_by_block_rms)(threshold), optax.EmptyState)
-
-
-@instead_of(optax.clip_by_global_norm)
-def clip_by_global_norm(max_norm: Any) -> Pair:
-    return with_state(body(transforms.clip_by_global_norm)(max_norm), optax.EmptyState)
-
-
-@instead_of(optax.adaptive_grad_clip)
-def adaptive_grad_clip(**options: Any) -> Pair:
-    return with_state(body(transforms.adaptive_grad_clip)(**options), optax.EmptyState)
-
-
-@instead_of(optax.zero_nans)
-def zero_nans() -> Pair:
-    return with_state(body(transforms.zero_nans)(), optax.ZeroNansState, transforms.ZeroNansState)
-
-
-@instead_of(optax.keep_params_nonnegative)
-def keep_params_nonnegative() -> Pair:
-    return with_state(body(transforms.keep_params_nonnegative)(), optax.NonNegativeParamsState)
-
-
-@instead_of(optax.trace)
-def trace(**options: Any) -> Pair:
-    return with_state(body(transforms.trace)(**options), optax.TraceState, transforms.TraceState)
-
-
-@instead_of(optax.ema)
-def ema(**options: Any) -> Pair:
-    return with_state(
-        body(transforms.ema)(**options), optax.EmaState, transforms.EmaState, ema="mu"
-    )
-
-
-@instead_of(optax.scale_by_rss)
-def scale_by_rss(**options: Any) -> Pair:
-    pair = body(diagonal.scale_by_rss)(**options, eps_in_sqrt=True)
-    return with_state(pair, optax.ScaleByRssState, diagonal.ScaleByRssState, sum_of_squares="nu")
-
-
-@instead_of(optax.scale_by_rms)
-def scale_by_rms(bias_correction: bool, **options: Any) -> Pair:
-    pair = body(diagonal.scale_by_rms)(bias_correction=bias_correction, **options)
-    kind = _transform.ScaleByRmsWithCountState if bias_correction else optax.ScaleByRmsState
-    return with_state(pair, kind, diagonal.ScaleByRmsState)
-
-
-@instead_of(optax.scale_by_stddev)
-def scale_by_stddev(bias_correction: bool, **options: Any) -> Pair:
-    pair = body(diagonal.scale_by_stddev)(bias_correction=bias_correction, **options)
-    counting, plain = _transform.ScaleByRStdDevWithCountState, optax.ScaleByRStdDevState
-    return with_state(pair, counting if bias_correction else plain, diagonal.ScaleByStddevState)
-
-
-@instead_of(optax.scale_by_adam)
-def scale_by_adam(**options: Any) -> Pair:
-    pair = body(diagonal.scale_by_adam)(**options)
-    return with_state(pair, optax.ScaleByAdamState, diagonal.ScaleByAdamState)
-
-
-@instead_of(optax.scale_by_amsgrad)
-def scale_by_amsgrad(**options: Any) -> Pair:
-    pair = body(diagonal.scale_by_amsgrad)(**options, max_of="corrected")
-    return with_state(pair, optax.ScaleByAmsgradState, diagonal.ScaleByAmsgradState)
-
-
-@instead_of(optax.scale_by_adamax)
-def scale_by_adamax(**options: Any) -> Pair:
-    pair = body(diagonal.scale_by_adamax)(**options)
-    return with_state(pair, optax.ScaleByAdamState, diagonal.ScaleByAdamaxState)
-
-
-@instead_of(optax.scale_by_belief)
-def scale_by_belief(**options: Any) -> Pair:
-    pair = body(diagonal.scale_by_belief)(**options)
-    return with_state(pair, optax.ScaleByBeliefState, diagonal.ScaleByBeliefState)
-
-
-@instead_of(optax.scale_by_yogi)
-def scale_by_yogi(**options: Any) -> Pair:
-    pair = body(diagonal.scale_by_yogi)(**options)
-    return with_state(pair, optax.ScaleByAdamState, diagonal.ScaleByYogiState)
-
-
-@instead_of(optax.scale_by_radam)
-def scale_by_radam(**options: Any) -> Pair:
-    pair = body(diagonal.scale_by_radam)(**options)
-    return with_state(pair, optax.ScaleByAdamState, diagonal.ScaleByRadamState)
-
-
-@instead_of(optax.scale_by_adadelta)
-def scale_by_adadelta(**options: Any) -> Pair:
-    pair = body(diagonal.scale_by_adadelta)(**options)
-    return with_state(pair, optax.ScaleByAdaDeltaState, diagonal.ScaleByAdaDeltaState, e_g="nu")
-
-
-@instead_of(optax.scale_by_lion)
-def scale_by_lion(mode: str, **options: Any) -> Pair:
-    if mode not in ("hard", "smooth", "refined"):
-        # optax, too, says so in the first update.
-        return optax.stateless(lambda updates, params: _refuse_mode(mode))
-    pair = body(momentum.scale_by_lion)(mode=mode, **options)
-    return with_state(pair, optax.ScaleByLionState, momentum.ScaleByLionState, counted=True)
-
-
-def _refuse_mode(mode: Any) -> Any:
-    raise ValueError(f"scale_by_lion: mode must be 'hard', 'smooth' or 'refined', got {mode!r}")
-
-
-@instead_of(optax.contrib.reduce_on_plateau)
-def reduce_on_plateau(**options: Any) -> Pair:
-    pair = body(transforms.reduce_on_plateau)(**options)
-    kind = optax.contrib.ReduceLROnPlateauState
-    return with_state(pair, kind, transforms.ReduceLROnPlateauState)
-
-
-@instead_of(optax.contrib.scale_by_acprop)
-def scale_by_acprop(**options: Any) -> Pair:
-    pair = body(diagonal.scale_by_acprop)(**options, previous_mean=True)
-    return with_state(pair, optax.ScaleByBeliefState, diagonal.ScaleByAcpropState)
-
-
-@instead_of(optax.contrib.scale_by_adopt)
-def scale_by_adopt(**options: Any) -> Pair:
-    pair = body(diagonal.scale_by_adopt)(**options)
-    return with_state(pair, optax.ScaleByAdamState, diagonal.ScaleByAdamState)
