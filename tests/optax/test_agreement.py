@@ -206,6 +206,19 @@ def test_updates_have_the_dtype_of_the_gradients_and_moments_are_wide():
     assert foreign.update(params, foreign.init(params), params)[0]["w"].dtype == jnp.bfloat16
 
 
+def test_a_foreign_part_is_given_the_dtypes_of_the_gradients():
+    def update(updates, state, params=None):
+        seen.append(updates.dtype)
+        return updates, state
+
+    seen = []
+    part = optax.GradientTransformation(optax.init_empty_state, update)
+    tx = optcore.optax.chain(optcore.optax.adam(0.1), part)
+    g = jnp.ones(2, jnp.bfloat16)
+    jax.jit(tx.update)(g, tx.init(g), g)
+    assert seen == [jnp.bfloat16]
+
+
 def test_a_chain_of_ours_is_one_function_per_kind_of_leaf():
     tx = optcore.optax.chain(optcore.optax.clip(1.0), optcore.optax.adamw(1e-3))
     params = {f"p{i}": jnp.ones(3) for i in range(20)}
@@ -320,8 +333,8 @@ def test_the_third_eager_call_is_compiled():
 
 
 def test_eager_updates_of_nothing():
-    tx = optcore.optax.adam(0.0137)
-    state = tx.init({})
-    for _ in range(4):
-        updates, state = tx.update({}, state, {})
-    assert updates == {}
+    for tx in (optcore.optax.adam(0.0137), optcore.optax.clip(0.0137)):
+        state = tx.init({})
+        for _ in range(4):
+            updates, state = tx.update({}, state, {})
+        assert updates == {}
