@@ -5,7 +5,7 @@ import functools
 import inspect
 import typing
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import jax
@@ -50,10 +50,14 @@ class _Factory(Factory):
 
     Attributes:
       original: optax's.
+      handed_on: whether optax's computes.
+      defaults: ours, in the place of those of optax's that are transformations.
     """
 
     _: dataclasses.KW_ONLY
     original: Callable[..., Any]
+    handed_on: bool
+    defaults: Mapping[str, Any]
 
     def bind(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """The arguments by name, defaults included."""
@@ -61,6 +65,8 @@ class _Factory(Factory):
             bound = self.signature.bind(*args, **kwargs)
         except TypeError as error:
             raise TypeError(f"{self.name}() {error}") from None
+        for name, value in self.defaults.items():
+            bound.arguments.setdefault(name, value)
         bound.apply_defaults()
         return dict(bound.arguments)
 
@@ -177,13 +183,23 @@ def _like(update: Any, gradient: Any, parameter: Any) -> Any:
     return jnp.asarray(update, wanted) if kinds[0] == kinds[1] else update
 
 
-def instead_of(original: Any, name: str | None = None) -> Callable[[Callable[..., Any]], Any]:
+def instead_of(
+    original: Any,
+    name: str | None = None,
+    *,
+    static: Collection[str] = (),
+    handed_on: bool = False,
+    defaults: Mapping[str, Any] | None = None,
+) -> Callable[[Callable[..., Any]], Any]:
     """Let a function stand in the place of one of optax's, whose name and signature it gets.
 
     Args:
       original: optax's factory. Its arguments reach the function by name, its defaults among
         them; those that it stars reach it by position.
       name: optax's name, by default that of the function.
+      static: arguments that cannot be traced, whatever their annotation says.
+      handed_on: whether the function computes with optax's.
+      defaults: in the place of those of optax's that are transformations.
     """
 
     def decorate(function: Callable[..., Any]) -> Any:
@@ -203,9 +219,11 @@ def instead_of(original: Any, name: str | None = None) -> Callable[[Callable[...
             key=f"{KEY}:{called}",
             function=function,
             signature=signature,
-            roles={n: _role(called, p) for n, p in signature.parameters.items()},
+            roles={n: _role(called, p, n in static) for n, p in signature.parameters.items()},
             classes=(_Declaration, OptaxTransformation),
             original=original,
+            handed_on=handed_on,
+            defaults=defaults or {},
         )
         declaring.__name__ = declaring.__qualname__ = called
         declaring.__module__ = KEY
@@ -219,12 +237,47 @@ def instead_of(original: Any, name: str | None = None) -> Callable[[Callable[...
     return decorate
 
 
-def _role(owner: str, parameter: inspect.Parameter) -> Role:
+def declared(original: Any, *static: str, defaults: Mapping[str, Any] | None = None) -> Any:
+    """A factory of optax's whose result is declared: optax computes, and what is inside is seen.
+
+    Args:
+      original: optax's factory.
+      *static: arguments that cannot be traced, whatever their annotation says.
+      defaults: see `instead_of`.
+    """
+
+    declaring = instead_of(
+        original, original.__name__, static=static, handed_on=True, defaults=defaults
+    )
+    return declaring(computed_by(original))
+
+
+def computed_by(original: Any) -> Callable[..., GradientTransformation]:
+    """What a factory of optax's makes, inside of which ours keep the dtypes of their gradients."""
+
+    def made(*args: Any, **kwargs: Any) -> GradientTransformation:
+        pair = optax.with_extra_args_support(original(*args, **kwargs))
+        return GradientTransformation(_as_the_user(pair.init), _as_the_user(pair.update))
+
+    return made
+
+
+def _as_the_user(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function; what it calls is as if the user called it."""
+
+    def called(*args: Any, **kwargs: Any) -> Any:
+        with within("outermost"):
+            return function(*args, **kwargs)
+
+    return called
+
+
+def _role(owner: str, parameter: inspect.Parameter, static: bool) -> Role:
     """Numbers that may be traced are leaves, transformations are seen, all else is static."""
-    text = _text(parameter.annotation)
+    text = "" if static else _text(parameter.annotation)
     several = parameter.kind is parameter.VAR_POSITIONAL
     mark: Mark = StaticMark()
-    if "float" in text:
+    if "float" in text and "Tree" not in text:
         mark = HyperparameterMark()
     if "GradientTransformation" in text:
         mark = TransformationMark()

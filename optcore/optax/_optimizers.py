@@ -5,30 +5,46 @@ from collections.abc import Callable
 from typing import Any
 
 import optax
+from optax import contrib
 
 from .._core import GradientTransformation
 from ._combining import chain
 from ._door import instead_of
+from ._factored import scale_by_factored_rms, scale_by_sm3
+from ._handed_on import (
+    add_noise,
+    scale_by_adan,
+    scale_by_lbfgs,
+    scale_by_novograd,
+    scale_by_polyak,
+    scale_by_rprop,
+    scale_by_zoom_linesearch,
+)
 from ._transforms import (
     add_decayed_weights,
     clip_by_block_rms,
     ema,
     identity,
+    masked,
     scale,
     scale_by_acprop,
     scale_by_adadelta,
     scale_by_adam,
     scale_by_adamax,
+    scale_by_ademamix,
     scale_by_adopt,
     scale_by_amsgrad,
     scale_by_belief,
     scale_by_learning_rate,
     scale_by_lion,
+    scale_by_madgrad,
+    scale_by_optimistic_gradient,
     scale_by_param_block_rms,
     scale_by_radam,
     scale_by_rms,
     scale_by_rss,
     scale_by_sign,
+    scale_by_simplified_ademamix,
     scale_by_stddev,
     scale_by_trust_ratio,
     scale_by_yogi,
@@ -61,11 +77,11 @@ def _decayed(original: Any, name: str, direction: Callable[..., Pair]) -> Any:
 
 
 sign_sgd = _rated(optax.sign_sgd, "sign_sgd", scale_by_sign)
-noisy_sgd = _rated(optax.noisy_sgd, "noisy_sgd", optax.add_noise)
+noisy_sgd = _rated(optax.noisy_sgd, "noisy_sgd", add_noise)
 optimistic_gradient_descent = _rated(
     optax.optimistic_gradient_descent,
     "optimistic_gradient_descent",
-    optax.scale_by_optimistic_gradient,
+    scale_by_optimistic_gradient,
 )
 adagrad = _rated(optax.adagrad, "adagrad", scale_by_rss)
 adam = _rated(optax.adam, "adam", scale_by_adam)
@@ -75,15 +91,19 @@ amsgrad = _rated(optax.amsgrad, "amsgrad", scale_by_amsgrad)
 adabelief = _rated(optax.adabelief, "adabelief", scale_by_belief)
 yogi = _rated(optax.yogi, "yogi", scale_by_yogi)
 radam = _rated(optax.radam, "radam", scale_by_radam)
-novograd = _rated(optax.novograd, "novograd", optax.scale_by_novograd)
-adopt = _rated(optax.contrib.adopt, "adopt", scale_by_adopt)
+novograd = _rated(optax.novograd, "novograd", scale_by_novograd)
+adopt = _rated(contrib.adopt, "adopt", scale_by_adopt)
 
 adamw = _decayed(optax.adamw, "adamw", scale_by_adam)
 nadamw = _decayed(optax.nadamw, "nadamw", scale_by_adam)
 adamaxw = _decayed(optax.adamaxw, "adamaxw", scale_by_adamax)
 lion = _decayed(optax.lion, "lion", scale_by_lion)
-adan = _decayed(optax.adan, "adan", optax.scale_by_adan)
-acprop = _decayed(optax.contrib.acprop, "acprop", scale_by_acprop)
+adan = _decayed(optax.adan, "adan", scale_by_adan)
+acprop = _decayed(contrib.acprop, "acprop", scale_by_acprop)
+ademamix = _decayed(contrib.ademamix, "ademamix", scale_by_ademamix)
+simplified_ademamix = _decayed(
+    contrib.simplified_ademamix, "simplified_ademamix", scale_by_simplified_ademamix
+)
 
 
 @instead_of(optax.sgd)
@@ -103,7 +123,7 @@ def signum(learning_rate: Any, beta: Any, accumulator_dtype: Any) -> Pair:
 
 @instead_of(optax.polyak_sgd)
 def polyak_sgd(scaling: Any, **options: Any) -> Pair:
-    return chain(sgd(scaling), optax.scale_by_polyak(**options))
+    return chain(sgd(scaling), scale_by_polyak(**options))
 
 
 @instead_of(optax.fromage)
@@ -138,7 +158,7 @@ def lars(
     trust = scale_by_trust_ratio(trust_coefficient=trust_coefficient, eps=eps)
     return chain(
         add_decayed_weights(weight_decay, mask=weight_decay_mask),
-        optax.masked(trust, trust_ratio_mask),
+        masked(trust, trust_ratio_mask),
         scale_by_learning_rate(learning_rate),
         trace(momentum, nesterov=nesterov),
     )
@@ -176,12 +196,17 @@ def lamb(learning_rate: Any, weight_decay: Any, mask: Any, **options: Any) -> Pa
 
 @instead_of(optax.sm3)
 def sm3(learning_rate: Any, momentum: Any) -> Pair:
-    return chain(optax.scale_by_sm3(momentum), scale(-learning_rate))
+    return chain(scale_by_sm3(momentum), scale(-learning_rate))
 
 
 @instead_of(optax.rprop)
 def rprop(**options: Any) -> Pair:
-    return chain(optax.scale_by_rprop(**options), scale(-1.0))
+    return chain(scale_by_rprop(**options), scale(-1.0))
+
+
+@instead_of(contrib.madgrad)
+def madgrad(weight_decay: Any, **options: Any) -> Pair:
+    return chain(add_decayed_weights(weight_decay), scale_by_madgrad(**options))
 
 
 @instead_of(optax.optimistic_adam)
@@ -199,7 +224,7 @@ def optimistic_adam(learning_rate: Any, optimism: Any, **options: Any) -> Pair:
     beta = learning_rate if optimism is None else optimism
     return chain(
         scale_by_adam(**options),
-        optax.scale_by_optimistic_gradient(alpha=learning_rate, beta=beta),
+        scale_by_optimistic_gradient(alpha=learning_rate, beta=beta),
         scale_by_learning_rate(1.0),
     )
 
@@ -208,7 +233,7 @@ def optimistic_adam(learning_rate: Any, optimism: Any, **options: Any) -> Pair:
 def optimistic_adam_v2(learning_rate: Any, alpha: Any, beta: Any, **options: Any) -> Pair:
     return chain(
         scale_by_adam(**options),
-        optax.scale_by_optimistic_gradient(alpha=alpha, beta=beta),
+        scale_by_optimistic_gradient(alpha=alpha, beta=beta),
         scale_by_learning_rate(learning_rate),
     )
 
@@ -229,7 +254,7 @@ def adafactor(
     weight_decay_mask: Any,
 ) -> Pair:
     parts = [
-        optax.scale_by_factored_rms(factored, decay_rate, decay_offset, min_dim_size_to_factor, eps)
+        scale_by_factored_rms(factored, decay_rate, decay_offset, min_dim_size_to_factor, eps)
     ]
     if clipping_threshold is not None:
         parts.append(clip_by_block_rms(clipping_threshold))
@@ -244,10 +269,13 @@ def adafactor(
     return chain(*parts, scale(-1))
 
 
-@instead_of(optax.lbfgs)
+_SEARCH = scale_by_zoom_linesearch(max_linesearch_steps=20, initial_guess_strategy="one")
+
+
+@instead_of(optax.lbfgs, defaults={"linesearch": _SEARCH})
 def lbfgs(learning_rate: Any, memory_size: int, scale_init_precond: bool, linesearch: Any) -> Pair:
     return chain(
-        optax.scale_by_lbfgs(memory_size=memory_size, scale_init_precond=scale_init_precond),
+        scale_by_lbfgs(memory_size=memory_size, scale_init_precond=scale_init_precond),
         scale(-1.0) if learning_rate is None else scale_by_learning_rate(learning_rate),
         identity() if linesearch is None else linesearch,
     )

@@ -1,6 +1,9 @@
 """States of the native algorithms as optax has them: its classes, its fields, its paths."""
 
+from collections.abc import Callable
 from typing import Any
+
+import jax.numpy as jnp
 
 from .._core import (
     EmptyState,
@@ -10,6 +13,7 @@ from .._core import (
     Update,
     increment,
     is_declared,
+    weak,
     zero_count,
 )
 
@@ -31,25 +35,76 @@ def with_state(
       counted: optax's state counts steps, which the native one does not.
       **names: optax's fields that have another name in the native state, each with that.
     """
-    own = {names.get(field, field): field for field in kind._fields}
-    if counted:
-        del own["count"]
+    fields = {f: names.get(f, f) for f in kind._fields if not (counted and f == "count")}
 
-    def outside(state: Any, count: Any) -> Any:
-        fields = {field: getattr(state, name) for name, field in own.items()}
-        return kind(**fields, **({"count": count} if counted else {}))
+    def outside(new: Any, old: Any, params: Any) -> Any:
+        own = {field: getattr(new, name) for field, name in fields.items()}
+        if counted:
+            own["count"] = zero_count() if old is None else increment(old.count)
+        return kind(**own)
 
-    def inside(state: Any) -> Any:
-        return native(**{n: getattr(state, own[n]) if n in own else None for n in native._fields})
+    def inside(state: Any, params: Any) -> Any:
+        own = {name: getattr(state, field) for field, name in fields.items()}
+        return native(**{name: own.get(name) for name in native._fields})
+
+    return translated(pair, outside, inside)
+
+
+def translated(
+    pair: GradientTransformation,
+    outside: Callable[[Any, Any, Any], Any],
+    inside: Callable[[Any, Any], Any],
+    *,
+    waiting: bool = True,
+) -> GradientTransformation:
+    """The pair with another state.
+
+    Args:
+      pair: of a native algorithm.
+      outside: the state of the new one in the pair's own, the former one (`None` in `init`) and
+        the parameters.
+      inside: the pair's own state in the other one and the parameters.
+      waiting: neither looks at the arrays of slots, which may not be computed yet. Otherwise the
+        parameters may also be the gradients, of the same shapes.
+    """
 
     def init(params: Any) -> Any:
-        return outside(pair.init(params), zero_count() if counted else None)
+        return outside(pair.init(params), None, params)
 
     def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
-        updates, new = pair.update(updates, inside(state), params, **extra)
-        return updates, outside(new, increment(state.count) if counted else None)
+        model = updates if params is None and not waiting else params
+        updates, new = pair.update(updates, inside(state, model), params, **extra)
+        return updates, outside(new, state, model)
 
-    return made_of(pair, init, update)
+    return made_of(pair, init, update) if waiting else GradientTransformation(init, update)
+
+
+def by_count(
+    make: Callable[..., GradientTransformation], arguments: dict[str, Any], count: str = "count"
+) -> GradientTransformation:
+    """The pair of a factory whose arguments may be schedules of a count in its state.
+
+    Args:
+      make: the factory.
+      arguments: by name.
+      count: the field of the state.
+    """
+    schedules = {n: v for n, v in arguments.items() if callable(v)}
+    if not schedules:
+        return make(**arguments)
+
+    def at(step: Any) -> GradientTransformation:
+        values = {n: weak(jnp.asarray(schedule(step))) for n, schedule in schedules.items()}
+        return make(**{**arguments, **values})
+
+    def init(params: Any) -> Any:
+        return at(zero_count()).init(params)
+
+    def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
+        return at(getattr(state, count)).update(updates, state, params, **extra)
+
+    constant = make(**{**arguments, **dict.fromkeys(schedules, 0.0)})
+    return made_of(constant, init, update)
 
 
 def made_of(pair: GradientTransformation, init: Init, update: Update) -> GradientTransformation:

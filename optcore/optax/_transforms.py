@@ -1,16 +1,22 @@
 """Transformations of one tree: optax's names and states, native algorithms."""
 
+import functools
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import optax
+from optax import contrib
 from optax._src import transform as _transform
-from optax.transforms import _adding
+from optax.contrib import _ademamix, _madgrad
+from optax.transforms import _adding, _masking
+from optax.tree_utils import _state_utils
 
 from .. import transforms
-from .._core import EmptyState, GradientTransformation, per_leaf, zero_count
+from .._core import EmptyState, GradientTransformation
 from ..optimizers import diagonal, momentum
-from ._door import body, given, instead_of
-from ._states import with_state
+from ._door import body, computed_by, instead_of
+from ._states import by_count, translated, with_state
 
 Pair = GradientTransformation
 
@@ -158,13 +164,77 @@ def _refuse_mode(mode: Any) -> Any:
     raise ValueError(f"scale_by_lion: mode must be 'hard', 'smooth' or 'refined', got {mode!r}")
 
 
+@instead_of(contrib.scale_by_ademamix)
+def scale_by_ademamix(b3: Any, alpha: Any, **options: Any) -> Pair:
+    def made(**weights: Any) -> Pair:
+        return with_state(
+            body(diagonal.scale_by_ademamix)(**options, **weights),
+            _ademamix.ScaleByAdemamixState,
+            diagonal.ScaleByAdemamixState,
+            count_m2="count",
+            m1="mu",
+            m2="mu_slow",
+        )
+
+    return by_count(made, {"b3": b3, "alpha": alpha})
+
+
+@instead_of(contrib.scale_by_simplified_ademamix)
+def scale_by_simplified_ademamix(alpha: Any, **options: Any) -> Pair:
+    def made(alpha: Any) -> Pair:
+        return with_state(
+            body(diagonal.scale_by_simplified_ademamix)(alpha=alpha, **options),
+            _ademamix.ScaleBySimplifiedAdEMAMixState,
+            diagonal.ScaleBySimplifiedAdEMAMixState,
+            t="count",
+            m="trace",
+            n="nu",
+        )
+
+    return by_count(made, {"alpha": alpha}, count="t")
+
+
+@instead_of(_madgrad.scale_by_madgrad)
+def scale_by_madgrad(learning_rate: Any, **options: Any) -> Pair:
+    def made(learning_rate: Any) -> Pair:
+        # The native one stands still at a rate of 0, where optax takes `eps` for the rate.
+        if isinstance(learning_rate, (int, float)):
+            rate: Any = learning_rate or 1e-30
+        else:
+            rate = jnp.where(learning_rate == 0, 1e-30, learning_rate)
+        return with_state(
+            body(diagonal.madgrad)(rate, **options),
+            _madgrad.MadgradState,
+            diagonal.MadgradState,
+            grad_sum_sq="nu",
+            s="trace",
+            x0="anchor",
+        )
+
+    return by_count(made, {"learning_rate": learning_rate})
+
+
+@instead_of(optax.scale_by_optimistic_gradient)
+def scale_by_optimistic_gradient(**options: Any) -> Pair:
+    kind = _transform.ScaleByOptimisticGradientState
+
+    def outside(new: Any, old: Any, params: Any) -> Any:
+        return kind(new.count == 0, new.previous_gradient)
+
+    def inside(state: Any, params: Any) -> Any:
+        count = jnp.where(state.is_initial_step, 0, 1).astype(jnp.int32)
+        return momentum.ScaleByOptimisticGradientState(count, state.previous_gradient)
+
+    return translated(body(momentum.scale_by_optimistic_gradient)(**options), outside, inside)
+
+
 @instead_of(optax.scale_by_schedule)
 def scale_by_schedule(step_size_fn: Any) -> Pair:
-    return per_leaf(
-        lambda params: optax.ScaleByScheduleState(zero_count()),
-        lambda g, s: s * g,
-        scalars=lambda t: (step_size_fn(t - 1),),
-    )
+    def made(step_size: Any) -> Pair:
+        pair = body(transforms.scale)(step_size)
+        return with_state(pair, optax.ScaleByScheduleState, counted=True)
+
+    return by_count(made, {"step_size": step_size_fn})
 
 
 @instead_of(optax.scale_by_learning_rate)
@@ -179,13 +249,39 @@ def scale_by_learning_rate(learning_rate: Any, flip_sign: bool) -> Pair:
 
 @instead_of(optax.add_decayed_weights)
 def add_decayed_weights(weight_decay: Any, mask: Any) -> Pair:
-    if mask is not None:
-        return optax.masked(add_decayed_weights(weight_decay), mask)
-    if callable(weight_decay):
-        return per_leaf(
-            lambda params: _adding.WeightDecaySchedule(zero_count()),
-            lambda g, p, s: g + s * p,
-            scalars=lambda t: (weight_decay(t - 1),),
-            reads=lambda params: (given(params),),
-        )
-    return with_state(body(transforms.add_decayed_weights)(weight_decay), optax.EmptyState)
+    scheduled = callable(weight_decay)
+    kind = _adding.WeightDecaySchedule if scheduled else optax.EmptyState
+    which = None if mask is None else functools.partial(_spread, mask)
+
+    def made(weight_decay: Any) -> Pair:
+        pair = body(transforms.add_decayed_weights)(weight_decay, which)
+        return with_state(pair, kind, counted=scheduled)
+
+    pair = by_count(made, {"weight_decay": weight_decay})
+    return pair if mask is None else in_masked_state(pair)
+
+
+def _spread(mask: Any, params: Any) -> Any:
+    """A mask of optax's, which may be a function or stand for whole branches, for each leaf."""
+    if isinstance(params, _state_utils._ParamsPlaceholder):
+        return True
+    tree = mask(params) if _masking._mask_callable(mask) else mask
+    return jax.tree.map(lambda m, p: jax.tree.map(lambda _: bool(m), p), tree, params)
+
+
+@instead_of(optax.masked, handed_on=True)
+def masked(inner: Any, mask: Any, mask_compatible_extra_args: bool) -> Pair:
+    if mask is True:
+        return in_masked_state(optax.with_extra_args_support(inner))
+    return computed_by(optax.masked)(
+        inner, mask, mask_compatible_extra_args=mask_compatible_extra_args
+    )
+
+
+def in_masked_state(pair: Pair) -> Pair:
+    """The pair with its state where that of something masked stands."""
+    return translated(
+        pair,
+        lambda new, old, params: optax.MaskedState(new),
+        lambda state, params: state.inner_state,
+    )

@@ -17,6 +17,7 @@ RATE = 0.01
 
 ARGUMENTS = {
     "adafactor": {"learning_rate": RATE, "min_dim_size_to_factor": 2, "momentum": 0.9},
+    "scale_by_factored_rms": {"min_dim_size_to_factor": 2},
     "adaptive_grad_clip": {"clipping": 0.01},
     "add_decayed_weights": {"weight_decay": 0.1},
     "clip": {"max_delta": 0.1},
@@ -40,7 +41,11 @@ WITHOUT_A_NUMBER = {
     "reduce_on_plateau", "scale_by_sign", "set_to_zero", "zero_nans",
 }  # fmt: skip
 COMBINING = {"chain", "named_chain"}
-ALL = sorted(set(FACTORIES) - COMBINING)
+ALL = sorted(
+    name
+    for name, factory in FACTORIES.items()
+    if name not in COMBINING and not factory.declared_by.handed_on
+)
 RATED = [n for n in ALL if "learning_rate" in FACTORIES[n].declared_by.signature.parameters]
 CONSTANT_ONLY = {"optimistic_adam", "rprop", "sm3"}
 SCHEDULED = [n for n in RATED if n not in CONSTANT_ONLY]
@@ -49,7 +54,7 @@ EXTRA = {"polyak_sgd": {"value": 3.0}, "reduce_on_plateau": {"value": 3.0}}
 ORIGINALS = {
     name: next(
         getattr(module, name)
-        for module in (optax, optax.contrib)
+        for module in (optax, optax.contrib, optax.contrib._madgrad)
         if id(getattr(module, name, None)) in OURS
     )
     for name in ALL
@@ -88,11 +93,14 @@ BIAS = 3e-5
 DIGITS = dict.fromkeys(
     ("acprop", "adabelief", "adam", "adamw", "adamax", "adamaxw", "amsgrad", "lamb", "nadam",
      "nadamw", "optimistic_adam", "optimistic_adam_v2", "scale_by_acprop", "scale_by_adam",
-     "scale_by_adamax", "scale_by_amsgrad", "scale_by_belief", "scale_by_yogi", "yogi"),
+     "scale_by_adamax", "scale_by_amsgrad", "scale_by_belief", "scale_by_yogi", "yogi",
+     "ademamix", "scale_by_ademamix"),
     BIAS,
 )  # fmt: skip
 # Their rectification takes such a difference once more.
 DIGITS |= dict.fromkeys(("radam", "scale_by_radam"), 3e-4)
+# optax's update is a difference of two parameters, each rounded.
+DIGITS |= dict.fromkeys(("madgrad", "scale_by_madgrad"), 3e-5)
 
 
 def assert_close(ours, theirs, start, tolerance):

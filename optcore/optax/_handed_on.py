@@ -1,0 +1,158 @@
+"""What optax computes: transformations that optcore lacks, and manners that are optax's alone.
+
+They are declared like all others: they have a config, a value to compare, and what is inside is
+seen.
+"""
+
+import functools
+import inspect
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+from optax import contrib
+
+from ._door import OURS, declared
+
+# Wrappers: what they do exists in optax alone.
+partition = declared(optax.partition)
+freeze = declared(optax.transforms.freeze)
+selective_transform = declared(optax.transforms.selective_transform)
+apply_if_finite = declared(optax.apply_if_finite)
+conditionally_mask = declared(optax.conditionally_mask)
+conditionally_transform = declared(optax.conditionally_transform)
+flatten = declared(optax.flatten)
+lookahead = declared(optax.lookahead, "sync_period", "slow_step_size")
+apply_every = declared(optax.apply_every)
+monitor = declared(optax.monitor)
+snapshot = declared(optax.snapshot)
+measure_with_ema = declared(optax.measure_with_ema)
+stateless = declared(optax.stateless)
+stateless_with_tree_map = declared(optax.stateless_with_tree_map)
+sam = declared(contrib.sam)
+normalize = declared(contrib.normalize)
+split_real_and_imaginary = declared(contrib.split_real_and_imaginary)
+
+# Random numbers: those of optax's keys.
+add_noise = declared(optax.add_noise)
+differentially_private_aggregate = declared(contrib.differentially_private_aggregate)
+dpsgd = declared(contrib.dpsgd)
+
+# The native ones follow the papers, and no argument makes them optax's.
+scale_by_adan = declared(optax.scale_by_adan)
+scale_by_novograd = declared(optax.scale_by_novograd)
+scale_by_rprop = declared(optax.scale_by_rprop)
+hutchinson_estimator_diag_hessian = declared(contrib.hutchinson_estimator_diag_hessian)
+sophia = declared(
+    contrib.sophia,
+    "update_interval",
+    "print_win_rate_every_n_steps",
+    defaults={"hessian_diagonal_fn": hutchinson_estimator_diag_hessian()},
+)
+
+# Not in optcore yet.
+scale_by_polyak = declared(optax.scale_by_polyak)
+scale_by_lbfgs = declared(optax.scale_by_lbfgs)
+scale_by_backtracking_linesearch = declared(optax.scale_by_backtracking_linesearch)
+scale_by_zoom_linesearch = declared(optax.scale_by_zoom_linesearch)
+scale_by_distance_over_gradients = declared(optax.scale_by_distance_over_gradients)
+scale_by_cocob = declared(contrib.scale_by_cocob)
+cocob = declared(contrib.cocob)
+dadapt_adamw = declared(contrib.dadapt_adamw)
+dog = declared(contrib.dog, "init_step")
+dowg = declared(contrib.dowg)
+scale_by_galore = declared(contrib.scale_by_galore)
+galore = declared(contrib.galore)
+mechanize = declared(contrib.mechanize)
+momo = declared(contrib.momo)
+momo_adam = declared(contrib.momo_adam)
+scale_by_muon = declared(contrib.scale_by_muon, "ns_coeffs", "ns_steps")
+muon = declared(contrib.muon, "ns_coeffs", "ns_steps")
+prodigy = declared(contrib.prodigy)
+schedule_free = declared(contrib.schedule_free)
+schedule_free_adamw = declared(contrib.schedule_free_adamw)
+schedule_free_sgd = declared(contrib.schedule_free_sgd)
+
+
+class MultiSteps(optax.MultiSteps):  # type: ignore[misc]
+    """optax's object, whose transformation is declared."""
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self._declared = _multi_steps(*args, **kwargs)
+
+    __init__.__signature__ = inspect.signature(optax.MultiSteps.__init__)  # type: ignore[attr-defined]
+
+    def gradient_transformation(self) -> Any:
+        """The transformation of this object's `init` and `update`."""
+        return self._declared
+
+
+def _of_multi_steps(*args: Any, **kwargs: Any) -> Any:
+    return optax.MultiSteps(*args, **kwargs).gradient_transformation()
+
+
+_of_multi_steps.__name__ = "MultiSteps"
+_of_multi_steps.__signature__ = inspect.signature(optax.MultiSteps)  # type: ignore[attr-defined]
+_multi_steps = declared(_of_multi_steps)
+OURS[id(optax.MultiSteps)] = MultiSteps
+
+
+def _inject_hyperparams(
+    inner_factory: Callable[..., Any],
+    static_args: Any,
+    hyperparam_dtype: Any,
+    numbers: Mapping[str, float],
+    others: Mapping[str, Any],
+) -> Any:
+    given = {**numbers, **others}
+    named = {n: v for n, v in given.items() if n.isidentifier()}
+    positional = [given[n] for n in sorted(given.keys() - named, key=int)]
+    make = optax.inject_hyperparams(inner_factory, static_args, hyperparam_dtype)
+    return make(*positional, **named)
+
+
+_inject_hyperparams.__name__ = "inject_hyperparams"
+_injected = declared(_inject_hyperparams)
+
+
+def inject_hyperparams(
+    inner_factory: Callable[..., Any], static_args: Any = (), hyperparam_dtype: Any = None
+) -> Callable[..., Any]:
+    """optax's, whose transformations are declared."""
+    static = (static_args,) if isinstance(static_args, str) else tuple(static_args)
+    original = optax.inject_hyperparams(inner_factory, static, hyperparam_dtype)
+
+    @functools.wraps(original)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        given = {**{str(i): v for i, v in enumerate(args)}, **kwargs}
+        numbers = {n: v for n, v in given.items() if n not in static and _is_number(v)}
+        others = {n: v for n, v in given.items() if n not in numbers}
+        return _injected(inner_factory, static, hyperparam_dtype, numbers, others)
+
+    return wrapped
+
+
+def inject_stateful_hyperparams(
+    inner_factory: Callable[..., Any], static_args: Any = (), hyperparam_dtype: Any = None
+) -> Callable[..., Any]:
+    """optax's former name of `inject_hyperparams`."""
+    warnings.warn(
+        "inject_stateful_hyperparams is deprecated, use inject_hyperparams instead",
+        DeprecationWarning,
+        stacklevel=2,
+    )
+    return inject_hyperparams(inner_factory, static_args, hyperparam_dtype)
+
+
+for _ours in (inject_hyperparams, inject_stateful_hyperparams):
+    _original = getattr(optax.schedules, _ours.__name__)
+    _ours.__signature__ = inspect.signature(_original)  # type: ignore[attr-defined]
+    OURS[id(_original)] = _ours
+
+
+def _is_number(x: Any) -> bool:
+    return isinstance(x, (float, jax.Array, np.ndarray))
