@@ -72,8 +72,8 @@ from ._numerics import safe_sqrt as safe_sqrt
 from ._numerics import saturated as saturated
 from ._numerics import shrink as shrink
 from ._numerics import squarable as squarable
-from ._numerics import whole as whole
 from ._numerics import weak as weak
+from ._numerics import whole as whole
 from ._numerics import wide as wide
 from ._numerics import zero_count as zero_count
 from ._one_leaf import OneLeaf as OneLeaf

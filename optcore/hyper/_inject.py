@@ -10,7 +10,7 @@ import numpy as np
 from .._core import (
     HOLDERS,
     Declared,
-    DeclaredTransformation,
+    DeclaredPair,
     DType,
     GradientTransformation,
     Leafwise,
@@ -164,7 +164,7 @@ def inject(
     {'max_delta': 1.0, 'learning_rate': 0.5}
     """
     check_wide("inject", hyperparam_dtype)
-    if not isinstance(inner, DeclaredTransformation):
+    if not isinstance(inner, DeclaredPair):
         raise TypeError(
             f"inject: expected a declared transformation, got a {type(inner).__name__}, which "
             "declares no hyper-parameters; inject_hyperparams(factory)(...) makes it itself"
@@ -194,7 +194,7 @@ def inject(
 
 
 def _checked(
-    inner: DeclaredTransformation, name: str, schedule: Callable[[Any], Any]
+    inner: DeclaredPair, name: str, schedule: Callable[[Any], Any]
 ) -> Callable[[jax.Array], jax.Array]:
     """The schedule, whose values have to lie in the range of its argument where they are known."""
 

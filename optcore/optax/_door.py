@@ -85,8 +85,12 @@ class _Declaration(Declaration):
         return self.factory.call(self.arguments)
 
     def pair(self) -> GradientTransformation:
-        """The closures."""
-        if self._built is None:
+        """The closures, made again in each trace where arrays are among the numbers."""
+        if self._built is not None:
+            return self._built
+        if not all(isinstance(x, (int, float)) for x in self.flatten()[0]):
+            return self.resolved({})
+        with jax.ensure_compile_time_eval():
             self._built = self.resolved({})
         return self._built
 
@@ -245,7 +249,6 @@ def declared(original: Any, *static: str, defaults: Mapping[str, Any] | None = N
       *static: arguments that cannot be traced, whatever their annotation says.
       defaults: see `instead_of`.
     """
-
     declaring = instead_of(
         original, original.__name__, static=static, handed_on=True, defaults=defaults
     )

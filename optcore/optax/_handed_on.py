@@ -101,13 +101,20 @@ _multi_steps = declared(_of_multi_steps)
 OURS[id(optax.MultiSteps)] = MultiSteps
 
 
+_NONE: Mapping[str, Any] = {}
+
+
 def _inject_hyperparams(
     inner_factory: Callable[..., Any],
-    static_args: Any,
-    hyperparam_dtype: Any,
-    numbers: Mapping[str, float],
-    others: Mapping[str, Any],
+    static_args: Any = (),
+    hyperparam_dtype: Any = None,
+    numbers: Mapping[str, float] = _NONE,
+    others: Mapping[str, Any] = _NONE,
 ) -> Any:
+    """The transformation that `inject_hyperparams` makes of a factory and its arguments.
+
+    Those that are given by position have their place for a name.
+    """
     given = {**numbers, **others}
     named = {n: v for n, v in given.items() if n.isidentifier()}
     positional = [given[n] for n in sorted(given.keys() - named, key=int)]
@@ -139,7 +146,7 @@ def inject_hyperparams(
 def inject_stateful_hyperparams(
     inner_factory: Callable[..., Any], static_args: Any = (), hyperparam_dtype: Any = None
 ) -> Callable[..., Any]:
-    """optax's former name of `inject_hyperparams`."""
+    """Optax's former name of `inject_hyperparams`."""
     warnings.warn(
         "inject_stateful_hyperparams is deprecated, use inject_hyperparams instead",
         DeprecationWarning,

@@ -1,6 +1,7 @@
 """Config: a declared transformation as plain data, and back."""
 
 import functools
+import importlib
 import math
 import re
 import sys
@@ -10,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from .._core import REGISTRY, Declared, declare, is_key, key_words, make
+from .._core import REGISTRY, Declared, Factory, declare, is_key, key_words, make
 from ..groups import Predicate
 
 FORMAT = 1
@@ -134,12 +135,7 @@ def _decode(data: Any) -> Any:
     if not isinstance(data, Mapping):
         return data
     if "factory" in data:
-        factory = REGISTRY.get(data["factory"])
-        if factory is None:
-            raise KeyError(
-                f"from_config: no factory {data['factory']!r} is registered; import the module "
-                "that defines it first"
-            )
+        factory = _factory(data["factory"])
         arguments = {name: _decode(value) for name, value in data.get("arguments", {}).items()}
         if any(map(np.ndim, jax.tree.leaves(arguments))):
             # Stacked: its body waits for `vmap`, which takes the numbers apart.
@@ -171,6 +167,19 @@ def _decode(data: Any) -> Any:
     if "function" in data:
         return _find(data["function"])
     raise ValueError(f"from_config: expected what to_config writes, got {data!r}")
+
+
+def _factory(key: str) -> Factory:
+    """The factory of a key; a chapter of optcore that defines it is imported."""
+    module = key.partition(":")[0]
+    if key not in REGISTRY and module.startswith("optcore."):
+        importlib.import_module(module)
+    if key not in REGISTRY:
+        raise KeyError(
+            f"from_config: no factory {key!r} is registered; import the module that defines it "
+            "first"
+        )
+    return REGISTRY[key]
 
 
 def _attribute(module: str, name: str) -> Any:

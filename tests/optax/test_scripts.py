@@ -7,11 +7,12 @@ import pytest
 
 import optcore.optax
 from tests import oracles
+from tests.optax.applications import APPLICATIONS
 from tests.optax.scripts import SCRIPTS
 
 
 @pytest.mark.filterwarnings('ignore:"seed" is deprecated:DeprecationWarning')
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.__name__)
+@pytest.mark.parametrize("script", [*SCRIPTS, *APPLICATIONS], ids=lambda script: script.__name__)
 def test_a_script_ends_where_it_does_with_optax(script):
     # In float64, in which the digits that optax loses do not hide what else may differ.
     with oracles.double_precision(True):
