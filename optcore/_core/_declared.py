@@ -254,7 +254,7 @@ class Declared:
             value = arguments[name]
             if parameter.kind is parameter.VAR_POSITIONAL:
                 shown += [repr(v) for v in value]
-            elif parameter.default is parameter.empty or not same(value, parameter.default):
+            elif not same(value, factory.default(name)):
                 shown.append(f"{name}={printed(value)}")
         return f"{factory.name}({', '.join(shown)})"
 

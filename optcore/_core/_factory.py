@@ -89,6 +89,10 @@ class Factory(Facts):
         names = list(self.signature.parameters)
         return names[: names.index(starred)]
 
+    def default(self, name: str) -> Any:
+        """What an argument is if it is not given; `inspect.Parameter.empty` if it must be."""
+        return self.signature.parameters[name].default
+
     def check_findable(self) -> None:
         """Raise if the registry's key no longer leads here, as pickles and configs need it to."""
         if REGISTRY.get(self.key) is not self:

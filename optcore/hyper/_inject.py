@@ -10,7 +10,6 @@ import numpy as np
 from .._core import (
     HOLDERS,
     Declared,
-    DeclaredPair,
     DType,
     GradientTransformation,
     Leafwise,
@@ -164,16 +163,17 @@ def inject(
     {'max_delta': 1.0, 'learning_rate': 0.5}
     """
     check_wide("inject", hyperparam_dtype)
-    if not isinstance(inner, DeclaredPair):
+    if not is_declared(inner):
         raise TypeError(
             f"inject: expected a declared transformation, got a {type(inner).__name__}, which "
             "declares no hyper-parameters; inject_hyperparams(factory)(...) makes it itself"
         )
     if _injected_inside(inner):
         raise ValueError(f"inject: something inside {inner!r} is injected already")
+    declared: Any = inner
     leaves, treedef = jax.tree.flatten(inner)
-    names = _chosen(inner, static_args)
-    schedules = {n: s for n, s in inner.declaration.schedules().items() if n in names.values()}
+    names = _chosen(declared, static_args)
+    schedules = {n: s for n, s in declared.declaration.schedules().items() if n in names.values()}
     # Numbers that say which leaf stands where.
     where = hyperparameters(treedef.unflatten(range(len(leaves))), schedules_inside=False)
     places = {name: where[path] for name, path in names.items() if path not in schedules}
@@ -194,7 +194,7 @@ def inject(
 
 
 def _checked(
-    inner: DeclaredPair, name: str, schedule: Callable[[Any], Any]
+    inner: Any, name: str, schedule: Callable[[Any], Any]
 ) -> Callable[[jax.Array], jax.Array]:
     """The schedule, whose values have to lie in the range of its argument where they are known."""
 

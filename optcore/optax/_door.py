@@ -51,7 +51,7 @@ class _Factory(Factory):
     Attributes:
       original: optax's.
       handed_on: whether optax's computes.
-      defaults: ours, in the place of those of optax's that are transformations.
+      defaults: ours, in the place of those of optax's that have no value to compare.
     """
 
     _: dataclasses.KW_ONLY
@@ -69,6 +69,10 @@ class _Factory(Factory):
             bound.arguments.setdefault(name, value)
         bound.apply_defaults()
         return dict(bound.arguments)
+
+    def default(self, name: str) -> Any:
+        """What an argument is if it is not given."""
+        return self.defaults.get(name, super().default(name))
 
 
 class _Declaration(Declaration):
@@ -102,7 +106,8 @@ class _Declaration(Declaration):
         """What optax makes of the arguments: it computes with integers, which ours leave alone."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
-            positional, keywords = self.factory.split(self.arguments)
+            given = {n: v for n, v in self.arguments.items() if v is not self.factory.default(n)}
+            positional, keywords = self.factory.split(given)
             return optax.with_extra_args_support(self.factory.original(*positional, **keywords))
 
     def init(self, params: Any) -> Any:
@@ -203,7 +208,7 @@ def instead_of(
       name: optax's name, by default that of the function.
       static: arguments that cannot be traced, whatever their annotation says.
       handed_on: whether the function computes with optax's.
-      defaults: in the place of those of optax's that are transformations.
+      defaults: in the place of those of optax's that have no value to compare.
     """
 
     def decorate(function: Callable[..., Any]) -> Any:
@@ -280,7 +285,7 @@ def _role(owner: str, parameter: inspect.Parameter, static: bool) -> Role:
     text = "" if static else _text(parameter.annotation)
     several = parameter.kind is parameter.VAR_POSITIONAL
     mark: Mark = StaticMark()
-    if "float" in text and "Tree" not in text:
+    if "float" in text and "Tree" not in text and not isinstance(parameter.default, int):
         mark = HyperparameterMark()
     if "GradientTransformation" in text:
         mark = TransformationMark()

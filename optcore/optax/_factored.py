@@ -1,5 +1,6 @@
 """Directions with fewer slots than parameters, whose states optax lays out in its own way."""
 
+import itertools
 from typing import Any
 
 import jax
@@ -7,7 +8,7 @@ import jax.numpy as jnp
 import optax
 from optax._src import factorized
 
-from .._core import GradientTransformation, is_inexact
+from .._core import GradientTransformation, flatten_like, is_inexact, is_none, slot_of
 from ..optimizers import diagonal
 from ..optimizers.diagonal._factored import factored_axes
 from ._door import body, given, instead_of
@@ -39,7 +40,8 @@ def scale_by_factored_rms(
             if axes is None:
                 return jnp.zeros((1,), full.dtype), jnp.zeros((1,), full.dtype), full
             first, second = axes
-            return jnp.squeeze(row, second), jnp.squeeze(col, first), jnp.zeros((1,), row.dtype)
+            rows, columns = jnp.squeeze(row, second), jnp.squeeze(col, first)
+            return _slot(p, rows, second), _slot(p, columns, first), jnp.zeros((1,), row.dtype)
 
         return optax.FactoredState(
             new.count, *_apart(3, laid_out, params, new.nu_row, new.nu_col, new.nu)
@@ -63,19 +65,20 @@ def scale_by_factored_rms(
 @instead_of(optax.scale_by_sm3)
 def scale_by_sm3(**options: Any) -> Pair:
     def outside(new: Any, old: Any, params: Any) -> Any:
-        def vectors(p: Any, *numbers: Any) -> list[Any]:
-            return [jnp.ravel(v) for v in numbers if v is not None]
+        def vectors(p: Any, *numbers: Any) -> tuple[list[Any]]:
+            made = [jnp.ravel(v) for v in numbers if v is not None]
+            return ([slot_of(p, v, (i,)) if jnp.ndim(p) else v for i, v in enumerate(made)],)
 
-        return optax.ScaleBySM3State(jax.tree.map(vectors, params, *new.nu), new.mu)
+        return optax.ScaleBySM3State(*_apart(1, vectors, params, *new.nu), new.mu)
 
     def inside(state: Any, params: Any) -> Any:
-        most = max((len(_cover(p)) for p in jax.tree.leaves(params)), default=1)
-
-        def along(p: Any, vectors: Any) -> list[Any]:
-            made = [jnp.reshape(v, s) for v, s in zip(vectors, _cover(p), strict=True)]
-            return made + [None] * (most - len(made))
-
-        return diagonal.ScaleBySM3State(state.nu, tuple(_apart(most, along, params, state.mu)))
+        leaves, treedef = jax.tree.flatten(params)
+        rows = [
+            [jnp.reshape(v, s) for v, s in zip(vectors, _cover(p), strict=True)]
+            for p, vectors in zip(leaves, flatten_like(treedef, state.mu), strict=True)
+        ]
+        nu = itertools.zip_longest(*rows) if rows else [()]
+        return diagonal.ScaleBySM3State(state.nu, tuple(map(treedef.unflatten, nu)))
 
     return translated(body(diagonal.scale_by_sm3)(**options), outside, inside, waiting=False)
 
@@ -87,9 +90,17 @@ def _cover(p: Any) -> list[tuple[int, ...]]:
     return along or [()]
 
 
+def _slot(p: Any, array: Any, lost: int) -> Any:
+    """The array, which has all axes of a parameter but one."""
+    return slot_of(p, array, tuple(i for i in range(jnp.ndim(p)) if i != lost))
+
+
 def _apart(number: int, function: Any, params: Any, *trees: Any) -> list[Any]:
     """The trees of what a function makes of each parameter and its part of other trees."""
-    leaves, treedef = jax.tree.flatten(params)
-    columns = [treedef.flatten_up_to(tree) for tree in trees]
-    made = [function(*row) for row in zip(leaves, *columns, strict=True)]
+    leaves, treedef = jax.tree.flatten(params, is_leaf=is_none)
+    columns = [flatten_like(treedef, tree) for tree in trees]
+    made = [
+        (None,) * number if row[0] is None else function(*row)
+        for row in zip(leaves, *columns, strict=True)
+    ]
     return [treedef.unflatten([row[i] for row in made]) for i in range(number)]

@@ -43,13 +43,10 @@ dpsgd = declared(contrib.dpsgd)
 
 # The native ones follow the papers, and no argument makes them optax's.
 scale_by_adan = declared(optax.scale_by_adan)
-scale_by_novograd = declared(optax.scale_by_novograd)
 scale_by_rprop = declared(optax.scale_by_rprop)
 hutchinson_estimator_diag_hessian = declared(contrib.hutchinson_estimator_diag_hessian)
 sophia = declared(
     contrib.sophia,
-    "update_interval",
-    "print_win_rate_every_n_steps",
     defaults={"hessian_diagonal_fn": hutchinson_estimator_diag_hessian()},
 )
 
@@ -69,8 +66,8 @@ galore = declared(contrib.galore)
 mechanize = declared(contrib.mechanize)
 momo = declared(contrib.momo)
 momo_adam = declared(contrib.momo_adam)
-scale_by_muon = declared(contrib.scale_by_muon, "ns_coeffs", "ns_steps")
-muon = declared(contrib.muon, "ns_coeffs", "ns_steps")
+scale_by_muon = declared(contrib.scale_by_muon, "ns_coeffs")
+muon = declared(contrib.muon, "ns_coeffs")
 prodigy = declared(contrib.prodigy)
 schedule_free = declared(contrib.schedule_free)
 schedule_free_adamw = declared(contrib.schedule_free_adamw)
@@ -78,7 +75,18 @@ schedule_free_sgd = declared(contrib.schedule_free_sgd)
 
 
 class MultiSteps(optax.MultiSteps):  # type: ignore[misc]
-    """optax's object, whose transformation is declared."""
+    """Gradients are added up over several calls: optax's object, with a declared transformation.
+
+    >>> import jax.numpy as jnp
+    >>> steps = MultiSteps(optax.sgd(0.5), every_k_schedule=2)
+    >>> tx = steps.gradient_transformation()
+    >>> state = tx.init(jnp.float32(0.0))
+    >>> for g in (1.0, 3.0):
+    ...     update, state = tx.update(jnp.float32(g), state)
+    ...     print(update.item(), bool(steps.has_updated(state)))
+    0.0 False
+    -1.0 True
+    """
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
@@ -97,7 +105,7 @@ def _of_multi_steps(*args: Any, **kwargs: Any) -> Any:
 
 _of_multi_steps.__name__ = "MultiSteps"
 _of_multi_steps.__signature__ = inspect.signature(optax.MultiSteps)  # type: ignore[attr-defined]
-_multi_steps = declared(_of_multi_steps)
+_multi_steps = declared(_of_multi_steps, "every_k_schedule")
 OURS[id(optax.MultiSteps)] = MultiSteps
 
 
@@ -129,7 +137,13 @@ _injected = declared(_inject_hyperparams)
 def inject_hyperparams(
     inner_factory: Callable[..., Any], static_args: Any = (), hyperparam_dtype: Any = None
 ) -> Callable[..., Any]:
-    """optax's, whose transformations are declared."""
+    """Numbers and schedules of a factory go into the state: optax's, and what it makes is declared.
+
+    >>> import jax.numpy as jnp
+    >>> tx = inject_hyperparams(optax.sgd)(learning_rate=0.5)
+    >>> tx.init(jnp.zeros(2)).hyperparams["learning_rate"].item(), tx.arguments["numbers"]
+    (0.5, {'learning_rate': 0.5})
+    """
     static = (static_args,) if isinstance(static_args, str) else tuple(static_args)
     original = optax.inject_hyperparams(inner_factory, static, hyperparam_dtype)
 
@@ -146,7 +160,12 @@ def inject_hyperparams(
 def inject_stateful_hyperparams(
     inner_factory: Callable[..., Any], static_args: Any = (), hyperparam_dtype: Any = None
 ) -> Callable[..., Any]:
-    """Optax's former name of `inject_hyperparams`."""
+    """Optax's former name of `inject_hyperparams`.
+
+    >>> with warnings.catch_warnings(action="ignore"):
+    ...     inject_stateful_hyperparams(optax.scale)(step_size=0.5).arguments["numbers"]
+    {'step_size': 0.5}
+    """
     warnings.warn(
         "inject_stateful_hyperparams is deprecated, use inject_hyperparams instead",
         DeprecationWarning,

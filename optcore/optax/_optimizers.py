@@ -15,7 +15,6 @@ from ._handed_on import (
     add_noise,
     scale_by_adan,
     scale_by_lbfgs,
-    scale_by_novograd,
     scale_by_polyak,
     scale_by_rprop,
     scale_by_zoom_linesearch,
@@ -38,6 +37,7 @@ from ._transforms import (
     scale_by_learning_rate,
     scale_by_lion,
     scale_by_madgrad,
+    scale_by_novograd,
     scale_by_optimistic_gradient,
     scale_by_param_block_rms,
     scale_by_radam,
@@ -54,13 +54,13 @@ from ._transforms import (
 Pair = GradientTransformation
 
 
-def _rated(original: Any, name: str, direction: Callable[..., Pair]) -> Any:
-    """An optimizer that is a direction and a rate."""
+def _rated(original: Any, name: str, direction: Callable[..., Pair], **facts: Any) -> Any:
+    """An optimizer that is a direction and a rate; for the facts see `instead_of`."""
 
     def made(learning_rate: Any, **options: Any) -> Pair:
         return chain(direction(**options), scale_by_learning_rate(learning_rate))
 
-    return instead_of(original, name)(made)
+    return instead_of(original, name, **facts)(made)
 
 
 def _decayed(original: Any, name: str, direction: Callable[..., Pair]) -> Any:
@@ -77,7 +77,7 @@ def _decayed(original: Any, name: str, direction: Callable[..., Pair]) -> Any:
 
 
 sign_sgd = _rated(optax.sign_sgd, "sign_sgd", scale_by_sign)
-noisy_sgd = _rated(optax.noisy_sgd, "noisy_sgd", add_noise)
+noisy_sgd = _rated(optax.noisy_sgd, "noisy_sgd", add_noise, static=("key",))
 optimistic_gradient_descent = _rated(
     optax.optimistic_gradient_descent,
     "optimistic_gradient_descent",
@@ -92,7 +92,7 @@ adabelief = _rated(optax.adabelief, "adabelief", scale_by_belief)
 yogi = _rated(optax.yogi, "yogi", scale_by_yogi)
 radam = _rated(optax.radam, "radam", scale_by_radam)
 novograd = _rated(optax.novograd, "novograd", scale_by_novograd)
-adopt = _rated(contrib.adopt, "adopt", scale_by_adopt)
+adopt = _rated(contrib.adopt, "adopt", scale_by_adopt, defaults={"clip_value_fn": None})
 
 adamw = _decayed(optax.adamw, "adamw", scale_by_adam)
 nadamw = _decayed(optax.nadamw, "nadamw", scale_by_adam)

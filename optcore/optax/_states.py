@@ -40,7 +40,7 @@ def with_state(
     def outside(new: Any, old: Any, params: Any) -> Any:
         own = {field: getattr(new, name) for field, name in fields.items()}
         if counted:
-            own["count"] = zero_count() if old is None else increment(old.count)
+            own["count"] = zero_count() if old is None else increment(_as_count(old.count))
         return kind(**own)
 
     def inside(state: Any, params: Any) -> Any:
@@ -48,6 +48,10 @@ def with_state(
         return native(**{name: own.get(name) for name in native._fields})
 
     return translated(pair, outside, inside)
+
+
+def _as_count(count: Any) -> Any:
+    return count if hasattr(count, "dtype") else jnp.int32(count)
 
 
 def translated(

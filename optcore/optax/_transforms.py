@@ -28,6 +28,7 @@ def same(
     own: Any = EmptyState,
     *,
     fixed: dict[str, Any] | None = None,
+    defaults: dict[str, Any] | None = None,
     **states: Any,
 ) -> Any:
     """Ours for a factory of optax's with the same arguments; for the states see `with_state`.
@@ -38,13 +39,14 @@ def same(
       kind: optax's class of the state.
       own: ours.
       fixed: arguments of the native one that make it optax's.
+      defaults: see `instead_of`.
       **states: more that `with_state` takes.
     """
 
     def made(**arguments: Any) -> Pair:
         return with_state(body(native)(**arguments, **(fixed or {})), kind, own, **states)
 
-    return instead_of(original, native.__name__)(made)
+    return instead_of(original, native.__name__, defaults=defaults)(made)
 
 
 identity = same(optax.identity, transforms.identity)
@@ -71,9 +73,9 @@ zero_nans = same(
 trace = same(optax.trace, transforms.trace, optax.TraceState, transforms.TraceState)
 ema = same(optax.ema, transforms.ema, optax.EmaState, transforms.EmaState, ema="mu")
 reduce_on_plateau = same(
-    optax.contrib.reduce_on_plateau,
+    contrib.reduce_on_plateau,
     transforms.reduce_on_plateau,
-    optax.contrib.ReduceLROnPlateauState,
+    contrib.ReduceLROnPlateauState,
     transforms.ReduceLROnPlateauState,
 )
 scale_by_rss = same(
@@ -115,6 +117,12 @@ scale_by_radam = same(
     optax.ScaleByAdamState,
     diagonal.ScaleByRadamState,
 )
+scale_by_novograd = same(
+    optax.scale_by_novograd,
+    diagonal.scale_by_novograd,
+    _transform.ScaleByNovogradState,
+    diagonal.ScaleByNovogradState,
+)
 scale_by_adadelta = same(
     optax.scale_by_adadelta,
     diagonal.scale_by_adadelta,
@@ -123,17 +131,18 @@ scale_by_adadelta = same(
     e_g="nu",
 )
 scale_by_acprop = same(
-    optax.contrib.scale_by_acprop,
+    contrib.scale_by_acprop,
     diagonal.scale_by_acprop,
     optax.ScaleByBeliefState,
     diagonal.ScaleByAcpropState,
     fixed={"previous_mean": True},
 )
 scale_by_adopt = same(
-    optax.contrib.scale_by_adopt,
+    contrib.scale_by_adopt,
     diagonal.scale_by_adopt,
     optax.ScaleByAdamState,
     diagonal.ScaleByAdamState,
+    defaults={"clip_value_fn": None},
 )
 
 

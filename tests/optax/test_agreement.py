@@ -9,37 +9,11 @@ import pytest
 
 import optcore
 import optcore.optax
-from optcore.optax._door import FACTORIES, OURS
+from optcore.optax._door import FACTORIES
 from tests import oracles
+from tests.optax.examples import EXTRA, RATE, made
 
 STEPS = 10
-RATE = 0.01
-
-ARGUMENTS = {
-    "adafactor": {"learning_rate": RATE, "min_dim_size_to_factor": 2, "momentum": 0.9},
-    "scale_by_factored_rms": {"min_dim_size_to_factor": 2},
-    "adaptive_grad_clip": {"clipping": 0.01},
-    "add_decayed_weights": {"weight_decay": 0.1},
-    "clip": {"max_delta": 0.1},
-    "clip_by_block_rms": {"threshold": 0.1},
-    "clip_by_global_norm": {"max_norm": 0.1},
-    "ema": {"decay": 0.9},
-    "lars": {"learning_rate": RATE, "weight_decay": 0.1},
-    "lbfgs": {"learning_rate": RATE, "linesearch": None},
-    "noisy_sgd": {"learning_rate": RATE, "key": 3},
-    "polyak_sgd": {},
-    "rmsprop": {"learning_rate": RATE, "momentum": 0.9, "centered": True},
-    "scale": {"step_size": -0.5},
-    "scale_by_schedule": {"step_size_fn": lambda count: 0.5 / (1 + count)},
-    "sgd": {"learning_rate": RATE, "momentum": 0.9, "nesterov": True},
-    "trace": {"decay": 0.9, "nesterov": True},
-}
-"""Those that need more than a rate, or are more themselves with it."""
-
-WITHOUT_A_NUMBER = {
-    "centralize", "identity", "keep_params_nonnegative", "normalize_by_update_norm",
-    "reduce_on_plateau", "scale_by_sign", "set_to_zero", "zero_nans",
-}  # fmt: skip
 COMBINING = {"chain", "named_chain"}
 ALL = sorted(
     name
@@ -49,28 +23,10 @@ ALL = sorted(
 RATED = [n for n in ALL if "learning_rate" in FACTORIES[n].declared_by.signature.parameters]
 CONSTANT_ONLY = {"optimistic_adam", "rprop", "sm3"}
 SCHEDULED = [n for n in RATED if n not in CONSTANT_ONLY]
-EXTRA = {"polyak_sgd": {"value": 3.0}, "reduce_on_plateau": {"value": 3.0}}
-
-ORIGINALS = {
-    name: next(
-        getattr(module, name)
-        for module in (optax, optax.contrib, optax.contrib._madgrad)
-        if id(getattr(module, name, None)) in OURS
-    )
-    for name in ALL
-}
-
-
-def arguments(name):
-    given = dict(ARGUMENTS.get(name, {}))
-    if name in RATED:
-        given.setdefault("learning_rate", RATE)
-    return given
 
 
 def both(name, **changed):
-    given = {**arguments(name), **changed}
-    return FACTORIES[name](**given), ORIGINALS[name](**given)
+    return (made(name, library, **changed) for library in (optcore.optax, optax))
 
 
 def trajectory(tx, name, steps=STEPS, state=None, double=False):
@@ -99,7 +55,7 @@ DIGITS = dict.fromkeys(
 )  # fmt: skip
 # Their rectification takes such a difference once more.
 DIGITS |= dict.fromkeys(("radam", "scale_by_radam"), 3e-4)
-# optax's update is a difference of two parameters, each rounded.
+# Its update is the difference of two parameters, which are rounded in another order.
 DIGITS |= dict.fromkeys(("madgrad", "scale_by_madgrad"), 3e-5)
 
 
@@ -172,6 +128,108 @@ def test_a_state_changes_sides(name):
         found, _ = trajectory(second, name, steps=3, state=state)
         expected, _ = trajectory(first, name, steps=3, state=state)
         assert_close(found, expected, start, DIGITS.get(name, 1e-6))
+
+
+MASKS = {
+    "tree": {"W": True, "b": False},
+    "arrays": {"W": np.bool_(False), "b": jnp.array(True)},
+    "numbers": {"W": 1, "b": 0},
+    "function": lambda p: jax.tree.map(lambda x: x.ndim > 1, p),
+    "functions": {"W": lambda p: False, "b": lambda p: True},
+    "all": True,
+    "none": False,
+}
+
+
+@pytest.mark.parametrize("mask", MASKS)
+@pytest.mark.parametrize("name", ["adamw", "lion", "lars", "adafactor", "scheduled"])
+def test_masked_decay(name, mask):
+    argument = {"lars": "weight_decay_mask", "adafactor": "weight_decay_mask"}.get(name, "mask")
+    given = {argument: MASKS[mask]}
+    if mask == "functions":
+        # A tree of functions is one function to optax, which it cannot call.
+        for library in (optcore.optax, optax):
+            with pytest.raises(TypeError):
+                made("adamw", library, **given).init({"W": jnp.ones((2, 2)), "b": jnp.ones(2)})
+        return
+    if name == "scheduled":
+        name, given["weight_decay"] = "add_decayed_weights", optax.linear_schedule(0.1, 0.0, 8)
+    if name == "adafactor":
+        given["weight_decay_rate"] = 0.1
+    ours, theirs = both(name, **given)
+    params = jax.tree.map(jnp.asarray, oracles.golden_problem()[0])
+    start = jax.tree.map(lambda p: np.asarray(p, float), params)
+    assert jax.tree.structure(ours.init(params)) == jax.tree.structure(theirs.init(params))
+    found, state = trajectory(ours, name)
+    expected, there = trajectory(theirs, name)
+    assert_close(found, expected, start, DIGITS.get(name, 1e-6))
+    assert jax.tree.structure(state) == jax.tree.structure(there)
+
+
+def test_a_mask_that_names_a_branch():
+    params = {"encoder": {"w": jnp.ones((2, 2)), "b": jnp.ones(2)}, "head": jnp.ones(2)}
+    mask = {"encoder": True, "head": False}
+    grads = jax.tree.map(jnp.zeros_like, params)
+    for o in (optcore.optax, optax):
+        tx = o.add_decayed_weights(0.5, mask)
+        updates, _ = tx.update(grads, tx.init(params), params)
+        assert [float(jnp.max(u)) for u in jax.tree.leaves(updates)] == [0.5, 0.5, 0.0]
+
+
+def test_masked_decay_does_not_split_the_chain():
+    tx = optcore.optax.adamw(1e-3, mask={"a": True, "b": False})
+    params = {"a": jnp.ones(3), "b": jnp.ones(3)}
+    jaxpr = jax.make_jaxpr(tx.update)(params, tx.init(params), params)
+    called = [str(e.params.get("name")) for e in jaxpr.eqns]
+    assert called.count("_kernel") == 2
+
+
+@pytest.mark.filterwarnings("ignore:.*optimistic_adam.*:DeprecationWarning")
+@pytest.mark.sample(None)
+@pytest.mark.parametrize("name", ALL)
+def test_tree_map_params(name):
+    """optax asks for the state of a placeholder, and finds where parameters stand."""
+    given = {"mask": True} if "mask" in FACTORIES[name].declared_by.roles else {}
+    ours, theirs = both(name, **given)
+    params = {"W": jnp.ones((3, 2)), "b": jnp.ones(2)}
+    marked = []
+    for tx in (ours, theirs):
+        try:
+            found = optax.tree.map_params(
+                tx, lambda _: "parameter", tx.init(params), transform_non_params=lambda _: "other"
+            )
+        except AttributeError:
+            found = "an error"
+        marked.append(found)
+    assert marked[0] == marked[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "numbers"),
+    [("ademamix", ("b3", "alpha")), ("simplified_ademamix", ("alpha",)), ("madgrad", ())],
+)
+def test_scheduled_numbers(name, numbers):
+    """A rate that begins at 0 and what else these take as schedules."""
+    given = {n: optax.linear_schedule(0.5, 0.9, 6) for n in numbers}
+    given["learning_rate"] = optax.linear_schedule(0.0, RATE, 3)
+    with oracles.double_precision(True):
+        ours, theirs = both(name, **given)
+        params = oracles.golden_problem()[0]
+        start = jax.tree.map(lambda p: np.asarray(p, float), params)
+        found, state = trajectory(ours, name, double=True)
+        expected, there = trajectory(theirs, name, double=True)
+        assert_close(found, expected, start, 1e-7)
+        assert jax.tree.structure(state) == jax.tree.structure(there)
+
+
+def test_sm3_of_a_scalar():
+    g = {"w": jnp.ones((2, 3)), "s": jnp.float32(3.0)}
+    tx = optcore.optax.sm3(0.1, momentum=0.0)
+    state = tx.init(g)
+    for _ in range(2):
+        updates, state = tx.update(g, state, g)
+    np.testing.assert_allclose(updates["s"], -0.1 / np.sqrt(2), rtol=1e-6)
+    assert [v.tolist() for v in state[0].mu["w"]] == [[2, 2], [2, 2, 2]]
 
 
 def test_fields_are_where_programs_read_them():

@@ -91,7 +91,7 @@ HANDED_ON = {
     "scale_by_galore", "scale_by_lbfgs", "scale_by_muon", "scale_by_polyak",
     "scale_by_zoom_linesearch",
     # The native one follows the paper, and no argument makes it optax's.
-    "scale_by_adan", "scale_by_novograd", "scale_by_rprop", "sophia",
+    "scale_by_adan", "scale_by_rprop", "sophia",
     "hutchinson_estimator_diag_hessian",
     # Random numbers of optax's keys.
     "add_noise", "differentially_private_aggregate", "dpsgd",

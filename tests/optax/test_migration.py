@@ -1,4 +1,4 @@
-"""Every row of the README's table of differences from optax, one test each, on both libraries."""
+"""Every row of the chapter's tables of differences from optax, one test each, on both libraries."""
 
 import collections
 import pathlib
@@ -14,7 +14,7 @@ from optcore._core import REGISTRY
 
 optax = pytest.importorskip("optax", reason="the table compares with optax")
 
-README = pathlib.Path(__file__).parents[1] / "README.md"
+README = pathlib.Path(optcore.__file__).parent / "optax" / "README.md"
 CHECKS = {}
 
 pytestmark = [
@@ -43,7 +43,7 @@ def row(where):
 
 def rows():
     """The first cells of the table in the README."""
-    section = README.read_text().partition("## Coming from optax")[2].partition("\n## ")[0]
+    section = README.read_text().partition("### What differs")[2].partition("\n### ")[0]
     lines = [line for line in section.splitlines() if line.startswith("| ")]
     return [line.split(" | ")[0].removeprefix("| ") for line in lines[1:]]
 
