@@ -1,6 +1,5 @@
 """Every row of the chapter's tables: what `optcore.optax` does otherwise, and native spellings."""
 
-import pathlib
 import pickle
 
 import jax
@@ -12,50 +11,29 @@ import pytest
 import optcore
 import optcore.optax as ours
 from tests import oracles
+from tests.optax.tables import Table
 
-README = (pathlib.Path(ours.__file__).parent / "README.md").read_text()
-DIFFERENCES, SPELLINGS = {}, {}
-
+DIFFERENCES = Table("### What is different")
+SPELLINGS = Table("## 2. Take the native names, one by one")
 TWO = jnp.array([3.0, -4.0])
 
 
-def rows(heading):
-    """The first cells of the first table behind a heading."""
-    lines = README.partition(f"{heading}\n")[2].splitlines()
-    start = next(i for i, line in enumerate(lines) if line.startswith("| "))
-    table = []
-    for line in lines[start + 2 :]:
-        if not line.startswith("| "):
-            break
-        table.append(line.split(" | ")[0].removeprefix("| "))
-    return table
-
-
-def row(table, where):
-    def decorate(check):
-        assert where not in table, f"two checks for {where!r}"
-        table[where] = check
-        return check
-
-    return decorate
-
-
-def test_every_row_has_a_check():
-    assert rows("### What is different") == list(DIFFERENCES)
-    assert rows("## 2. Take the native names, one by one") == list(SPELLINGS)
+@pytest.mark.parametrize("table", [DIFFERENCES, SPELLINGS], ids=lambda table: table.heading)
+def test_every_row_has_a_check(table):
+    table.check_rows()
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.sample(6)
-@pytest.mark.parametrize("where", DIFFERENCES)
+@pytest.mark.parametrize("where", DIFFERENCES.written())
 def test_difference(where):
-    DIFFERENCES[where]()
+    DIFFERENCES.checks[where]()
 
 
 @pytest.mark.sample(6)
-@pytest.mark.parametrize("where", SPELLINGS)
+@pytest.mark.parametrize("where", SPELLINGS.written())
 def test_native_spelling(where):
-    SPELLINGS[where]()
+    SPELLINGS.checks[where]()
 
 
 def run(tx, grads, params=None, **extra):
@@ -72,7 +50,7 @@ def first(tx, g, params=None, **extra):
     return run(tx, [g], params, **extra)[0][0]
 
 
-@row(DIFFERENCES, "Moments of bfloat16 and float16 parameters")
+@DIFFERENCES.row("Moments of bfloat16 and float16 parameters")
 def _moments():
     for dtype in (jnp.bfloat16, jnp.float16):
         p = jnp.ones(1000, dtype)
@@ -92,7 +70,7 @@ def _moments():
     assert lost[0] < 0.55
 
 
-@row(DIFFERENCES, '`mu_dtype="bfloat16"`')
+@DIFFERENCES.row('`mu_dtype="bfloat16"`')
 def _narrow_moments():
     grads = list(jnp.linspace(0.1, 1.0, 20)[:, None] * jnp.sin(jnp.arange(50.0)))
     exact = run(optax.scale_by_adam(), grads)[0][-1]
@@ -103,7 +81,7 @@ def _narrow_moments():
     assert errors[1] < 0.8 * errors[0]
 
 
-@row(DIFFERENCES, "Computation inside a chain")
+@DIFFERENCES.row("Computation inside a chain")
 def _inside_a_chain():
     g = jnp.linspace(0.1, 1.0, 50).astype(jnp.bfloat16)
 
@@ -118,7 +96,7 @@ def _inside_a_chain():
     assert errors[1] < 0.7 * errors[0]
 
 
-@row(DIFFERENCES, "Bias correction")
+@DIFFERENCES.row("Bias correction")
 def _bias():
     # The first step of Adam is the sign of the gradient.
     there, here = (first(o.scale_by_adam(b2=0.9999), jnp.ones(1)) for o in (optax, ours))
@@ -126,14 +104,14 @@ def _bias():
     assert abs(there[0] - 1) > 1e-6
 
 
-@row(DIFFERENCES, "Gradients from 1e19 on")
+@DIFFERENCES.row("Gradients from 1e19 on")
 def _large():
     g = jnp.full(1, 1e30)
     assert first(optax.adam(0.1), g)[0] == 0
     assert first(ours.adam(0.1), g)[0] == pytest.approx(-0.1)
 
 
-@row(DIFFERENCES, "A real `mu_dtype` for complex parameters")
+@DIFFERENCES.row("A real `mu_dtype` for complex parameters")
 def _complex_moments():
     g = jnp.array([1 + 2j])
     there, here = (run(o.scale_by_adam(mu_dtype="float32"), [g])[1].mu for o in (optax, ours))
@@ -142,7 +120,7 @@ def _complex_moments():
     assert here[0].imag == pytest.approx(0.2)
 
 
-@row(DIFFERENCES, "Squares of complex gradients")
+@DIFFERENCES.row("Squares of complex gradients")
 def _complex_squares():
     g = jnp.array([3 + 4j])
     there, here = (run(o.scale_by_adam(), [g])[1].nu for o in (optax, ours))
@@ -154,7 +132,7 @@ def _complex_squares():
     np.testing.assert_allclose(here, 25, rtol=1e-6)
 
 
-@row(DIFFERENCES, "A gradient that is infinite")
+@DIFFERENCES.row("A gradient that is infinite")
 def _infinite():
     grads = [jnp.full(1, jnp.inf), jnp.ones(1)]
     there, here = (run(o.scale_by_rms(), grads)[0][-1] for o in (optax, ours))
@@ -165,7 +143,7 @@ def _infinite():
     assert np.isfinite(run(optcore.guard(ours.scale_by_rms()), grads)[0][-1][0])
 
 
-@row(DIFFERENCES, "Derivatives at zero gradients, of `adam`, `radam` and clips")
+@DIFFERENCES.row("Derivatives at zero gradients, of `adam`, `radam` and clips")
 def _derivatives():
     def through(tx):
         def total(g):
@@ -182,7 +160,7 @@ def _derivatives():
         assert np.isfinite(through(make(ours))).all()
 
 
-@row(DIFFERENCES, "`sm3` of a scalar")
+@DIFFERENCES.row("`sm3` of a scalar")
 def _sm3():
     g = jnp.float32(3.0)
     with pytest.raises(IndexError):
@@ -192,14 +170,14 @@ def _sm3():
     assert state[0].mu[0].tolist() == [9.0]
 
 
-@row(DIFFERENCES, "`adafactor` before its `decay_offset`")
+@DIFFERENCES.row("`adafactor` before its `decay_offset`")
 def _adafactor():
     there, here = (first(o.adafactor(0.1, decay_offset=5), TWO) for o in (optax, ours))
     assert np.isnan(there).all()
     np.testing.assert_allclose(here, first(ours.adafactor(0.1), TWO), rtol=1e-6)
 
 
-@row(DIFFERENCES, "A loop without `jit`")
+@DIFFERENCES.row("A loop without `jit`")
 def _eager():
     traced = []
 
@@ -216,7 +194,7 @@ def _eager():
     assert compiled == []
 
 
-@row(DIFFERENCES, "`print(optimizer)`, `==`, `hash`, `.replace(...)`")
+@DIFFERENCES.row("`print(optimizer)`, `==`, `hash`, `.replace(...)`")
 def _values():
     tx = ours.adam(1e-3)
     assert "function" in repr(optax.adam(1e-3))
@@ -227,7 +205,7 @@ def _values():
     assert tx.replace(b1=0.5) == ours.adam(1e-3, b1=0.5)
 
 
-@row(DIFFERENCES, "Traced numbers, a stack of optimizers under `vmap`")
+@DIFFERENCES.row("Traced numbers, a stack of optimizers under `vmap`")
 def _stacks():
     stacked = optcore.stack([ours.adam(0.1), ours.adam(0.2)])
     found = jax.vmap(lambda tx: first(tx, TWO))(stacked)
@@ -237,7 +215,7 @@ def _stacks():
         jax.jit(lambda tx: first(tx, TWO))(optax.adam(0.1))
 
 
-@row(DIFFERENCES, "Config and pickles")
+@DIFFERENCES.row("Config and pickles")
 def _config():
     tx = ours.masked(ours.adamw(1e-3), {"w": True, "b": False})
     assert pickle.loads(pickle.dumps(tx)) == tx
@@ -249,7 +227,7 @@ def _config():
 PARAMS = {"head": {"w": jnp.ones(2)}, "body": {"w": jnp.ones(2), "bias": jnp.ones(2)}}
 
 
-@row(SPELLINGS, "`masked(tx, mask)`, `multi_transform`, `set_to_zero`")
+@SPELLINGS.row("`masked(tx, mask)`, `multi_transform`, `set_to_zero`")
 def _route():
     labels = {"head": "off", "body": {"w": "other", "bias": "tx"}}
     parts = {"off": ours.set_to_zero(), "other": ours.sgd(0.1), "tx": ours.sgd(0.2)}
@@ -262,7 +240,7 @@ def _route():
     assert not any(x.size == 2 for x in jax.tree.leaves(native.init(PARAMS)))
 
 
-@row(SPELLINGS, "`MultiSteps(tx, 4)`")
+@SPELLINGS.row("`MultiSteps(tx, 4)`")
 def _accumulate():
     grads = [TWO * i for i in range(1, 5)]
     expected, _ = run(ours.MultiSteps(ours.sgd(0.1), 4).gradient_transformation(), grads)
@@ -272,7 +250,7 @@ def _accumulate():
     assert np.isfinite(np.concatenate([np.ravel(x) for x in jax.tree.leaves(state)])).all()
 
 
-@row(SPELLINGS, "`apply_if_finite(tx, 5)`")
+@SPELLINGS.row("`apply_if_finite(tx, 5)`")
 def _guard():
     grads = [TWO * jnp.nan] * 8 + [TWO]
     lost = run(ours.apply_if_finite(ours.sgd(0.1, momentum=0.9), 5), grads)[0][-1]
@@ -282,7 +260,7 @@ def _guard():
     assert state.total_notfinite == 8
 
 
-@row(SPELLINGS, "`inject_hyperparams(adam)(learning_rate=0.1)`")
+@SPELLINGS.row("`inject_hyperparams(adam)(learning_rate=0.1)`")
 def _inject():
     tx = optcore.inject(optcore.chain(optcore.clip(9.0), optcore.adam(0.1)))
     state = optcore.set_hyperparams(tx, tx.init(TWO), learning_rate=0.2)
@@ -293,7 +271,7 @@ def _inject():
         optcore.set_hyperparams(tx, state, b1=1.5)
 
 
-@row(SPELLINGS, "`inject_hyperparams(adam)(0.1, b1=schedule)`")
+@SPELLINGS.row("`inject_hyperparams(adam)(0.1, b1=schedule)`")
 def _scheduled():
     schedule = optcore.linear_schedule(0.5, 0.9, 4)
     grads = [TWO, 2 * TWO, -TWO]
@@ -302,7 +280,7 @@ def _scheduled():
     np.testing.assert_allclose(found, expected, rtol=2e-5)
 
 
-@row(SPELLINGS, "a loop over rates that compiles for each")
+@SPELLINGS.row("a loop over rates that compiles for each")
 def _one_compilation():
     stacked, traced = optcore.stack([optcore.adam(1e-3), optcore.adam(1e-2)]), []
 
@@ -316,7 +294,7 @@ def _one_compilation():
     assert len(traced) == 1
 
 
-@row(SPELLINGS, '`tree.get(state, "learning_rate")`')
+@SPELLINGS.row('`tree.get(state, "learning_rate")`')
 def _read():
     for rate in (0.1, optcore.linear_schedule(0.1, 0.0, 10)):
         tx = optcore.guard(optcore.chain(optcore.clip(1.0), optcore.adam(rate)))
@@ -326,7 +304,7 @@ def _read():
     assert ours.tree.get(tx.init(TWO), "learning_rat") is None
 
 
-@row(SPELLINGS, '`adam(1e-3, mu_dtype="bfloat16")`')
+@SPELLINGS.row('`adam(1e-3, mu_dtype="bfloat16")`')
 def _store():
     state = optcore.store(optcore.adam(1e-3), "bf16", key=jax.random.key(0)).init(jnp.ones(10_000))
     assert sum(x.nbytes for x in jax.tree.leaves(state)) < 4 * 10_000 + 100
@@ -334,7 +312,7 @@ def _store():
     assert sum(x.nbytes for x in jax.tree.leaves(state)) < 2.2 * 10_000
 
 
-@row(SPELLINGS, "bfloat16 parameters alone")
+@SPELLINGS.row("bfloat16 parameters alone")
 def _master():
     p = jnp.ones(1, jnp.bfloat16)
     ends = []
@@ -348,7 +326,7 @@ def _master():
     assert ends[1] == pytest.approx(0.98, abs=0.004)
 
 
-@row(SPELLINGS, "`incremental_update(params, slow, 0.1)` in the loop")
+@SPELLINGS.row("`incremental_update(params, slow, 0.1)` in the loop")
 def _average():
     tx = optcore.with_average(optcore.sgd(0.1), decay=0.9)
     params, slow = TWO, None
@@ -360,7 +338,7 @@ def _average():
     np.testing.assert_allclose(optcore.eval_params(state, params), slow, rtol=1e-6)
 
 
-@row(SPELLINGS, "`contrib.sam(tx, chain(normalize(), sgd(0.05)))`")
+@SPELLINGS.row("`contrib.sam(tx, chain(normalize(), sgd(0.05)))`")
 def _sam():
     def grad(p, *_):
         return p**3
@@ -376,7 +354,7 @@ def _sam():
     np.testing.assert_allclose(TWO + updates, params, rtol=1e-5)
 
 
-@row(SPELLINGS, "`adan`, `rprop`, `lars`, `sophia`")
+@SPELLINGS.row("`adan`, `rprop`, `lars`, `sophia`")
 def _papers():
     grads = [TWO, TWO[::-1], -TWO]
     for name in ("adan", "rprop"):

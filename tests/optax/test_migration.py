@@ -1,7 +1,6 @@
 """Every row of the chapter's tables of differences from optax, one test each, on both libraries."""
 
 import collections
-import pathlib
 import warnings
 
 import jax
@@ -11,11 +10,12 @@ import pytest
 
 import optcore
 from optcore._core import REGISTRY
+from tests.optax.tables import Table
 
 optax = pytest.importorskip("optax", reason="the table compares with optax")
 
-README = pathlib.Path(optcore.__file__).parent / "optax" / "README.md"
-CHECKS = {}
+TABLE = Table("### What differs between optax and the native names")
+row = TABLE.row
 
 pytestmark = [
     # optax promotes dtypes, warns of its own deprecations, and logs what it replaces.
@@ -30,32 +30,14 @@ def _standard_promotion():
         yield
 
 
-def row(where):
-    """The decorated function checks the table's row of this name."""
-
-    def decorate(check):
-        assert where not in CHECKS, f"two checks for {where!r}"
-        CHECKS[where] = check
-        return check
-
-    return decorate
-
-
-def rows():
-    """The first cells of the table in the README."""
-    section = README.read_text().partition("### What differs")[2].partition("\n### ")[0]
-    lines = [line for line in section.splitlines() if line.startswith("| ")]
-    return [line.split(" | ")[0].removeprefix("| ") for line in lines[1:]]
-
-
 def test_every_row_has_a_check():
-    assert rows() == list(CHECKS)
+    TABLE.check_rows()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("where", rows())
+@pytest.mark.parametrize("where", TABLE.written())
 def test_row(where):
-    CHECKS[where]()
+    TABLE.checks[where]()
 
 
 def first(tx, grads, params=None, **extra):

@@ -1,11 +1,9 @@
 """The chapter's README runs."""
 
-import pathlib
 import re
 
 import optcore.optax
-
-README = (pathlib.Path(optcore.optax.__file__).parent / "README.md").read_text()
+from tests.optax.tables import README
 
 
 def test_its_code_runs():
