@@ -2,6 +2,7 @@
 
 from . import averaging as averaging
 from . import diagnostics as diagnostics
+from . import sharding as sharding
 from . import tree as tree
 from . import tuning as tuning
 from ._core import Bound as Bound

@@ -20,7 +20,7 @@ LAYERS = (
     {"groups", "safety", "storage", "linesearch"},
     {"tree"},
     {"optimizers"},
-    {"averaging", "tuning", "diagnostics", "serialize"},
+    {"averaging", "tuning", "diagnostics", "serialize", "sharding"},
     {"testing", "optax"},
 )
 FAMILIES = ({"momentum"}, {"diagonal"}, {"scalar", "matrix", "quasi_newton"})

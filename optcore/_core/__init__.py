@@ -92,6 +92,11 @@ from ._per_leaf import per_leaf as per_leaf
 from ._placeholder import Placeholder as Placeholder
 from ._placeholder import is_partial as is_partial
 from ._placeholder import is_placeholder as is_placeholder
+from ._placement import cut_further as cut_further
+from ._placement import explicit_sharding as explicit_sharding
+from ._placement import named_shardings as named_shardings
+from ._placement import placed_init as placed_init
+from ._placement import sharding_of as sharding_of
 from ._refusals import loss_scale_in as loss_scale_in
 from ._refusals import skips_nonfinite as skips_nonfinite
 from ._roles import Role as Role

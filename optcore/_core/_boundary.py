@@ -18,6 +18,7 @@ from ._mode import Mode, mode, within
 from ._one_leaf import OneLeafError
 from ._paths import refuse_one_leaf
 from ._per_leaf import Leafwise
+from ._placement import placed_init
 from ._put import as_made
 from ._structure import Structure, structure_of
 from ._tape import Waiting, settle
@@ -50,7 +51,7 @@ def init(declaration: Callee, params: Any) -> Any:
     try:
         _checks.check_params(declaration.name, params)
         with within("traced"):
-            return declaration.pair().init(params)
+            return placed_init(declaration.pair().init, params)
     except Exception as error:
         shorten(error)
         raise

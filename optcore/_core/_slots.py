@@ -100,6 +100,9 @@ def _part(p: Any, kept: Axes) -> jax.ShapeDtypeStruct:
     part: jax.ShapeDtypeStruct = jax.eval_shape(
         lambda p: jnp.expand_dims(jnp.sum(p, lost), added), p
     )
+    if isinstance(p, jax.Array) and not isinstance(p, jax.core.Tracer):
+        # Its sharding would be one of an abstract mesh, where no array can be made.
+        return jax.ShapeDtypeStruct(part.shape, part.dtype)
     return part
 
 
@@ -185,7 +188,7 @@ def _all_axes(array: Any) -> tuple[int, ...]:
 
 
 @contextlib.contextmanager
-def _recording(params: Any) -> Iterator[_Record]:
+def recording(params: Any) -> Iterator[_Record]:
     record = _Record(params)
     token = _RECORD.set(record)
     try:
@@ -216,7 +219,7 @@ def slot_axes(tx: Any, params: Any) -> Any:
     found: list[SlotAxes] = []
 
     def init(params: Any) -> Any:
-        with _recording(params) as record:
+        with recording(params) as record:
             state = tx.init(params)
         found.extend(map(record.of, jax.tree.leaves(state)))
         return state

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
 
 from .._core import (
     GradientTransformation,
@@ -14,6 +15,7 @@ from .._core import (
     Updates,
     adapt,
     aggregates,
+    explicit_sharding,
     flatten_like,
     is_inexact,
     is_none,
@@ -89,13 +91,13 @@ class _Layout:
 
     def join(self, tree: Any) -> jax.Array:
         """The leaves of a tree like this one in a row; zeros where it has `None`."""
-        parts = [jnp.zeros(0, self.dtype)]
+        parts = []
         for like, x in zip(self.leaves, self._partners(tree), strict=True):
             if like is not None:
                 shape = math.prod(np.shape(like))
-                part = jnp.zeros(shape) if x is None else jnp.asarray(x).reshape(shape)
+                part = jnp.zeros(shape) if x is None else _whole(jnp.asarray(x)).reshape(shape)
                 parts.append(part.astype(self.dtype))
-        return jnp.concatenate(parts)
+        return jnp.concatenate(parts) if parts else jnp.zeros(0, self.dtype)
 
     def join_examples(self, tree: Any) -> jax.Array:
         """A row for each example."""
@@ -112,7 +114,7 @@ class _Layout:
                 found.append(x)
                 continue
             stop = start + math.prod(np.shape(like))
-            part = vector[start:stop].reshape(np.shape(like))
+            part = _placed_like(x, vector[start:stop].reshape(np.shape(like)))
             found.append(None if x is None else _as_dtype(part, wide(jnp.result_type(like))))
             start = stop
         return self.treedef.unflatten(found)
@@ -126,6 +128,19 @@ class _Layout:
             if x is not None and number is not None:
                 partners[number] = x
         return partners
+
+
+def _whole(x: jax.Array) -> jax.Array:
+    """The array on all devices, so that it can stand beside others."""
+    sharding = explicit_sharding(x)
+    if sharding is None:
+        return x
+    return jax.sharding.reshard(x, NamedSharding(sharding.mesh, PartitionSpec()))
+
+
+def _placed_like(like: Any, x: jax.Array) -> jax.Array:
+    sharding = None if like is None else explicit_sharding(like)
+    return x if sharding is None else jax.sharding.reshard(x, sharding)
 
 
 def _as_dtype(x: jax.Array, dtype: Any) -> jax.Array:

@@ -30,6 +30,7 @@ from .._core import (
     declare,
     is_inexact,
     mode,
+    placed_init,
     register_declared,
     within,
 )
@@ -112,10 +113,12 @@ class _Declaration(Declaration):
 
     def init(self, params: Any) -> Any:
         """The state for these parameters."""
-        if mode() == "outermost" and any(map(_is_integer, jax.tree.leaves(params))):
+        if mode() != "outermost":
+            return self.pair().init(_arrays(params))
+        if any(map(_is_integer, jax.tree.leaves(params))):
             return self.original().init(params)
         with within("traced"):
-            return self.pair().init(_arrays(params))
+            return placed_init(self.pair().init, _arrays(params))
 
     def update(self, updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
         """Transformed updates and the next state."""

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from .._core import safe_sqrt
+from .._core import explicit_sharding, safe_sqrt
 from ._maps import dynamic_map, linear_map
 from ._rounding import on_grid, stochastic
 
@@ -64,13 +64,13 @@ def _encode_dynamic(x: jax.Array, signed: bool) -> jax.Array:
     upper = jnp.asarray(np.append(edges, np.inf).astype(np.float32))
     lower = jnp.asarray(np.append(-np.inf, edges).astype(np.float32))
     for _ in range(2):
-        up, down = x >= upper[guess], x < lower[guess]
+        up, down = x >= _entries(upper, guess), x < _entries(lower, guess)
         guess = jnp.clip(guess + up.astype(jnp.int32) - down.astype(jnp.int32), 0, 255)
     return guess.astype(jnp.uint8) if signed else _positive(guess, x, 1).astype(jnp.uint8)
 
 
 def _decode_dynamic(codes: jax.Array, signed: bool) -> jax.Array:
-    return jnp.asarray(dynamic_map(signed=signed))[codes.astype(jnp.int32)]
+    return _entries(jnp.asarray(dynamic_map(signed=signed)), codes.astype(jnp.int32))
 
 
 def _encode_softsign(x: jax.Array, signed: bool) -> jax.Array:
@@ -128,7 +128,13 @@ def _decode_int4(codes: jax.Array, signed: bool) -> jax.Array:
     if codes.dtype == jnp.uint8:
         pairs = jnp.stack([codes & np.uint8(15), codes >> np.uint8(4)], axis=-1)
         codes = pairs.reshape(*codes.shape[:-1], 2 * codes.shape[-1])
-    return jnp.asarray(_map4(signed))[codes.astype(jnp.int32)]
+    return _entries(jnp.asarray(_map4(signed)), codes.astype(jnp.int32))
+
+
+def _entries(table: jax.Array, indices: jax.Array) -> jax.Array:
+    """`table[indices]`, placed as the indices are, also where the axes of a mesh are explicit."""
+    sharding = explicit_sharding(indices)
+    return table[indices] if sharding is None else table.at[indices].get(out_sharding=sharding)
 
 
 def _positive(codes: jax.Array, x: jax.Array, least: float) -> jax.Array:

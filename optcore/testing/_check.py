@@ -4,7 +4,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .._core import aggregates
-from . import _behaviour, _containers, _hyperparameters, _modes, _schedules, _shapes, _tracing
+from . import (
+    _behaviour,
+    _containers,
+    _hyperparameters,
+    _modes,
+    _schedules,
+    _shapes,
+    _sharding,
+    _tracing,
+)
 from ._subject import Subject, default_params
 
 Check = Callable[[Subject], None]
@@ -13,6 +22,7 @@ CHECKS: list[Check] = [
     *_shapes.CHECKS,
     *_containers.CHECKS,
     *_tracing.CHECKS,
+    *_sharding.CHECKS,
     *_behaviour.CHECKS,
     *_hyperparameters.CHECKS,
     *_modes.CHECKS,

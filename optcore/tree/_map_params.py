@@ -19,7 +19,7 @@ def map_params(
 ) -> Any:
     """Apply a function to every leaf of a state that belongs to a parameter.
 
-    With it the shardings of a state are made from those of the parameters.
+    For the shardings of a state see `optcore.sharding.state_shardings`.
 
     Args:
       initable: the transformation, or its `init`.

@@ -1,0 +1,167 @@
+"""Where the arrays of a state belong: on the mesh of the parameters, along the axes they keep."""
+
+import math
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+from ._paths import path_name
+from ._slots import SlotAxes, recording
+
+Entry = str | tuple[str, ...] | None
+"""What a partition spec says of one axis of an array."""
+
+
+def explicit_sharding(x: Any) -> NamedSharding | None:
+    """The sharding of an array if axes of its mesh are explicit: operations are told it then."""
+    sharding = x.sharding if _is_concrete(x) else jax.typeof(x).sharding
+    named = isinstance(sharding, NamedSharding)
+    return sharding if named and AxisType.Explicit in sharding.mesh.axis_types else None
+
+
+def _is_concrete(x: Any) -> bool:
+    return isinstance(x, jax.Array) and not isinstance(x, jax.core.Tracer)
+
+
+def placed_init(init: Any, params: Any) -> Any:
+    """The state of `init`, each array of which lies on the mesh of the parameters, if they do.
+
+    An array stays where it is if it lies there already.
+    """
+    shardings = {
+        path: x.sharding
+        for path, x in jax.tree_util.tree_flatten_with_path(params)[0]
+        if _is_concrete(x) and isinstance(x.sharding, NamedSharding)
+    }
+    meshes = {sharding.mesh for sharding in shardings.values()}
+    if len(meshes) != 1 or next(iter(meshes)).size == 1:
+        return init(params)
+    (mesh,) = meshes
+    with recording(params) as record:
+        state = init(params)
+
+    def put(x: Any) -> Any:
+        if isinstance(x, jax.core.Tracer):
+            return x
+        if isinstance(getattr(x, "sharding", None), NamedSharding) and x.sharding.mesh == mesh:
+            return x
+        return jax.device_put(x, sharding_of(record.of(x), np.shape(x), shardings, mesh))
+
+    return jax.tree.map(put, state)
+
+
+def sharding_of(
+    axes: SlotAxes,
+    shape: tuple[int, ...],
+    shardings: dict[tuple[Any, ...], NamedSharding],
+    mesh: Any,
+) -> NamedSharding:
+    """The sharding of an array of a state.
+
+    Args:
+      axes: what is known of the array.
+      shape: its own.
+      shardings: of the parameters, by path.
+      mesh: theirs.
+    """
+    if axes.path is None or axes.path not in shardings:
+        return NamedSharding(mesh, PartitionSpec())
+    owner = shardings[axes.path]
+    entries = (*owner.spec, *(None,) * len(shape))
+    own = [
+        None if i is None else _fitting(entries[i], n, mesh)
+        for i, n in zip(axes.axes, shape, strict=True)
+    ]
+    # Without what says nothing: two specs are one to a compiled function only if they are equal.
+    while own and own[-1] is None:
+        own.pop()
+    return NamedSharding(mesh, PartitionSpec(*own), memory_kind=owner.memory_kind)
+
+
+def _fitting(entry: Any, length: int, mesh: Any) -> Entry:
+    """As many of the mesh axes of an entry, from the first, as divide the length."""
+    names: tuple[str, ...] = ()
+    for name in _names((entry,)):
+        if length % _size((*names, name), mesh):
+            break
+        names = (*names, name)
+    return _entry(names)
+
+
+def cut_further(
+    sharding: NamedSharding, shape: tuple[int, ...], along: tuple[str, ...]
+) -> NamedSharding:
+    """The sharding with more mesh axes, at the longest axis of the array that they divide."""
+    mesh, spec = sharding.mesh, (*sharding.spec, *(None,) * (len(shape) - len(sharding.spec)))
+    free = tuple(name for name in along if name not in _names(spec))
+    rest = [n // _size(_names((entry,)), mesh) for n, entry in zip(shape, spec, strict=True)]
+    divided = [i for i, n in enumerate(rest) if n and n % _size(free, mesh) == 0]
+    if not (free and divided):
+        return sharding
+    longest = max(divided, key=rest.__getitem__)
+    entries = list(spec)
+    entries[longest] = _entry(_names((spec[longest],)) + free)
+    return NamedSharding(mesh, PartitionSpec(*entries), memory_kind=sharding.memory_kind)
+
+
+def _names(entries: tuple[Any, ...]) -> tuple[str, ...]:
+    """The mesh axes in a partition spec."""
+    found: list[str] = []
+    for entry in entries:
+        if isinstance(entry, str):
+            found.append(entry)
+        elif isinstance(entry, tuple):
+            found.extend(entry)
+    return tuple(found)
+
+
+def _entry(names: tuple[str, ...]) -> Entry:
+    return names if len(names) > 1 else names[0] if names else None
+
+
+def _size(names: tuple[str, ...], mesh: Any) -> int:
+    return math.prod(mesh.shape[name] for name in names)
+
+
+def named_shardings(
+    owner: str, params: Any, shardings: Any = None
+) -> tuple[dict[tuple[Any, ...], NamedSharding], Any]:
+    """The shardings of the parameters by path, and their mesh.
+
+    Args:
+      owner: for messages.
+      params: arrays, or shapes that have shardings.
+      shardings: a tree like it, in the place of their own.
+
+    Raises:
+      ValueError: a parameter has no named sharding, or they lie on several meshes.
+    """
+    given = params if shardings is None else shardings
+    found: dict[tuple[Any, ...], Any] = {
+        path: x if isinstance(x, NamedSharding) else getattr(x, "sharding", None)
+        for path, x in jax.tree_util.tree_flatten_with_path(given)[0]
+    }
+    if shardings is not None:
+        wanted = {path for path, _ in jax.tree_util.tree_flatten_with_path(params)[0]}
+        if found.keys() != wanted:
+            odd = path_name(min(found.keys() ^ wanted, key=str))
+            raise ValueError(
+                f"{owner}: shardings must be a tree like params, with a NamedSharding for each; "
+                f"only one of them has {odd!r}"
+            )
+    for path, sharding in found.items():
+        if not isinstance(sharding, NamedSharding):
+            raise ValueError(
+                f"{owner}: the parameter {path_name(path)!r} has the sharding {sharding}, expected "
+                "a NamedSharding; put it on a mesh with jax.device_put(params, shardings), or say "
+                "shardings="
+            )
+    meshes = {sharding.mesh: path for path, sharding in found.items()}
+    if len(meshes) > 1:
+        first, second = map(path_name, list(meshes.values())[:2])
+        raise ValueError(f"{owner}: {first!r} and {second!r} lie on different meshes")
+    if not meshes:
+        raise ValueError(f"{owner}: there are no parameters, and so there is no mesh")
+    return found, next(iter(meshes))
