@@ -3,6 +3,7 @@
 import copy
 import functools
 import importlib
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self
 
@@ -348,10 +349,15 @@ def _pack(value: Any, role: Role) -> Any:
     several = role.kind in ("transformation", "schedule") and not is_transformation(value)
     if role.container and several:
         if isinstance(value, Mapping):
-            return {k: _pack(v, role) for k, v in value.items()}
+            return _members({k: _pack(v, role) for k, v in value.items()}, value)
         if isinstance(value, tuple):
             return tuple(_pack(v, role) for v in value)
     return Static(value)
+
+
+def _members(members: dict[Any, Any], like: Any) -> dict[Any, Any]:
+    """An ordered dict if it was one: keys that cannot be sorted stand in no other pytree."""
+    return OrderedDict(members) if isinstance(like, OrderedDict) else members
 
 
 def _unpack(value: Any) -> Any:
@@ -360,7 +366,7 @@ def _unpack(value: Any) -> Any:
     if isinstance(value, Declared):
         return value
     if isinstance(value, dict):
-        return {k: _unpack(v) for k, v in value.items()}
+        return _members({k: _unpack(v) for k, v in value.items()}, value)
     if type(value) is tuple:
         return tuple(_unpack(v) for v in value)
     return value

@@ -149,7 +149,16 @@ def begin(updates: Any) -> Any:
 
 def settle(tree: Any) -> Any:
     """A tree in which nothing waits any more."""
-    return jax.tree.map(lambda x: x.settle() if isinstance(x, Waiting) else x, tree)
+    try:
+        return jax.tree.map(lambda x: x.settle() if isinstance(x, Waiting) else x, tree)
+    except ValueError:
+        # A dict whose keys cannot be sorted, which eager calls of optax's may return in a state.
+        if type(tree) is dict:
+            return {key: settle(member) for key, member in tree.items()}
+        if isinstance(tree, tuple):
+            members = map(settle, tree)
+            return type(tree)(*members) if hasattr(tree, "_fields") else tuple(members)
+        raise
 
 
 def _results(out: Any, slots: int) -> tuple[Any, ...]:

@@ -70,7 +70,8 @@ def read(tx: Any, state: Any, name: str) -> jax.Array:
 
     Raises:
       KeyError: no hyper-parameter has this name, or several do; the message lists them.
-      TypeError: `tx` is a plain pair, which declares nothing; `name` is no string.
+      TypeError: `tx` is a plain pair, which declares nothing; `name` is no string; it is a
+        schedule of `optcore.optax`, whose values no state holds.
 
     >>> import jax.numpy as jnp, optcore
     >>> tx = optcore.sgd(optcore.linear_schedule(1.0, 0.0, 4))
@@ -87,7 +88,13 @@ def read(tx: Any, state: Any, name: str) -> jax.Array:
     path = find_path(tx, name)
     at = place(tx, path)
     if at is None:
-        return jnp.asarray(hyperparameters(tx, schedules_inside=False)[path], jnp.float32)
+        constant = hyperparameters(tx, schedules_inside=False)[path]
+        if callable(constant):
+            raise TypeError(
+                f"read: {path!r} is a schedule whose value no state holds, as in optax; call it "
+                "with the count in the state"
+            )
+        return jnp.asarray(constant, jnp.float32)
     number, key = at
     value = holders_of(tx, state)[number].hyperparams[key]
     return jnp.stack(value) if isinstance(value, (tuple, list)) else value

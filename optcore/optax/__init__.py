@@ -8,9 +8,12 @@ finds the same in `optcore`, with one spelling for one idea.
 try:
     import optax as _optax
 except ModuleNotFoundError as error:
-    raise ModuleNotFoundError("optcore.optax needs optax: pip install 'optcore[optax]'") from error
+    if error.name != "optax":
+        raise
+    message = "optcore.optax needs optax: pip install 'optcore[optax]'"
+    raise ModuleNotFoundError(message, name="optax") from error
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import _optimizers as _optimizers
 from ._as_optax import as_optax as as_optax
@@ -18,6 +21,10 @@ from ._mirror import mirror as _mirror
 
 if TYPE_CHECKING:
     from optax import *
+
+    # For checkers that do not look into optax, which has no `py.typed`.
+    def __getattr__(name: str) -> Any: ...
+
 
 _mirror(globals(), _optax.__name__)
 

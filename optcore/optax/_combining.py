@@ -5,8 +5,8 @@ from typing import Any
 
 import optax
 
-from .._core import GradientTransformation, Leafwise, begin, is_declared, settle, within
-from ._door import instead_of, like
+from .._core import GradientTransformation, Leafwise, begin, settle, within
+from ._door import dtypes_are_ours, instead_of, like
 
 Pair = GradientTransformation
 
@@ -15,7 +15,10 @@ Pair = GradientTransformation
 def chain(*args: Any) -> Pair:
     if not args:
         raise ValueError("chain() needs at least one transformation")
-    links = [optax.with_extra_args_support(link) for link in args]
+    links = [
+        link if isinstance(link, Leafwise) else optax.with_extra_args_support(link) for link in args
+    ]
+    ours = [isinstance(link, Leafwise) or dtypes_are_ours(link) for link in links]
 
     def init(params: Any) -> tuple[Any, ...]:
         return tuple(link.init(params) for link in links)
@@ -26,17 +29,20 @@ def chain(*args: Any) -> Pair:
                 f"chain: expected the states of {len(links)} transformations, got {len(state)}; "
                 "was the state made by this chain's init?"
             )
-        gradients, new_state = updates, []
+        # What has the dtypes that the next part of optax's or of the user's is given.
+        model, new_state = updates, []
         updates = begin(updates)
-        for link, s in zip(links, state, strict=True):
-            if is_declared(link):
+        for link, own, s in zip(links, ours, state, strict=True):
+            if own:
                 updates, s = link.update(updates, s, params, **extra)
             else:
-                # It computes in the dtypes that it is given.
-                updates = like(settle(updates), settle(gradients))
+                updates = like(settle(updates), settle(model), params)
                 with within("outermost"):
                     updates, s = link.update(updates, s, params, **extra)
+                model = updates
             new_state.append(s)
+        if ours[-1] and not all(ours):
+            updates = like(settle(updates), settle(model), params)
         return updates, tuple(new_state)
 
     return Leafwise(init, update)

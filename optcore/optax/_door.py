@@ -5,11 +5,13 @@ import functools
 import inspect
 import typing
 import warnings
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from optax._src import base
 
@@ -28,10 +30,12 @@ from .._core import (
     again,
     call,
     declare,
+    is_declared,
     is_inexact,
     mode,
     placed_init,
     register_declared,
+    walk,
     within,
 )
 from ._states import made_of
@@ -53,12 +57,14 @@ class _Factory(Factory):
       original: optax's.
       handed_on: whether optax's computes.
       defaults: ours, in the place of those of optax's that have no value to compare.
+      shown: what an object prints, of its arguments; by default the call.
     """
 
     _: dataclasses.KW_ONLY
     original: Callable[..., Any]
     handed_on: bool
     defaults: Mapping[str, Any]
+    shown: Callable[..., str] | None
 
     def bind(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """The arguments by name, defaults included."""
@@ -69,7 +75,7 @@ class _Factory(Factory):
         for name, value in self.defaults.items():
             bound.arguments.setdefault(name, value)
         bound.apply_defaults()
-        return dict(bound.arguments)
+        return {name: _plain(value) for name, value in bound.arguments.items()}
 
     def default(self, name: str) -> Any:
         """What an argument is if it is not given."""
@@ -127,6 +133,8 @@ class _Declaration(Declaration):
         if any(map(_is_integer, jax.tree.leaves((updates, params)))):
             return self.original().update(updates, state, params, **extra)
         updates, params = _arrays(updates), _arrays(params)
+        if not _flattens(state):
+            return self.outermost(updates, state, params, extra)
         repeated = again(self, (updates, state, params, extra), at_once=False)
         if repeated is not None:
             return _compiled(*repeated, updates, state, params, extra)
@@ -138,7 +146,9 @@ class _Declaration(Declaration):
         """The update of a call by the user."""
         with within("traced"):
             new_updates, new_state = call(self.pair(), updates, state, params, extra)
-        return like(new_updates, updates, params), new_state
+        if dtypes_are_ours(declare(self.factory, self.arguments)):
+            new_updates = like(new_updates, updates, params)
+        return new_updates, new_state
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -153,12 +163,16 @@ class OptaxTransformation(DeclaredPair, optax.GradientTransformationExtraArgs): 
 
     plain = optax.GradientTransformationExtraArgs
 
-    # What holds arrays, or other things that have no value to compare, goes by identity.
+    def __repr__(self) -> str:
+        shown = getattr(self.declaration.factory, "shown", None)
+        return shown(**self.arguments) if shown else super().__repr__()
+
+    # What holds arrays is equal to what holds the same.
     def __hash__(self) -> int:
         try:
             return super().__hash__()
         except TypeError:
-            return id(self)
+            return hash(self.declaration.factory.key)
 
 
 register_declared(OptaxTransformation)
@@ -169,6 +183,30 @@ def _is_integer(x: Any) -> bool:
     if dtype is None:
         return isinstance(x, int) and not isinstance(x, bool)
     return dtype != jax.dtypes.float0 and jnp.issubdtype(dtype, jnp.integer)
+
+
+def _plain(value: Any) -> Any:
+    """An argument as it is kept.
+
+    NumPy's integers are Python's, an object is what it makes, and a dict whose keys cannot be
+    sorted is an ordered one, which JAX flattens.
+    """
+    if isinstance(value, (np.integer, np.bool_)):
+        return value.item()
+    if isinstance(value, optax.MultiSteps):
+        return getattr(value, "declared", value)
+    if type(value) is dict and not _flattens(value):
+        return OrderedDict(value)
+    return tuple(map(_plain, value)) if type(value) is tuple else value
+
+
+def _flattens(tree: Any) -> bool:
+    """Whether JAX can flatten it."""
+    try:
+        jax.tree.structure(tree)
+    except ValueError:
+        return False
+    return True
 
 
 def _arrays(tree: Any) -> Any:
@@ -202,6 +240,7 @@ def instead_of(
     static: Collection[str] = (),
     handed_on: bool = False,
     defaults: Mapping[str, Any] | None = None,
+    shown: Callable[..., str] | None = None,
 ) -> Callable[[Callable[..., Any]], Any]:
     """Let a function stand in the place of one of optax's, whose name and signature it gets.
 
@@ -212,6 +251,7 @@ def instead_of(
       static: arguments that cannot be traced, whatever their annotation says.
       handed_on: whether the function computes with optax's.
       defaults: in the place of those of optax's that have no value to compare.
+      shown: what an object prints, of its arguments; by default the call.
     """
 
     def decorate(function: Callable[..., Any]) -> Any:
@@ -224,7 +264,8 @@ def instead_of(
             return declared
 
         factory = _Factory(
-            "optimizer",
+            # Native chains refuse nothing of what they know as little of as of optax's own.
+            "transform",
             example=dict,
             uses=lambda arguments: None,
             name=called,
@@ -236,9 +277,10 @@ def instead_of(
             original=original,
             handed_on=handed_on,
             defaults=defaults or {},
+            shown=shown,
         )
         declaring.__name__ = declaring.__qualname__ = called
-        declaring.__module__ = KEY
+        declaring.__module__ = _home(original, called)
         declaring.__doc__ = f"{inspect.getdoc(original) or called}".partition("\n")[0]
         declaring.__signature__ = signature  # type: ignore[attr-defined]
         declaring.declared_by = factory  # type: ignore[attr-defined]
@@ -249,17 +291,29 @@ def instead_of(
     return decorate
 
 
-def declared(original: Any, *static: str, defaults: Mapping[str, Any] | None = None) -> Any:
+def _home(original: Any, name: str) -> str:
+    """The public module that has a factory in the place of one of optax's."""
+    for module in (optax, optax.contrib, optax.transforms, optax.schedules):
+        if vars(module).get(name) is original:
+            return f"optcore.{module.__name__}"
+    return KEY
+
+
+def dtypes_are_ours(tx: Any) -> bool:
+    """Whether no part is optax's or the user's, which may have chosen a dtype."""
+    found = (part.value for part in walk(tx) if part.is_transformation)
+    return all(is_declared(t) and not getattr(t.declaration.factory, "handed_on", 0) for t in found)
+
+
+def declared(original: Any, *static: str, **facts: Any) -> Any:
     """A factory of optax's whose result is declared: optax computes, and what is inside is seen.
 
     Args:
       original: optax's factory.
       *static: arguments that cannot be traced, whatever their annotation says.
-      defaults: see `instead_of`.
+      **facts: see `instead_of`.
     """
-    declaring = instead_of(
-        original, original.__name__, static=static, handed_on=True, defaults=defaults
-    )
+    declaring = instead_of(original, original.__name__, static=static, handed_on=True, **facts)
     return declaring(computed_by(original))
 
 

@@ -10,14 +10,13 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import jax
-import numpy as np
 import optax
 from optax import contrib
 
 from ._door import OURS, declared
 
 # Wrappers: what they do exists in optax alone.
+masked = declared(optax.masked)
 partition = declared(optax.partition)
 freeze = declared(optax.transforms.freeze)
 selective_transform = declared(optax.transforms.selective_transform)
@@ -90,13 +89,30 @@ class MultiSteps(optax.MultiSteps):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
-        self._declared = _multi_steps(*args, **kwargs)
+        self.declared = _multi_steps(*args, **kwargs)
 
     __init__.__signature__ = inspect.signature(optax.MultiSteps.__init__)  # type: ignore[attr-defined]
 
     def gradient_transformation(self) -> Any:
         """The transformation of this object's `init` and `update`."""
-        return self._declared
+        return self.declared
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, MultiSteps) and bool(self.declared == other.declared)
+
+    def __hash__(self) -> int:
+        return hash(self.declared)
+
+    def __repr__(self) -> str:
+        return repr(self.declared)
+
+    def __reduce__(self) -> Any:
+        return _steps_of, (self.declared,)
+
+
+def _steps_of(declared: Any) -> MultiSteps:
+    """The object of a transformation."""
+    return MultiSteps(**declared.arguments)
 
 
 def _of_multi_steps(*args: Any, **kwargs: Any) -> Any:
@@ -116,22 +132,28 @@ def _inject_hyperparams(
     inner_factory: Callable[..., Any],
     static_args: Any = (),
     hyperparam_dtype: Any = None,
-    numbers: Mapping[str, float] = _NONE,
-    others: Mapping[str, Any] = _NONE,
+    args: Any = (),
+    kwargs: Any = _NONE,
 ) -> Any:
-    """The transformation that `inject_hyperparams` makes of a factory and its arguments.
-
-    Those that are given by position have their place for a name.
-    """
-    given = {**numbers, **others}
-    named = {n: v for n, v in given.items() if n.isidentifier()}
-    positional = [given[n] for n in sorted(given.keys() - named, key=int)]
+    """The transformation that `inject_hyperparams` makes of a factory and its arguments."""
     make = optax.inject_hyperparams(inner_factory, static_args, hyperparam_dtype)
-    return make(*positional, **named)
+    return make(*args, **kwargs)
+
+
+def _shown(
+    inner_factory: Any, static_args: Any, hyperparam_dtype: Any, args: Any, kwargs: Any
+) -> str:
+    """The two calls."""
+    name = getattr(inner_factory, "__name__", repr(inner_factory))
+    options = [f"static_args={static_args!r}"] if static_args else []
+    if hyperparam_dtype is not None:
+        options.append(f"hyperparam_dtype={hyperparam_dtype!r}")
+    given = [*map(repr, args), *(f"{n}={v!r}" for n, v in kwargs.items())]
+    return f"inject_hyperparams({', '.join([name, *options])})({', '.join(given)})"
 
 
 _inject_hyperparams.__name__ = "inject_hyperparams"
-_injected = declared(_inject_hyperparams)
+_injected = declared(_inject_hyperparams, shown=_shown)
 
 
 def inject_hyperparams(
@@ -141,18 +163,15 @@ def inject_hyperparams(
 
     >>> import jax.numpy as jnp
     >>> tx = inject_hyperparams(optax.sgd)(learning_rate=0.5)
-    >>> tx.init(jnp.zeros(2)).hyperparams["learning_rate"].item(), tx.arguments["numbers"]
-    (0.5, {'learning_rate': 0.5})
+    >>> tx.init(jnp.zeros(2)).hyperparams["learning_rate"].item(), tx
+    (0.5, inject_hyperparams(sgd)(learning_rate=0.5))
     """
     static = (static_args,) if isinstance(static_args, str) else tuple(static_args)
     original = optax.inject_hyperparams(inner_factory, static, hyperparam_dtype)
 
     @functools.wraps(original)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        given = {**{str(i): v for i, v in enumerate(args)}, **kwargs}
-        numbers = {n: v for n, v in given.items() if n not in static and _is_number(v)}
-        others = {n: v for n, v in given.items() if n not in numbers}
-        return _injected(inner_factory, static, hyperparam_dtype, numbers, others)
+        return _injected(inner_factory, static, hyperparam_dtype, args, kwargs)
 
     return wrapped
 
@@ -163,8 +182,8 @@ def inject_stateful_hyperparams(
     """Optax's former name of `inject_hyperparams`.
 
     >>> with warnings.catch_warnings(action="ignore"):
-    ...     inject_stateful_hyperparams(optax.scale)(step_size=0.5).arguments["numbers"]
-    {'step_size': 0.5}
+    ...     inject_stateful_hyperparams(optax.scale)(step_size=0.5)
+    inject_hyperparams(scale)(step_size=0.5)
     """
     warnings.warn(
         "inject_stateful_hyperparams is deprecated, use inject_hyperparams instead",
@@ -178,7 +197,3 @@ for _ours in (inject_hyperparams, inject_stateful_hyperparams):
     _original = getattr(optax.schedules, _ours.__name__)
     _ours.__signature__ = inspect.signature(_original)  # type: ignore[attr-defined]
     OURS[id(_original)] = _ours
-
-
-def _is_number(x: Any) -> bool:
-    return isinstance(x, (float, jax.Array, np.ndarray))

@@ -13,6 +13,7 @@ from ._door import instead_of
 from ._factored import scale_by_factored_rms, scale_by_sm3
 from ._handed_on import (
     add_noise,
+    masked,
     scale_by_adan,
     scale_by_lbfgs,
     scale_by_polyak,
@@ -24,7 +25,7 @@ from ._transforms import (
     clip_by_block_rms,
     ema,
     identity,
-    masked,
+    in_masked_state,
     scale,
     scale_by_acprop,
     scale_by_adadelta,
@@ -158,7 +159,7 @@ def lars(
     trust = scale_by_trust_ratio(trust_coefficient=trust_coefficient, eps=eps)
     return chain(
         add_decayed_weights(weight_decay, mask=weight_decay_mask),
-        masked(trust, trust_ratio_mask),
+        in_masked_state(trust) if trust_ratio_mask is True else masked(trust, trust_ratio_mask),
         scale_by_learning_rate(learning_rate),
         trace(momentum, nesterov=nesterov),
     )

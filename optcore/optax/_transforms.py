@@ -206,6 +206,8 @@ def scale_by_simplified_ademamix(alpha: Any, **options: Any) -> Pair:
 @instead_of(_madgrad.scale_by_madgrad)
 def scale_by_madgrad(learning_rate: Any, **options: Any) -> Pair:
     def made(learning_rate: Any) -> Pair:
+        if isinstance(learning_rate, (int, float)) and learning_rate < 0:
+            return computed_by(_madgrad.scale_by_madgrad)(learning_rate, **options)
         # The native one stands still at a rate of 0, where optax takes `eps` for the rate.
         if isinstance(learning_rate, (int, float)):
             rate: Any = learning_rate or 1e-30
@@ -276,15 +278,6 @@ def _spread(mask: Any, params: Any) -> Any:
         return True
     tree = mask(params) if _masking._mask_callable(mask) else mask
     return jax.tree.map(lambda m, p: jax.tree.map(lambda _: bool(m), p), tree, params)
-
-
-@instead_of(optax.masked, handed_on=True)
-def masked(inner: Any, mask: Any, mask_compatible_extra_args: bool) -> Pair:
-    if mask is True:
-        return in_masked_state(optax.with_extra_args_support(inner))
-    return computed_by(optax.masked)(
-        inner, mask, mask_compatible_extra_args=mask_compatible_extra_args
-    )
 
 
 def in_masked_state(pair: Pair) -> Pair:

@@ -1,10 +1,14 @@
 """Second-order quantities: the names of `optax.second_order`, with optcore's own among them."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ._mirror import mirror as _mirror
 
 if TYPE_CHECKING:
     from optax.second_order import *
+
+    # For checkers that do not look into optax, which has no `py.typed`.
+    def __getattr__(name: str) -> Any: ...
+
 
 _mirror(globals(), "optax.second_order")

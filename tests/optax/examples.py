@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+import optcore
 import optcore.optax as ours
 from optcore.optax._door import FACTORIES
 
@@ -46,6 +47,7 @@ ARGUMENTS = {
     "add_decayed_weights": {"weight_decay": 0.1},
     "add_noise": {"eta": 0.01, "gamma": 0.5, "key": 3},
     "apply_every": {"k": 2},
+    "as_optax": {"tx": optcore.adam(RATE)},
     "apply_if_finite": {"max_consecutive_errors": 3},
     "clip": {"max_delta": 0.1},
     "clip_by_block_rms": {"threshold": 0.1},
@@ -57,7 +59,7 @@ ARGUMENTS = {
     "ema": {"decay": 0.9},
     "freeze": {"mask": False},
     "galore": {"rank": 2},
-    "inject_hyperparams": {"inner_factory": ours.adam, "numbers": {"learning_rate": RATE}},
+    "inject_hyperparams": {"inner_factory": ours.adam, "kwargs": {"learning_rate": RATE}},
     "lars": {"weight_decay": 0.1},
     "lbfgs": {"linesearch": None},
     "masked": {"mask": _matrices},

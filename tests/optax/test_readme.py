@@ -20,15 +20,3 @@ def test_its_code_runs():
 def test_the_native_names_are_there():
     for name in re.findall(r"optcore\.(\w+)\(", README):
         assert hasattr(optcore, name), name
-
-
-def test_adam_at_large_gradients():
-    """optax's squares overflow there, and its steps are zero."""
-    import jax.numpy as jnp
-    import optax
-
-    g = jnp.float32(1e30)
-    for library, moves in ((optax, False), (optcore.optax, True)):
-        tx = library.adam(0.1)
-        update, _ = tx.update(g, tx.init(g), g)
-        assert bool(jnp.abs(update) > 0.09) is moves

@@ -1,10 +1,14 @@
 """What programs import: the names of `optax._src.transform`, with optcore's own among them."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .._mirror import mirror as _mirror
 
 if TYPE_CHECKING:
     from optax._src.transform import *
+
+    # For checkers that do not look into optax, which has no `py.typed`.
+    def __getattr__(name: str) -> Any: ...
+
 
 _mirror(globals(), "optax._src.transform")

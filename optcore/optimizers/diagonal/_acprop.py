@@ -91,7 +91,8 @@ def scale_by_acprop(
 
     def leaf(g, m, s, c2, first):
         raw, g = g, squarable(g)
-        u = jnp.where(first, g, over_root(g, c2 * s, eps, 0.0))
+        begin = g / (1 + eps) if previous_mean else g
+        u = jnp.where(first, begin, over_root(g, c2 * s, eps, 0.0))
         surprise = (raw - m) if previous_mean else b1 * (raw - m)
         m = b1 * m + (1 - b1) * g
         # As in `scale_by_belief`, a last sum of two arrays.
