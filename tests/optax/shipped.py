@@ -110,7 +110,7 @@ os.environ["XLA_FLAGS"] = (
 
 
 def run(paths, *, real=False, workers=None):
-    """Run files and return, for each collected id, `None` or what went wrong."""
+    """Run files and return, for each collected id, `None` or why it failed or did not run."""
     with tempfile.TemporaryDirectory() as folder:
         where = pathlib.Path(folder)
         (where / "conftest.py").write_text(CONFTEST)
@@ -136,9 +136,19 @@ def run(paths, *, real=False, workers=None):
 
 
 def _result(case):
-    problems = [child for child in case if child.tag in ("failure", "error")]
+    problems = [child for child in case if child.tag in ("failure", "error", "skipped")]
     name = f"{case.get('classname')}::{case.get('name')}"
-    return name, problems[0].get("message") if problems else None
+    return name, problems[0].get("message") or problems[0].tag if problems else None
+
+
+def functions(path):
+    """The test functions that a file defines."""
+    tree = ast.parse((ROOT / path).read_text())
+    return {
+        node.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test")
+    }
 
 
 if __name__ == "__main__":

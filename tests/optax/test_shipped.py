@@ -8,6 +8,7 @@ NARROW = "moments of bfloat16 parameters are float32 here"
 COMPLEX = "a moment of complex parameters is complex, whatever its width; optax's loses the rest"
 MESSAGE = "JAX words the error in another way"
 ROUNDING = "the last bit of a quotient"
+SKIPPED = "optax itself skips it"
 DIGITS = "it compares with an optimizer of optax's, whose bias correction loses digits"
 
 EXCEPTIONS = {
@@ -15,6 +16,7 @@ EXCEPTIONS = {
         **{f"AliasTest::test_explicit_dtype{i}": NARROW for i in (9, 10, 11)},
         **{f"AliasTest::test_explicit_dtype{i}": COMPLEX for i in range(24, 30)},
     },
+    "_src/linesearch_test.py": {"ZoomLinesearchTest::test_linesearch": SKIPPED},
     "transforms/_clipping_test.py": {"ClippingTest::test_clip_by_block_rms": ROUNDING},
     "transforms/_freezing_test.py": {
         "FreezeTest::test_bad_structure_raises": MESSAGE,
@@ -23,14 +25,16 @@ EXCEPTIONS = {
     "contrib/_galore_test.py": {"GaLoreTest::test_mu_dtype_controls_moment_dtype": NARROW},
     "contrib/_schedule_free_test.py": {"ScheduleFreeTest::test_schedule_free_adamw": DIGITS},
 }
-"""By file, each with the reason why it fails."""
+"""By file, each with the reason why it does not pass."""
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", shipped.IN_SCOPE)
 def test_optax_s_tests_pass(path):
     results = shipped.run([path])
-    assert len(results) >= 1
+    ran = {name.partition("::")[2] for name in results}
+    # Those with parameters run under their name and more.
+    assert not {f for f in shipped.functions(path) if not any(r.startswith(f) for r in ran)}
     failed = {name.partition(".")[2]: why for name, why in results.items() if why is not None}
     assert {n: w for n, w in failed.items() if n not in EXCEPTIONS.get(path, {})} == {}
     # What passes again leaves the list.
@@ -43,7 +47,3 @@ def test_imports_are_rewritten_and_nothing_else():
     assert "from optax._src import test_utils" in text
     assert "import optax\n" not in text
     assert shipped.private("optax.transforms._clipping").clip is not shipped.optax.clip
-
-
-def test_at_least_97_percent_are_to_pass():
-    assert sum(map(len, EXCEPTIONS.values())) <= 0.03 * 2079
