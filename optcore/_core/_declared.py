@@ -3,7 +3,6 @@
 import copy
 import functools
 import importlib
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self
 
@@ -23,7 +22,7 @@ from ._per_leaf import Leafwise
 from ._replace import replaced
 from ._roles import Role
 from ._scheduled import ScheduledState, evaluate
-from ._static import Frozen, Static, printed, same
+from ._static import Frozen, Static, ordered_like, printed, same
 from ._structure import Structure, does_to_examples, structure_of
 from ._types import GradientTransformation, Params, State, Updates
 
@@ -349,15 +348,10 @@ def _pack(value: Any, role: Role) -> Any:
     several = role.kind in ("transformation", "schedule") and not is_transformation(value)
     if role.container and several:
         if isinstance(value, Mapping):
-            return _members({k: _pack(v, role) for k, v in value.items()}, value)
+            return ordered_like({k: _pack(v, role) for k, v in value.items()}, value)
         if isinstance(value, tuple):
             return tuple(_pack(v, role) for v in value)
     return Static(value)
-
-
-def _members(members: dict[Any, Any], like: Any) -> dict[Any, Any]:
-    """An ordered dict if it was one: keys that cannot be sorted stand in no other pytree."""
-    return OrderedDict(members) if isinstance(like, OrderedDict) else members
 
 
 def _unpack(value: Any) -> Any:
@@ -366,7 +360,7 @@ def _unpack(value: Any) -> Any:
     if isinstance(value, Declared):
         return value
     if isinstance(value, dict):
-        return _members({k: _unpack(v) for k, v in value.items()}, value)
+        return ordered_like({k: _unpack(v) for k, v in value.items()}, value)
     if type(value) is tuple:
         return tuple(_unpack(v) for v in value)
     return value

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from collections import OrderedDict
 from collections.abc import Hashable, Mapping
 from typing import Any
 
@@ -98,6 +99,11 @@ def hashable(value: Any) -> Hashable:
         # An object that can change has no value to compare by, only an identity.
         return type(value), id(value)
     return type(value), value
+
+
+def ordered_like(members: dict[Any, Any], model: Any) -> dict[Any, Any]:
+    """An ordered dict if the model is one: keys that cannot be sorted stand in no other pytree."""
+    return OrderedDict(members) if isinstance(model, OrderedDict) else members
 
 
 def same(a: Any, b: Any) -> bool:

@@ -67,7 +67,7 @@ def scale_by_acprop(
       b2: decay of the second moment, in [0, 1).
       eps: added to the root, ≥ 0.
       eps_root: added to the second moment at every step, ≥ 0.
-      previous_mean: take `m_{t-1}` for `m_t`, as optax does.
+      previous_mean: take `m_{t-1}` for `m_t`, and at first `1 + eps` for the root, as optax does.
 
     A large gradient is not damped by itself; it damps the next one:
 
