@@ -8,7 +8,7 @@ import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from ._paths import path_name
-from ._slots import SlotAxes, recording
+from ._slots import SlotAxes, is_concrete, recording
 
 Entry = str | tuple[str, ...] | None
 """What a partition spec says of one axis of an array."""
@@ -16,13 +16,9 @@ Entry = str | tuple[str, ...] | None
 
 def explicit_sharding(x: Any) -> NamedSharding | None:
     """The sharding of an array if axes of its mesh are explicit: operations are told it then."""
-    sharding = x.sharding if _is_concrete(x) else jax.typeof(x).sharding
+    sharding = x.sharding if is_concrete(x) else jax.typeof(x).sharding
     named = isinstance(sharding, NamedSharding)
     return sharding if named and AxisType.Explicit in sharding.mesh.axis_types else None
-
-
-def _is_concrete(x: Any) -> bool:
-    return isinstance(x, jax.Array) and not isinstance(x, jax.core.Tracer)
 
 
 def placed_init(init: Any, params: Any) -> Any:
@@ -33,7 +29,7 @@ def placed_init(init: Any, params: Any) -> Any:
     shardings = {
         path: x.sharding
         for path, x in jax.tree_util.tree_flatten_with_path(params)[0]
-        if _is_concrete(x) and isinstance(x.sharding, NamedSharding)
+        if is_concrete(x) and isinstance(x.sharding, NamedSharding)
     }
     meshes = {sharding.mesh for sharding in shardings.values()}
     if len(meshes) != 1 or next(iter(meshes)).size == 1:

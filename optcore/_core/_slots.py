@@ -100,10 +100,15 @@ def _part(p: Any, kept: Axes) -> jax.ShapeDtypeStruct:
     part: jax.ShapeDtypeStruct = jax.eval_shape(
         lambda p: jnp.expand_dims(jnp.sum(p, lost), added), p
     )
-    if isinstance(p, jax.Array) and not isinstance(p, jax.core.Tracer):
+    if is_concrete(p):
         # Its sharding would be one of an abstract mesh, where no array can be made.
         return jax.ShapeDtypeStruct(part.shape, part.dtype)
     return part
+
+
+def is_concrete(x: Any) -> bool:
+    """Whether it is an array with values, on devices."""
+    return isinstance(x, jax.Array) and not isinstance(x, jax.core.Tracer)
 
 
 def copies(params: Any, *, widened: bool = False) -> Any:

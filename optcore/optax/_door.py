@@ -117,6 +117,11 @@ class _Declaration(Declaration):
             positional, keywords = self.factory.split(given)
             return optax.with_extra_args_support(self.factory.original(*positional, **keywords))
 
+    @functools.cached_property
+    def dtypes_are_ours(self) -> bool:
+        """See the function."""
+        return dtypes_are_ours(declare(self.factory, self.arguments))
+
     def init(self, params: Any) -> Any:
         """The state for these parameters."""
         if mode() != "outermost":
@@ -146,7 +151,7 @@ class _Declaration(Declaration):
         """The update of a call by the user."""
         with within("traced"):
             new_updates, new_state = call(self.pair(), updates, state, params, extra)
-        if dtypes_are_ours(declare(self.factory, self.arguments)):
+        if self.dtypes_are_ours:
             new_updates = like(new_updates, updates, params)
         return new_updates, new_state
 
@@ -162,9 +167,10 @@ class OptaxTransformation(DeclaredPair, optax.GradientTransformationExtraArgs): 
     """A declared transformation that is an instance of optax's class."""
 
     plain = optax.GradientTransformationExtraArgs
+    declaration: _Declaration
 
     def __repr__(self) -> str:
-        shown = getattr(self.declaration.factory, "shown", None)
+        shown = self.declaration.factory.shown
         return shown(**self.arguments) if shown else super().__repr__()
 
     # What holds arrays is equal to what holds the same.
@@ -301,8 +307,12 @@ def _home(original: Any, name: str) -> str:
 
 def dtypes_are_ours(tx: Any) -> bool:
     """Whether no part is optax's or the user's, which may have chosen a dtype."""
-    found = (part.value for part in walk(tx) if part.is_transformation)
-    return all(is_declared(t) and not getattr(t.declaration.factory, "handed_on", 0) for t in found)
+    return all(map(_is_ours, (part.value for part in walk(tx) if part.is_transformation)))
+
+
+def _is_ours(tx: Any) -> bool:
+    factory = tx.declaration.factory if is_declared(tx) else None
+    return factory is not None and not (isinstance(factory, _Factory) and factory.handed_on)
 
 
 def declared(original: Any, *static: str, **facts: Any) -> Any:

@@ -7,9 +7,8 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from .._core import apply_updates
 from ..sharding import init_sharded, state_shardings
-from ._subject import Subject, gradients, sample
+from ._subject import Subject, gradients, sample, training_step
 
 
 def check_state_lies_on_the_mesh(subject: Subject) -> None:
@@ -25,10 +24,11 @@ def check_state_lies_on_the_mesh(subject: Subject) -> None:
         _assert_placed(state, expected, f"{subject.name}: init")
         sharding = jax.tree.map(lambda p: p.sharding, params)
         grads = jax.device_put(gradients(jax.tree.map(np.asarray, params), 0), sharding)
-        step = jax.jit(_step(subject), donate_argnums=(0, 1)).lower(params, state, grads).compile()
+        step = jax.jit(training_step(subject), donate_argnums=(1, 2))
+        compiled = step.lower(grads, state, params).compile()
         for _ in range(2):
             # What is compiled refuses arrays that lie elsewhere than those it was compiled for.
-            params, state = step(params, state, grads)
+            params, state = compiled(grads, state, params)
         _assert_placed(state, expected, f"{subject.name}: after two steps")
 
 
@@ -44,14 +44,6 @@ def _on_meshes() -> Iterator[Any]:
             name: jax.device_put(value, NamedSharding(mesh, PartitionSpec(*specs[name])))
             for name, value in values.items()
         }
-
-
-def _step(subject: Subject) -> Any:
-    def step(params: Any, state: Any, grads: Any) -> Any:
-        updates, state = subject.update(grads, state, params)
-        return apply_updates(params, updates), state
-
-    return step
 
 
 def _assert_placed(state: Any, expected: Any, what: str) -> None:

@@ -15,6 +15,7 @@ from .._core import (
     DeclaredTransformation,
     Factory,
     State,
+    apply_updates,
     is_inexact,
     wide,
 )
@@ -216,6 +217,16 @@ def traced_once(function: Any) -> Any:
     # chex counts by name, and one name serves every subject.
     chex.clear_trace_counter()
     return jax.jit(chex.assert_max_traces(traced, n=1))
+
+
+def training_step(subject: Subject) -> Any:
+    """`(gradients, state, parameters)` to parameters and state after one update."""
+
+    def step(grads: Any, state: Any, params: Any) -> Any:
+        updates, state = subject.update(grads, state, params)
+        return apply_updates(params, updates), state
+
+    return step
 
 
 def with_arrays(tx: DeclaredTransformation) -> DeclaredTransformation:

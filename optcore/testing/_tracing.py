@@ -16,6 +16,7 @@ from ._subject import (
     gradients,
     sample,
     traced_once,
+    training_step,
 )
 
 
@@ -30,7 +31,7 @@ def check_jit_changes_nothing(subject: Subject) -> None:
 
 def check_compiles_once(subject: Subject) -> None:
     """A training step is traced once, also when the state comes out of the step itself."""
-    step = traced_once(_step(subject))
+    step = traced_once(training_step(subject))
     params, state = subject.params, subject.tx.init(subject.params)
     for i in range(STEPS):
         params, state = step(gradients(subject.params, i), state, params)
@@ -75,13 +76,15 @@ def check_state_may_be_donated(subject: Subject) -> None:
     """No state leaf shares a buffer with a parameter or another leaf."""
     params = jax.tree.map(jnp.copy, subject.params)
     state = subject.tx.init(params)
-    step = jax.jit(_step(subject), donate_argnums=(1, 2))
+    step = jax.jit(training_step(subject), donate_argnums=(1, 2))
     for i in range(2):
         params, state = step(gradients(params, i), state, params)
     expected_params, expected_state = subject.params, subject.tx.init(subject.params)
     for i in range(2):
         grads = gradients(subject.params, i)
-        expected_params, expected_state = _step(subject)(grads, expected_state, expected_params)
+        expected_params, expected_state = training_step(subject)(
+            grads, expected_state, expected_params
+        )
     assert_close(params, expected_params, what=f"{subject.name}: after donation")
 
 
@@ -114,14 +117,6 @@ def _twice(subject: Subject) -> Any:
         return subject.update(grads, state, params)
 
     return jax.jit(twice)
-
-
-def _step(subject: Subject) -> Any:
-    def step(grads: Any, state: Any, params: Any) -> Any:
-        updates, state = subject.update(grads, state, params)
-        return apply_updates(params, updates), state
-
-    return step
 
 
 CHECKS = [
