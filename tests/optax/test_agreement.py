@@ -470,6 +470,18 @@ def test_a_state_keeps_its_types_behind_ours():
         assert jax.tree.map(jnp.result_type, last) == jax.tree.map(jnp.result_type, state)
 
 
+def test_a_traced_optimizer_is_used_inside_a_loop_and_behind_it():
+    """What the loop's trace made of its numbers is not kept."""
+
+    @jax.jit
+    def steps(tx, state, g):
+        state, _ = jax.lax.scan(lambda s, _: (tx.update(g, s, g)[1], None), state, length=2)
+        return tx.update(g, state, g)[0]
+
+    tx, g = optcore.optax.adamw(0.1, weight_decay=0.0), jnp.ones(2)
+    np.testing.assert_allclose(steps(tx, tx.init(g), g), -0.1, rtol=1e-5)
+
+
 def test_equal_objects_hash_alike():
     a, b = (optcore.optax.adam(jnp.array([0.1, 0.2])) for _ in range(2))
     assert a == b

@@ -13,6 +13,7 @@ ROUNDING = "the last bit of a quotient"
 SKIPPED = (
     "does(n't| not) (accept|support)",
     "non-None learning rate",
+    "requires learning rate scheduling",
     "sharding-in-types test",
     "not supported",
     "need to match scipy",
