@@ -1,6 +1,16 @@
 """The contract: types, the decorator and registry, leaves, numerics, checks and names of leaves."""
 
 from ._adapt import adapt as adapt
+from ._agreement import agreeing_over as agreeing_over
+from ._agreement import example_axes as example_axes
+from ._agreement import over_parts as over_parts
+from ._agreement import refuse_differing as refuse_differing
+from ._agreement import refuse_part as refuse_part
+from ._agreement import sum_along as sum_along
+from ._agreement import varying_like as varying_like
+from ._agreement import whole_if_untracked as whole_if_untracked
+from ._agreement import whole_size as whole_size
+from ._agreement import whole_sum as whole_sum
 from ._apply import apply_updates as apply_updates
 from ._axes import own_axes as own_axes
 from ._boundary import Constant as Constant
@@ -37,7 +47,7 @@ from ._facts import Facts as Facts
 from ._finite import all_finite as all_finite
 from ._finite import choose as choose
 from ._finite import finite_part as finite_part
-from ._finite import stays_finite as stays_finite
+from ._finite import step_is_sound as step_is_sound
 from ._finite import tally as tally
 from ._finite import zero_unless as zero_unless
 from ._flatten_like import flatten_like as flatten_like
@@ -96,6 +106,8 @@ from ._placement import cut_further as cut_further
 from ._placement import explicit_sharding as explicit_sharding
 from ._placement import named_shardings as named_shardings
 from ._placement import placed_init as placed_init
+from ._placement import placed_like as placed_like
+from ._placement import replicated as replicated
 from ._placement import sharding_of as sharding_of
 from ._refusals import loss_scale_in as loss_scale_in
 from ._refusals import skips_nonfinite as skips_nonfinite

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from . import _checks
+from ._agreement import check_summed
 from ._errors import ExplainedError
 from ._factory import Factory
 from ._frames import shorten
@@ -236,6 +237,7 @@ def _checked_update(
         _checks.explain_failure(name, expected, exactly, state, error)
         raise
     _checks.check_result(name, updates, trained(new_updates), per_example)
+    check_summed(name, trained(new_updates), params)
     _checks.check_state_kept(name, exactly, state, new_state)
     return new_updates, new_state
 

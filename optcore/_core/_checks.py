@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ._agreement import refuse_differing
 from ._errors import MissingArgumentError
 from ._flatten_like import flatten_like
 from ._numerics import is_inexact, wide
@@ -96,6 +97,7 @@ def real_scalar(name: str, value: Any) -> jax.Array:
             f"{name}: value must be a real scalar, such as the mean loss, got {what_it_is(found)}; "
             "did you forget the mean over the batch?"
         )
+    refuse_differing(name, "value", found)
     return found
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from ._agreement import axes_size, example_axes
 from ._facts import Facts
 from ._static import hashable
 from ._structure import contents_of, does_to_examples
@@ -58,7 +59,8 @@ class Aggregating(GradientTransformation):
     def __new__(cls, init: Init, aggregation: Aggregation) -> "Aggregating":
         def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
             total = aggregation.total(updates, state, params, extra)
-            return aggregation.finish(total, number_of_examples(updates), state, params, extra)
+            examples = number_of_examples(updates, params)
+            return aggregation.finish(total, examples, state, params, extra)
 
         pair = GradientTransformation(init, update)
         self = tuple.__new__(cls, pair)
@@ -90,9 +92,10 @@ def freezes(tx: Any) -> bool:
     return declaration.factory.stage == "freeze" and "mask" not in declaration.arguments
 
 
-def number_of_examples(updates: Any) -> int:
-    """The length of the first axis; 0 if there are no arrays."""
-    return max([g.shape[0] for g in jax.tree.leaves(updates)], default=0)
+def number_of_examples(updates: Any, params: Any) -> int:
+    """The length of the first axis; 0 if there are no arrays. Of all devices in `shard_map`."""
+    here = max([g.shape[0] for g in jax.tree.leaves(updates)], default=0)
+    return here * axes_size(example_axes(updates, params)[0])
 
 
 def without_examples(updates: Any) -> Any:

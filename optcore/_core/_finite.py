@@ -1,12 +1,14 @@
 """Is all of it finite, and which of two trees stays."""
 
 import functools
+from collections.abc import Iterator
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
+from ._agreement import joint, over_parts
 from ._leaves import map_leaves
 from ._numerics import increment, is_inexact
 from ._types import Updates
@@ -19,21 +21,45 @@ def _zero_or_nan(x: jax.Array) -> jax.Array:
     return (zeros.real + zeros.imag if jnp.iscomplexobj(x) else zeros).astype(jnp.float32)
 
 
+def _floats(tree: Any) -> list[jax.Array]:
+    return [jnp.asarray(x) for x in jax.tree.leaves(tree) if is_inexact(x)]
+
+
+def _sum(numbers: Iterator[jax.Array]) -> jax.Array:
+    return functools.reduce(lax.add, numbers, jnp.zeros((), jnp.float32))
+
+
 def all_finite(tree: Any) -> jax.Array:
-    """Whether no floating-point leaf of a tree holds NaN or an infinity, as a boolean scalar."""
-    sums = [_zero_or_nan(jnp.asarray(x)) for x in jax.tree.leaves(tree) if is_inexact(x)]
-    return jnp.isfinite(functools.reduce(lax.add, sums, jnp.zeros((), jnp.float32)))
+    """Whether no floating-point leaf of a tree holds NaN or an infinity, as a boolean scalar.
+
+    Inside `shard_map` it is the same on all devices that hold parts of the same leaves.
+    """
+    leaves = _floats(tree)
+    return jnp.isfinite(over_parts(_sum(map(_zero_or_nan, leaves)), joint(*leaves)))
 
 
-def stays_finite(new: Any, old: Any) -> jax.Array:
-    """Whether every leaf that was finite still is; what starts at infinity may stay there."""
-    pairs = zip(jax.tree.leaves(new), jax.tree.leaves(old), strict=True)
-    lost = [
-        jnp.isnan(_zero_or_nan(jnp.asarray(n))) & ~jnp.isnan(_zero_or_nan(jnp.asarray(o)))
-        for n, o in pairs
+def step_is_sound(before: Any, steps: Any, new: Any, old: Any) -> tuple[jax.Array, jax.Array]:
+    """Whether what came in is finite; and whether a step is, and every leaf of the state that was.
+
+    Both are one agreement between the devices: nothing that is computed may wait for the first.
+
+    Args:
+      before: the gradients.
+      steps: what was made of them.
+      new: the state.
+      old: the one before; what starts at infinity may stay there.
+    """
+    came, went = _floats(before), _floats(steps)
+    pairs = [
+        (jnp.asarray(n), jnp.asarray(o))
+        for n, o in zip(jax.tree.leaves(new), jax.tree.leaves(old), strict=True)
         if is_inexact(n)
     ]
-    return ~functools.reduce(jnp.logical_or, lost, jnp.zeros((), bool))
+    lost = (jnp.where(jnp.isnan(_zero_or_nan(o)), 0, _zero_or_nan(n)) for n, o in pairs)
+    sums = _sum(map(_zero_or_nan, came)), _sum(map(_zero_or_nan, went)) + _sum(lost)
+    names = joint(*came, *went, *(n for n, _ in pairs))
+    finite, sound = jnp.isfinite(over_parts(jnp.stack(sums), names))
+    return finite, sound
 
 
 def choose(take: jax.Array, new: Any, old: Any) -> Any:

@@ -1,11 +1,13 @@
 """Random keys: one per leaf, from the user's key, the step and the leaf's path."""
 
+import functools
 import zlib
 from typing import Any
 
 import jax
 import numpy as np
 
+from ._agreement import shard_index
 from ._errors import ExplainedError
 from ._paths import path_name
 
@@ -48,6 +50,8 @@ def leaf_keys(key: jax.Array, count: jax.Array, tree: Any) -> Any:
     """A tree like `tree` with one key per leaf, which depends on nothing but its arguments.
 
     A leaf's key comes from its path, so that it does not change when other leaves come or go.
+    Inside `shard_map` each part of a leaf has its own, and what is the same on several devices
+    the same.
 
     Args:
       key: a typed key.
@@ -64,8 +68,9 @@ def leaf_keys(key: jax.Array, count: jax.Array, tree: Any) -> Any:
     """
     step_key = jax.random.fold_in(key, count)
 
-    def leaf_key(path: Any, _: Any) -> jax.Array:
-        return jax.random.fold_in(step_key, np.uint32(zlib.crc32(path_name(path).encode())))
+    def leaf_key(path: Any, x: Any) -> jax.Array:
+        own = jax.random.fold_in(step_key, np.uint32(zlib.crc32(path_name(path).encode())))
+        return functools.reduce(jax.random.fold_in, shard_index(x), own)
 
     return jax.tree_util.tree_map_with_path(leaf_key, tree)
 

@@ -1,6 +1,7 @@
 """The Euclidean norm of a tree."""
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from ._agreement import Names, over_parts, parts, refuse_part, sum_over_parts
 from ._numerics import abs_sq, is_inexact, safe_divide, safe_sqrt, wide
 from ._one_leaf import OneLeaf
 from ._paths import is_leaf
@@ -90,7 +92,7 @@ def _alone(leaves: list[jax.Array]) -> list[Alike]:
 
 
 def _again_if_lost(leaves: list[jax.Array], total: _Sum) -> tuple[jax.Array, jax.Array]:
-    """The sum, computed a second time with a factor only if the first was lost."""
+    """The sum over whole arrays, computed again with a factor only if the first was lost."""
     down, up = _factors(total.one)
     small = _gathered([x for x in leaves if x.size < LARGE])
     large = _alone([x for x in leaves if x.size >= LARGE])
@@ -113,52 +115,78 @@ def _again_if_lost(leaves: list[jax.Array], total: _Sum) -> tuple[jax.Array, jax
     return squares, factor
 
 
-def _all_at_once(leaves: list[jax.Array], total: _Sum) -> tuple[jax.Array, jax.Array]:
-    """The sum with three factors, of which one is chosen: nothing waits for the outcome."""
+def _all_at_once(
+    leaves: list[jax.Array], total: _Sum, over: tuple[Names, ...]
+) -> tuple[jax.Array, jax.Array]:
+    """The sum with three factors, of which one is chosen: nothing waits for the outcome.
+
+    Of leaves that are parts of a whole it is taken over the others too: `over` says where.
+    """
     # XLA makes x²·f² of (x·f)² where f is a known constant and a device holds one number, and the
     # factor is then of no use.
     down, up = lax.optimization_barrier(_factors(total.one))
-    groups = _alone(leaves)
-    plain = total(groups)
+    sums = []
+    for names, members in _by_names(leaves, over).items():
+        groups = _alone(members)
+        three = total(groups), total(groups, down), total(groups, up)
+        sums.append((names, three))
+    plain, shrunk, grown = _agreed(sums)
     overflowed, underflowed = _lost(plain)
-    rescued = jnp.where(overflowed, total(groups, down), total(groups, up))
+    rescued = jnp.where(overflowed, shrunk, grown)
     lost = overflowed | underflowed
     factor = jnp.where(overflowed, down, jnp.where(underflowed, up, total.one))
     return jnp.where(lost, rescued, plain), factor
 
 
+def _by_names(leaves: list[jax.Array], over: tuple[Names, ...]) -> dict[Names, list[jax.Array]]:
+    found: dict[Names, list[jax.Array]] = {}
+    for x, names in zip(leaves, over, strict=True):
+        found.setdefault(names, []).append(x)
+    return found
+
+
+def _agreed(sums: Sequence[tuple[Names, tuple[jax.Array, ...]]]) -> tuple[jax.Array, ...]:
+    """Sums over the parts, each over its own mesh axes, of several numbers in one collective."""
+    totals = [tuple(over_parts(jnp.stack(xs), names)) if names else xs for names, xs in sums]
+    return tuple(functools.reduce(jnp.add, column) for column in zip(*totals, strict=True))
+
+
 def _branches() -> bool:
     """Whether a norm is better computed again, if it is lost, than thrice at once."""
     # On a CPU a second pass over memory is dear and a branch is free; on accelerators a branch
-    # makes the host wait, and reductions of the same array share one pass. A loop inside
-    # shard_map would need its carry to vary over the mesh as the leaves do.
-    manual = bool(jax.sharding.get_abstract_mesh().manual_axes)
-    return jax.default_backend() == "cpu" and not manual
+    # makes the host wait, and reductions of the same array share one pass. Between several
+    # devices each sum is a collective: those in a loop can neither be combined nor overlap.
+    return jax.default_backend() == "cpu" and jax.device_count() == 1
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _norm(branches: bool, leaves: list[jax.Array]) -> jax.Array:
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
+def _norm(branches: bool, over: tuple[Names, ...], leaves: list[jax.Array]) -> jax.Array:
     """√Σ|x|², safe against over- and underflow of the squares."""
     total = _Sum(leaves, separately=branches)
-    squares, factor = (_again_if_lost if branches else _all_at_once)(leaves, total)
+    squares, factor = (
+        _again_if_lost(leaves, total) if branches else _all_at_once(leaves, total, over)
+    )
     return jnp.sqrt(squares) / factor
 
 
 @_norm.defjvp
-def _norm_jvp(branches: bool, primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
+def _norm_jvp(
+    branches: bool, over: tuple[Names, ...], primals: Any, tangents: Any
+) -> tuple[jax.Array, jax.Array]:
     (leaves,), (leaves_dot,) = primals, tangents
-    norm = _norm(branches, leaves)
+    norm = _norm(branches, over, leaves)
     reciprocal = safe_divide(1, norm)
-    slope = jnp.zeros_like(norm)
-    for x, x_dot in zip(leaves, leaves_dot, strict=True):
+    slopes = []
+    for names, x, x_dot in zip(over, leaves, leaves_dot, strict=True):
         x = _wide(x)
         direction = (x * reciprocal.astype(x.dtype)).conj()
-        slope = slope + jnp.sum((direction * x_dot.astype(x.dtype)).real).astype(norm.dtype)
-    return norm, slope
+        slope = jnp.sum((direction * x_dot.astype(x.dtype)).real).astype(norm.dtype)
+        slopes.append((names, slope))
+    return norm, sum_over_parts(slopes)
 
 
 # Op by op, the loop in it would be compiled in each call.
-_compiled_norm = jax.jit(_norm, static_argnums=0)
+_compiled_norm = jax.jit(_norm, static_argnums=(0, 1))
 
 
 def global_norm(tree: Any) -> jax.Array:
@@ -166,7 +194,11 @@ def global_norm(tree: Any) -> jax.Array:
 
     It is computed in at least float32, does not overflow or vanish where the result is
     representable, and has derivative 0 at 0. A tree without leaves has norm 0. What stands
-    several times for one row of a `RowSparse` is summed first.
+    several times for one row of a `RowSparse` is summed first. Inside `shard_map` it is the norm of
+    the whole, of which a device holds a part along the mesh axes over which a leaf varies.
+
+    Raises:
+      ValueError: inside `shard_map` with `check_vma=False`, where that is not known.
 
     >>> import jax.numpy as jnp
     >>> float(global_norm({"a": jnp.array([3.0]), "b": jnp.array([4.0]), "c": None}))
@@ -179,16 +211,23 @@ def global_norm(tree: Any) -> jax.Array:
     leaves = [x for x in arrays if x.size]
     if not leaves:
         return jnp.zeros((), jnp.float32)
-    return (_norm if any_tracer(leaves) else _compiled_norm)(_branches(), leaves)
+    over = tuple(map(parts, leaves))
+    return (_norm if any_tracer(leaves) else _compiled_norm)(_branches(), over, leaves)
 
 
 def norm_along(x: jax.Array, axes: int | tuple[int, ...]) -> jax.Array:
     """The Euclidean norm along some axes, which stay with length 1; safe like `global_norm`.
 
+    Raises:
+      ValueError: inside `shard_map`, a device holds a part of `x`, and the axes are not all.
+
     >>> import jax.numpy as jnp
     >>> norm_along(jnp.array([[3e25], [4e25]]), 0).tolist()
     [[4.999999989293751e+25]]
     """
+    if parts(x) and len(np.unique(axes)) == x.ndim:
+        return global_norm(x).reshape((1,) * x.ndim)
+    refuse_part(x, "a norm along some axes of an array")
     largest = jnp.max(jnp.abs(x), axis=axes, keepdims=True, initial=0)
     down, up = _factors(jnp.ones_like(largest))
     # Powers of two far from the ends of the range: dividing by the largest number itself is

@@ -21,6 +21,20 @@ def explicit_sharding(x: Any) -> NamedSharding | None:
     return sharding if named and AxisType.Explicit in sharding.mesh.axis_types else None
 
 
+def replicated(x: jax.Array) -> jax.Array:
+    """The array whole on all devices of an explicit mesh, so that it can stand beside others."""
+    sharding = explicit_sharding(x)
+    if sharding is None:
+        return x
+    return jax.sharding.reshard(x, NamedSharding(sharding.mesh, PartitionSpec()))
+
+
+def placed_like(like: Any, x: jax.Array) -> jax.Array:
+    """The array with the sharding of another on an explicit mesh."""
+    sharding = None if like is None else explicit_sharding(like)
+    return x if sharding is None else jax.sharding.reshard(x, sharding)
+
+
 def placed_init(init: Any, params: Any) -> Any:
     """The state of `init`, each array of which lies on the mesh of the parameters, if they do.
 

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ._agreement import manual_axes
 from ._numerics import is_inexact, wide
 from ._paths import path_name
 from ._tape import complex_dtype, real_dtype
@@ -85,7 +86,11 @@ def slots(
         if kept is None:
             return None
         kind = real_dtype(slot_dtype(p, dtype)) if real else slot_dtype(p, dtype)
-        like = p if kept == every else _part(p, kept)
+        whole = axes is not None and manual_axes() and not any(isinstance(i, int) for i in kept)
+        like = p if kept == every and not whole else _part(p, kept)
+        if whole:
+            # One number for all parts.
+            like = jax.ShapeDtypeStruct(like.shape, like.dtype)
         made = jnp.zeros_like(like, kind) if zero else jnp.full_like(like, fill, kind)
         return slot_of(p, made, kept)
 

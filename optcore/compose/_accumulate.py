@@ -22,6 +22,7 @@ from .._core import (
     is_absent,
     map_leaves,
     number_of_examples,
+    refuse_differing,
     safe_divide,
     slots,
     tally,
@@ -137,7 +138,7 @@ def accumulate(inner: GradientTransformation, every: Length | Schedule) -> Gradi
             step = inner
         else:
             _refuse_weight(extra.get("weight"))
-            weight = as_weight("accumulate", number_of_examples(updates))
+            weight = as_weight("accumulate", number_of_examples(updates, params))
             updates = lot.total(updates, state.inner, params, extra)
             total, add = state.weight + weight, jnp.ones((), jnp.float32)
             keep = jnp.where(state.mini_step > 0, add, 0)
@@ -239,6 +240,7 @@ def as_weight(name: str, weight: Any) -> jax.Array:
             f"{name}: weight must be a real scalar, such as the number of tokens of this gradient, "
             f"got {weight.dtype}{list(weight.shape)}"
         )
+    refuse_differing(name, "weight", weight)
     return weight.astype(jnp.float32)
 
 

@@ -6,7 +6,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import NamedSharding, PartitionSpec
 
 from .._core import (
     GradientTransformation,
@@ -15,10 +14,12 @@ from .._core import (
     Updates,
     adapt,
     aggregates,
-    explicit_sharding,
     flatten_like,
     is_inexact,
     is_none,
+    placed_like,
+    refuse_part,
+    replicated,
     transformation,
     wide,
     without_examples,
@@ -94,8 +95,9 @@ class _Layout:
         parts = []
         for like, x in zip(self.leaves, self._partners(tree), strict=True):
             if like is not None:
+                refuse_part(like, "one vector of all parameters")
                 shape = math.prod(np.shape(like))
-                part = jnp.zeros(shape) if x is None else _whole(jnp.asarray(x)).reshape(shape)
+                part = jnp.zeros(shape) if x is None else replicated(jnp.asarray(x)).reshape(shape)
                 parts.append(part.astype(self.dtype))
         return jnp.concatenate(parts) if parts else jnp.zeros(0, self.dtype)
 
@@ -114,7 +116,7 @@ class _Layout:
                 found.append(x)
                 continue
             stop = start + math.prod(np.shape(like))
-            part = _placed_like(x, vector[start:stop].reshape(np.shape(like)))
+            part = placed_like(x, vector[start:stop].reshape(np.shape(like)))
             found.append(None if x is None else _as_dtype(part, wide(jnp.result_type(like))))
             start = stop
         return self.treedef.unflatten(found)
@@ -128,19 +130,6 @@ class _Layout:
             if x is not None and number is not None:
                 partners[number] = x
         return partners
-
-
-def _whole(x: jax.Array) -> jax.Array:
-    """The array on all devices, so that it can stand beside others."""
-    sharding = explicit_sharding(x)
-    if sharding is None:
-        return x
-    return jax.sharding.reshard(x, NamedSharding(sharding.mesh, PartitionSpec()))
-
-
-def _placed_like(like: Any, x: jax.Array) -> jax.Array:
-    sharding = None if like is None else explicit_sharding(like)
-    return x if sharding is None else jax.sharding.reshard(x, sharding)
 
 
 def _as_dtype(x: jax.Array, dtype: Any) -> jax.Array:

@@ -23,6 +23,7 @@ from .._core import (
     slots,
     spread,
     transformation,
+    whole_sum,
     zero_count,
 )
 
@@ -196,7 +197,7 @@ def _cosines(gradients: Parts, previous: Parts) -> dict[str, jax.Array]:
     new, old = _norms(gradients), _norms(previous)
 
     def leaf(g: jax.Array, p: jax.Array, g_norm: jax.Array, p_norm: jax.Array) -> jax.Array:
-        return jnp.sum((_unit(g, g_norm) * _unit(p, p_norm).conj()).real).astype(jnp.float32)
+        return whole_sum((_unit(g, g_norm) * _unit(p, p_norm).conj()).real).astype(jnp.float32)
 
     cosines = {}
     for part, leaves in gradients.items():

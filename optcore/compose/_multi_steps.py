@@ -22,6 +22,7 @@ from .._core import (
     is_inexact,
     slots,
     transformation,
+    whole_sum,
     zero_count,
 )
 from ._accumulate import AccumulateState, gather, shares, window
@@ -207,11 +208,7 @@ def skip_not_finite(
     >>> skip.item(), seen["num_not_finite"].item()
     (True, 2)
     """
-    bad = [
-        jnp.sum(~jnp.isfinite(g), dtype=jnp.int32)
-        for g in jax.tree.leaves(updates)
-        if is_inexact(g)
-    ]
+    bad = [whole_sum(~jnp.isfinite(g)) for g in jax.tree.leaves(updates) if is_inexact(g)]
     number = sum(bad, start=zero_count())
     return number > 0, {"should_skip": number > 0, "num_not_finite": number}
 

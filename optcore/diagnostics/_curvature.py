@@ -7,7 +7,15 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
-from .._core import Params, is_inexact, is_key, named_leaves, wide
+from .._core import (
+    Params,
+    is_inexact,
+    is_key,
+    named_leaves,
+    placed_like,
+    replicated,
+    wide,
+)
 
 Matvec = Callable[[jax.Array], jax.Array]
 
@@ -66,16 +74,15 @@ def curvature(
             raise TypeError(f"curvature: parameter {path!r} is complex; split it into its parts")
     where = [i for i, leaf in enumerate(leaves) if is_inexact(leaf)]
     kinds = [wide(jnp.result_type(leaves[i])) for i in where]
-    point, unravel = ravel_pytree(
-        [jnp.asarray(leaves[i], max(kinds, key=lambda kind: kind.itemsize)) for i in where]
-    )
+    widest = max(kinds, key=lambda kind: kind.itemsize, default=None)
+    point, unravel = ravel_pytree([replicated(jnp.asarray(leaves[i], widest)) for i in where])
     if not point.size:
         raise ValueError("curvature: there is no floating-point parameter to differentiate by")
 
     def loss(flat: jax.Array) -> jax.Array:
         whole = list(leaves)
         for i, x, kind in zip(where, unravel(flat), kinds, strict=True):
-            whole[i] = x.astype(kind)
+            whole[i] = placed_like(leaves[i], x.astype(kind))
         return loss_fn(treedef.unflatten(whole))
 
     def product(v: jax.Array) -> jax.Array:

@@ -36,6 +36,7 @@ from .._core import (
     placed_init,
     register_declared,
     walk,
+    whole_if_untracked,
     within,
 )
 from ._states import made_of
@@ -128,7 +129,7 @@ class _Declaration(Declaration):
             return self.pair().init(_arrays(params))
         if any(map(_is_integer, jax.tree.leaves(params))):
             return self.original().init(params)
-        with within("traced"):
+        with within("traced"), whole_if_untracked():
             return placed_init(self.pair().init, _arrays(params))
 
     def update(self, updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
@@ -149,7 +150,7 @@ class _Declaration(Declaration):
         self, updates: Any, state: Any, params: Any, extra: Mapping[str, Any]
     ) -> tuple[Any, Any]:
         """The update of a call by the user."""
-        with within("traced"):
+        with within("traced"), whole_if_untracked():
             new_updates, new_state = call(self.pair(), updates, state, params, extra)
         if self.dtypes_are_ours:
             new_updates = like(new_updates, updates, params)

@@ -30,7 +30,7 @@ def scale_by_factored_rms(
     )
 
     def axes_of(p: Any) -> tuple[int, int] | None:
-        return factored_axes(jnp.shape(p), min_dim_size_to_factor) if factored else None
+        return factored_axes(p, min_dim_size_to_factor) if factored else None
 
     def outside(new: Any, old: Any, params: Any) -> Any:
         def laid_out(p: Any, row: Any, col: Any, full: Any) -> tuple[Any, Any, Any]:

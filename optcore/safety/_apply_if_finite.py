@@ -12,10 +12,9 @@ from .._core import (
     State,
     Updates,
     adapt,
-    all_finite,
     choose,
-    map_leaves,
-    stays_finite,
+    finite_part,
+    step_is_sound,
     tally,
     transformation,
     zero_count,
@@ -76,17 +75,12 @@ def apply_if_finite(
             inner_state=inner.init(params),
         )
 
-    def leaf(g: jax.Array, give_up: jax.Array, finite: jax.Array) -> jax.Array:
-        return jnp.where(finite | (give_up & jnp.isfinite(g)), g, 0)
-
     def update(
         updates: Updates, state: ApplyIfFiniteState, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, ApplyIfFiniteState]:
-        finite = all_finite(updates)
         give_up = state.notfinite_count >= max_consecutive_errors
-        updates = map_leaves(leaf, updates, scalars=(give_up, finite))
-        steps, new = inner.update(updates, state.inner_state, params, **extra)
-        sound = all_finite(steps) & stays_finite(new, state.inner_state)
+        steps, new = inner.update(finite_part(updates), state.inner_state, params, **extra)
+        finite, sound = step_is_sound(updates, steps, new, state.inner_state)
         take, fine = (finite | give_up) & sound, finite & sound
         in_a_row, total = tally(fine, state.notfinite_count, state.total_notfinite)
         new = choose(take, new, state.inner_state)

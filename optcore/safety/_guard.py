@@ -11,10 +11,9 @@ from .._core import (
     State,
     Updates,
     adapt,
-    all_finite,
     choose,
     finite_part,
-    stays_finite,
+    step_is_sound,
     tally,
     transformation,
     zero_count,
@@ -56,8 +55,8 @@ def guard(
     the rest of the rule: if the update or the state is still not finite, the step is skipped.
 
     Nothing is called on the host. `check` raises there, or under `checkify`, after too many such
-    steps in a row. Under `vmap` each member decides for itself; inside `shard_map` each device
-    does, on the part that it holds: give it gradients that have been summed over the devices.
+    steps in a row. Under `vmap` each member decides for itself; inside `shard_map` all devices
+    decide alike, and on many devices that is one collective more.
 
     Args:
       inner: what is guarded: all that has a state. What stands in front of the guard, in a
@@ -87,13 +86,10 @@ def guard(
     def update(
         updates: Updates, state: GuardState, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, GuardState]:
-        finite = all_finite(updates)
         # Also where the step is thrown away: the derivative of what is not chosen must be finite.
-        zero = on_nonfinite == "zero"
-        updates = finite_part(updates) if zero else zero_unless(finite, updates)
-        steps, new = inner.update(updates, state.inner, params, **extra)
-        sound = all_finite(steps) & stays_finite(new, state.inner)
-        take = sound if zero else finite & sound
+        steps, new = inner.update(finite_part(updates), state.inner, params, **extra)
+        finite, sound = step_is_sound(updates, steps, new, state.inner)
+        take = sound if on_nonfinite == "zero" else finite & sound
         skipped, total = tally(finite & sound, state.skipped, state.total_notfinite)
         state = GuardState(skipped, total, choose(take, new, state.inner))
         return zero_unless(take, steps), state

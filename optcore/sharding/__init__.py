@@ -5,5 +5,6 @@ makes the state there, and `zero` cuts the state along an axis of the mesh along
 parameters are copied.
 """
 
+from ._agree import agree as agree
 from ._state_shardings import init_sharded as init_sharded
 from ._state_shardings import state_shardings as state_shardings

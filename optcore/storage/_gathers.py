@@ -4,10 +4,13 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jax.extend import core
 from jax.lax import GatherScatterMode
+from jax.sharding import NamedSharding, PartitionSpec
 
 CALLS = ("jit", "pjit")
 """Primitives that do nothing but call a function."""
@@ -15,7 +18,7 @@ CALLS = ("jit", "pjit")
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class TableInput:
-    """An array that rows are gathered from, and its name."""
+    """An array that rows are gathered from, and its name, by which it is known."""
 
     name: str
     array: Any
@@ -58,17 +61,29 @@ def run_jaxpr(
         return atom.val if isinstance(atom, core.Literal) else known[atom]
 
     for equation in jaxpr.eqns:
-        values = [value(atom) for atom in equation.invars]
-        tables = [x for x in values if isinstance(x, TableInput)]
-        if not tables:
-            outputs = _alone(jaxpr, equation, values)
-        elif equation.primitive.name in CALLS:
-            called = equation.params["jaxpr"]
-            outputs = run_jaxpr(called.jaxpr, called.consts, values, gathered)
-        else:
-            outputs = [gathered(_gather(jaxpr, equation, values, tables[0]))]
-        known.update(zip(equation.outvars, outputs, strict=True))
+        with equation.ctx.manager:
+            values = [value(atom) for atom in equation.invars]
+            tables = [x for x in values if isinstance(x, TableInput)]
+            if not tables:
+                outputs = _alone(jaxpr, equation, values)
+            elif equation.primitive.name in CALLS:
+                called = equation.params["jaxpr"]
+                outputs = run_jaxpr(called.jaxpr, called.consts, values, gathered)
+            elif equation.primitive.name == "reshard":
+                moved = _alone(jaxpr, equation, [tables[0].array])[0]
+                outputs = [TableInput(tables[0].name, moved)]
+            else:
+                outputs = [gathered(_gather(jaxpr, equation, values, tables[0]))]
+            known.update(zip(equation.outvars, outputs, strict=True))
     return [value(atom) for atom in jaxpr.outvars]
+
+
+def on_mesh(x: jax.Array, mesh: Any) -> jax.Array:
+    """The array on another abstract mesh: inside a gather with `out_sharding` axes are automatic."""
+    if mesh.empty or jax.typeof(x).sharding.mesh == mesh:
+        return x
+    with jax.sharding.use_abstract_mesh(mesh):
+        return jax.sharding.reshard(x, NamedSharding(mesh, PartitionSpec()))
 
 
 def _alone(jaxpr: Any, equation: Any, values: list[Any]) -> list[Any]:
@@ -112,7 +127,9 @@ def _places(equation: Any, values: list[Any], shape: tuple[int, ...]) -> Any:
         # Behind the first axis all of it is taken: an index there is clipped to 0, or was 0.
         within = clips or params["mode"] == GatherScatterMode.PROMISE_IN_BOUNDS
         if starts == (0,) or (within and 0 in starts):
-            indices = values[1][..., starts.index(0)]
+            indices = lax.index_in_dim(
+                values[1], starts.index(0), values[1].ndim - 1, keepdims=False
+            )
             indices = jnp.clip(indices, 0, shape[0] - 1) if clips else indices
             return indices, numbers.offset_dims
     if name == "dynamic_slice" and params["slice_sizes"] == one_row:

@@ -6,8 +6,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
 
-from .._core import OneLeaf, wide
+from .._core import OneLeaf, explicit_sharding, replicated, wide
 
 
 @jax.tree_util.register_pytree_with_keys_class
@@ -163,16 +164,17 @@ class RowSparse(OneLeaf):
         """
         if self.unique:
             return self
-        values = self.values.astype(wide(self.values.dtype))
+        indices, values = replicated(self.indices), replicated(self.values)
+        values = values.astype(wide(values.dtype))
         rows, places = self.shape[0], self.indices.shape[0]
         if not places:
-            return self._with(self.indices, values, True)
-        order = jnp.argsort(self.indices, stable=True)
-        sorted_ = self.indices[order]
+            return self._with(indices, values, True)
+        order = jnp.argsort(indices, stable=True)
+        sorted_ = indices[order]
         used = sorted_ < rows
         first = jnp.concatenate([jnp.ones(1, bool), sorted_[1:] != sorted_[:-1]])
         place = jnp.cumsum(first, dtype=jnp.int32) - 1
-        kept = self._used(values)[order]
+        kept = self._with(indices, values, False)._used(values)[order]
         sums = jax.ops.segment_sum(kept, place, places, indices_are_sorted=True)
         left_over = rows + jnp.arange(places, dtype=jnp.int32)
         indices = left_over.at[jnp.where(used, place, places)].set(sorted_, mode="drop")
@@ -185,25 +187,28 @@ class RowSparse(OneLeaf):
         >>> RowSparse(jnp.array([1, 1]), jnp.array([3.0, 4.0]), shape=(3,)).todense().tolist()
         [0.0, 7.0, 0.0]
         """
-        return jnp.zeros(self.shape, self.dtype).at[self.indices].add(self.values, mode="drop")
+        zeros = jnp.zeros(self.shape, self.dtype)
+        return zeros.at[replicated(self.indices)].add(replicated(self.values), mode="drop")
 
     def rows_of(self, array: Any) -> jax.Array:
         """The rows of an array that it points to, and zeros for places that are not used."""
-        return (
-            jnp.asarray(array)
-            .at[self.indices]
-            .get(
-                mode="fill",
-                fill_value=0,
-                unique_indices=self.unique,
-                indices_are_sorted=self.unique,
-            )
+        array = jnp.asarray(array)
+        return array.at[replicated(self.indices)].get(
+            mode="fill",
+            fill_value=0,
+            unique_indices=self.unique,
+            indices_are_sorted=self.unique,
+            out_sharding=_of_rows(array),
         )
 
     def placed_in(self, array: jax.Array, rows: jax.Array) -> jax.Array:
         """An array with other rows where it points to; the indices must be unique."""
-        return array.at[self.indices].set(
-            rows, mode="drop", unique_indices=True, indices_are_sorted=True
+        return array.at[replicated(self.indices)].set(
+            _beside(array, rows),
+            mode="drop",
+            unique_indices=True,
+            indices_are_sorted=True,
+            out_sharding=explicit_sharding(array),
         )
 
     def norm_part(self) -> jax.Array:
@@ -215,9 +220,13 @@ class RowSparse(OneLeaf):
         p, u = jnp.asarray(p), self.summed()
         if p.dtype == u.dtype:
             return p.at[u.indices].add(
-                u.values, mode="drop", unique_indices=True, indices_are_sorted=True
+                _beside(p, u.values),
+                mode="drop",
+                unique_indices=True,
+                indices_are_sorted=True,
+                out_sharding=explicit_sharding(p),
             )
-        rows = u.rows_of(p).astype(u.dtype) + u.values
+        rows = u.rows_of(p).astype(u.dtype) + _beside(p, u.values)
         return u.placed_in(p, rows.astype(p.dtype))
 
     def mapped(self, leaf: Callable[[jax.Array, Any], jax.Array], reads: Any) -> "RowSparse":
@@ -225,6 +234,19 @@ class RowSparse(OneLeaf):
         u = self.summed()
         cut = jax.tree.map(lambda x: u.rows_of(x) if np.shape(x) == u.shape else x, reads)
         return u.with_values(leaf(u.values, cut))
+
+
+def _of_rows(array: jax.Array) -> NamedSharding | None:
+    """The sharding of rows of an array on an explicit mesh: each is cut as the array's are."""
+    sharding = explicit_sharding(array)
+    if sharding is None:
+        return None
+    return NamedSharding(sharding.mesh, PartitionSpec(None, *sharding.spec[1:]))
+
+
+def _beside(array: jax.Array, rows: jax.Array) -> jax.Array:
+    sharding = _of_rows(array)
+    return rows if sharding is None else jax.sharding.reshard(rows, sharding)
 
 
 def _in_range(indices: Any, rows: int) -> jax.Array:

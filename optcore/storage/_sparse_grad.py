@@ -8,8 +8,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._core import Mask, flatten_like, is_inexact, is_leaf, named_leaves, select
-from ._gathers import Gather, TableInput, run_jaxpr
+from .._core import (
+    Mask,
+    flatten_like,
+    is_inexact,
+    is_leaf,
+    named_leaves,
+    replicated,
+    select,
+)
+from ._gathers import Gather, TableInput, on_mesh, run_jaxpr
 from ._row_sparse import RowSparse, or_none
 
 
@@ -82,6 +90,7 @@ def sparse_value_and_grad(
             outputs = [x.array if isinstance(x, TableInput) else x for x in outputs]
             return jax.tree.structure(shape).unflatten(outputs)
 
+        mesh = jax.sharding.get_abstract_mesh()
         kinds: list[Gather] = []
 
         def unshifted(gather: Gather) -> Any:
@@ -95,8 +104,8 @@ def sparse_value_and_grad(
             left, indices = iter(shifts), []
 
             def gathered(gather: Gather) -> Any:
-                indices.append(gather.indices)
-                return gather.rows + next(left)
+                indices.append(on_mesh(gather.indices, mesh))
+                return gather.rows + on_mesh(next(left), jax.typeof(gather.rows).sharding.mesh)
 
             value = evaluated(dense, gathered)
             value, aux = value if has_aux else (value, None)
@@ -107,7 +116,7 @@ def sparse_value_and_grad(
         (value, (aux, indices)), (by_rows, by_dense) = derivative(zeros, dense)
         pieces = list(zip(kinds, indices, by_rows, strict=True))
         sparse = {
-            i: _joined(table, [piece for piece in pieces if piece[0].table is table])
+            i: _joined(table, [piece for piece in pieces if piece[0].table.name == table.name])
             for i, table in taken.items()
         }
         return (value, aux) if has_aux else value, merged(sparse, by_dense)
@@ -118,8 +127,9 @@ def sparse_value_and_grad(
 def _joined(table: TableInput, pieces: list[tuple[Gather, Any, Any]]) -> RowSparse:
     """The gradient of one table, from those of all that was gathered from it."""
     shape, dtype = np.shape(table.array), table.array.dtype
-    indices = [jnp.zeros(0, jnp.int32), *(or_none(i, shape[0]).reshape(-1) for _, i, _ in pieces)]
+    indices = [jnp.zeros(0, jnp.int32)]
+    indices += [or_none(replicated(i), shape[0]).reshape(-1) for _, i, _ in pieces]
     rows = [jnp.zeros((0, *shape[1:]), dtype)]
-    rows += [g.transpose(kind.axes).reshape(-1, *shape[1:]) for kind, _, g in pieces]
+    rows += [replicated(g).transpose(kind.axes).reshape(-1, *shape[1:]) for kind, _, g in pieces]
     both = jnp.concatenate(indices), jnp.concatenate(rows)
     return RowSparse.tree_unflatten((shape, False), both)

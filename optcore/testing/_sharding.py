@@ -1,5 +1,6 @@
 """Checks on a mesh of devices: where states are made, and that they stay there."""
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,8 +8,17 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
+from .._core import ExplainedError, is_declared, walk
 from ..sharding import init_sharded, state_shardings
-from ._subject import Subject, gradients, sample, training_step
+from ._subject import (
+    Subject,
+    assert_close,
+    assert_finite,
+    assert_same_types,
+    gradients,
+    sample,
+    training_step,
+)
 
 
 def check_state_lies_on_the_mesh(subject: Subject) -> None:
@@ -30,6 +40,76 @@ def check_state_lies_on_the_mesh(subject: Subject) -> None:
             # What is compiled refuses arrays that lie elsewhere than those it was compiled for.
             params, state = compiled(grads, state, params)
         _assert_placed(state, expected, f"{subject.name}: after two steps")
+
+
+def check_shard_map_equals_single(subject: Subject) -> None:
+    """Inside `shard_map` two steps equal those without it, with whole and with cut parameters.
+
+    What needs the whole of an array that is cut may refuse it, by name. Random numbers of the
+    parts are others than those of the whole, and so are the blocks of quantised states.
+    """
+    count = len(jax.devices())
+    mesh = jax.make_mesh((count,), ("data",), axis_types=(AxisType.Auto,))
+    params = {
+        "w": sample((2 * count, 3), 1),
+        "v": sample((2 * count,), 2),
+        "b": sample((3,), 3),
+        "s": sample((), 4),
+    }
+    grads = gradients(params, 0)
+    expected = jax.jit(functools.partial(_two_steps, subject))(
+        grads, subject.tx.init(params), params
+    )
+    specs = {"w": ("data",), "v": ("data",), "b": (), "s": ()}
+    for cut in (False, True):
+        spec = {n: PartitionSpec(*(own if cut else ())) for n, own in specs.items()}
+        placed = {n: jax.device_put(p, NamedSharding(mesh, spec[n])) for n, p in params.items()}
+        states = jax.tree.map(lambda s: s.spec, state_shardings(subject.tx, placed))
+        for inside in (False, True):
+            what = f"{subject.name}: {'parts of' if cut else 'whole'} parameters in shard_map"
+            try:
+                got = _in_shard_map(subject, mesh, spec, states, grads, placed, init=inside)
+            except ExplainedError as error:
+                assert cut and "part" in str(error), f"{what}: {error}"
+                continue
+            if cut and _differs_by_part(subject):
+                assert_finite(got, what)
+            else:
+                # Sums are taken in another order.
+                assert_close(got[0], expected[0], 1e-5, what)
+                assert_same_types(got[1], expected[1], what)
+
+
+def _two_steps(subject: Subject, grads: Any, state: Any, params: Any) -> Any:
+    """Parameters and state after two steps in a scan, which must keep their types."""
+
+    def body(carry: Any, _: None) -> Any:
+        params, state = carry
+        return training_step(subject)(grads, state, params), None
+
+    return jax.lax.scan(body, (params, state), length=2)[0]
+
+
+def _in_shard_map(
+    subject: Subject, mesh: Any, spec: Any, states: Any, grads: Any, params: Any, init: bool
+) -> Any:
+    """With the state made outside, or inside."""
+
+    def steps(grads: Any, state: Any, params: Any) -> Any:
+        state = subject.tx.init(params) if init else state
+        return _two_steps(subject, grads, state, params)
+
+    inside = jax.shard_map(
+        steps, mesh=mesh, in_specs=(spec, states, spec), out_specs=(spec, states)
+    )
+    return jax.jit(inside)(grads, init_sharded(subject.tx, params), params)
+
+
+def _differs_by_part(subject: Subject) -> bool:
+    parts = [part.value for part in walk(subject.tx) if is_declared(part.value)]
+    facts = [part.declaration.factory for part in parts]
+    random = any(role.kind == "key" for f in facts for role in f.roles.values())
+    return random or "key" in subject.extra or any(f.name == "store" for f in facts)
 
 
 def _on_meshes() -> Iterator[Any]:
@@ -54,4 +134,4 @@ def _assert_placed(state: Any, expected: Any, what: str) -> None:
         )
 
 
-CHECKS = [check_state_lies_on_the_mesh]
+CHECKS = [check_state_lies_on_the_mesh, check_shard_map_equals_single]

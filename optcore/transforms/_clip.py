@@ -14,6 +14,7 @@ from .._core import (
     per_leaf,
     shrink,
     transformation,
+    whole_size,
 )
 from ._stateless import plain
 
@@ -101,7 +102,7 @@ def clip_by_block_rms(threshold: Bound) -> GradientTransformation:
     """
 
     def leaf(g):
-        rms = global_norm(g) / max(g.size, 1) ** 0.5
+        rms = global_norm(g) / max(whole_size(g), 1) ** 0.5
         a, b = shrink(rms, threshold)
         return b * (a * g)
 

@@ -13,9 +13,11 @@ from .._core import (
     norm_along,
     own_axes,
     per_leaf,
+    refuse_part,
     safe_divide,
     select,
     transformation,
+    whole_size,
 )
 from ._stateless import plain
 
@@ -47,6 +49,7 @@ def centralize(*, output_axis: int = -1) -> GradientTransformation:
             return g
         (outputs,) = own_axes("centralize: output_axis", output_axis, g)
         axes = tuple(i for i in range(g.ndim) if i != outputs)
+        refuse_part(g, "centralize")
         inputs = max(g.size // max(g.shape[outputs], 1), 1)
         return g - jnp.sum(g, axes, keepdims=True) * (1 / inputs)
 
@@ -127,7 +130,7 @@ def scale_by_param_block_rms(min_scale: Rate = 1e-3) -> GradientTransformation:
     """
 
     def leaf(u, p):
-        rms = global_norm(p) / max(p.size, 1) ** 0.5
+        rms = global_norm(p) / max(whole_size(p), 1) ** 0.5
         return jnp.maximum(rms, min_scale) * u
 
     return per_leaf(None, leaf, reads=lambda params: (params,))

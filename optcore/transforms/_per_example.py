@@ -6,7 +6,18 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from .._core import Updates, global_norm, is_inexact, shrink, wide, zero_count
+from .._core import (
+    Params,
+    Updates,
+    agreeing_over,
+    example_axes,
+    global_norm,
+    is_inexact,
+    over_parts,
+    shrink,
+    wide,
+    zero_count,
+)
 from .._core._paths import named_leaves, what_it_is
 
 
@@ -38,18 +49,30 @@ def _check_limit(where: str, limit: ArrayLike) -> None:
         raise ValueError(f"{where} must be at least 0, got {limit}")
 
 
-def _clipped_sum(grads: Updates, limit: ArrayLike) -> tuple[Updates, jax.Array]:
+def _clipped_sum(
+    grads: Updates, limit: ArrayLike, params: Params | None = None
+) -> tuple[Updates, jax.Array]:
     if not jax.tree.leaves(grads):
         return grads, zero_count()
-    norms = jax.vmap(global_norm)(grads)
+    examples, cut = example_axes(grads, params)
+    with agreeing_over(cut):
+        norms = jax.vmap(global_norm)(grads)
     factors = shrink(norms, limit)
 
     def summed(g):
         a, b = (f.astype(g.dtype).reshape((-1,) + (1,) * (g.ndim - 1)) for f in factors)
         # Products of matrices would be rounded to fewer bits on accelerators.
-        return jnp.sum(b * (a * g), 0)
+        return over_parts(jnp.sum(b * (a * g), 0), examples)
 
-    return jax.tree.map(summed, grads), jnp.sum(norms > limit, dtype=jnp.int32)
+    clipped = over_parts(jnp.sum(norms > limit, dtype=jnp.int32), examples)
+    return jax.tree.map(summed, grads), clipped
+
+
+def clipped_total(
+    name: str, grads: Updates, l2_norm_clip: ArrayLike, params: Params | None
+) -> Updates:
+    """See `per_example_global_norm_clip`; with parameters over the examples of all devices."""
+    return _clipped_sum(_floating(name, grads), l2_norm_clip, params)[0]
 
 
 def per_example_global_norm_clip(
@@ -68,7 +91,9 @@ def per_example_global_norm_clip(
       The sum, without that axis and in at least float32, and how many examples were clipped.
 
     Raises:
-      ValueError: a leaf has no first axis, or another number of examples; a negative limit.
+      ValueError: a leaf has no first axis, or another number of examples; a negative limit;
+        inside `shard_map`, devices hold other gradients, of which it is not known whether they
+        are parts or of other examples (`differentially_private_aggregate` is given params).
 
     >>> import jax.numpy as jnp
     >>> grads = {"w": jnp.array([[3.0, 4.0], [0.0, 0.5], [-8.0, 6.0]])}

@@ -19,7 +19,7 @@ from .._core import (
     typed_key,
     zero_count,
 )
-from ._per_example import per_example_global_norm_clip
+from ._per_example import clipped_total
 
 
 class DifferentiallyPrivateAggregateState(NamedTuple):
@@ -58,7 +58,9 @@ def differentially_private_aggregate(
 
     with the norm over all leaves. The updates have one gradient per example along a first
     axis, as `jax.vmap(jax.grad(loss), (None, 0))` gives them; so it comes first in a chain. The
-    noise depends on the key, the step and the name of a leaf alone.
+    noise depends on the key, the step and the name of a leaf alone. Inside `shard_map` each part
+    of a parameter has noise of its own, and where devices have examples of their own, `B` counts
+    all of them, which the parameters must be given for.
 
     Args:
       l2_norm_clip: `C`, the largest norm of one example's gradient, ≥ 0.
@@ -79,7 +81,7 @@ def differentially_private_aggregate(
         return DifferentiallyPrivateAggregateState(zero_count(), key_data(key))
 
     def total(updates, state, params, extra):
-        return per_example_global_norm_clip(updates, l2_norm_clip)[0]
+        return clipped_total("differentially_private_aggregate", updates, l2_norm_clip, params)
 
     def finish(total, examples, state, params, extra):
         keys = leaf_keys(typed_key(state.key, key), state.count, total)

@@ -189,17 +189,14 @@ def test_leaves_of_one_kind_are_traced_once(monkeypatch):
     assert len(traced) <= 4
 
 
+@pytest.mark.parametrize("count", [1, 2])
 @pytest.mark.parametrize("platform", ["cpu", "gpu", "tpu"])
-def test_which_kernel_a_platform_runs(platform, monkeypatch):
-    """A branch on the CPU, and only there, and not where each device runs its own program."""
+def test_which_kernel_a_platform_runs(platform, count, monkeypatch):
+    """A branch on a single CPU, and only there: in a loop, collectives could not be combined."""
     monkeypatch.setattr(jax, "default_backend", lambda: platform)
-    x = jnp.ones(8)
-    spread = PartitionSpec("d")
-    local = jax.shard_map(
-        lambda x: global_norm(x)[None], mesh=devices(), in_specs=spread, out_specs=spread
-    )
-    assert ("while[" in str(jax.make_jaxpr(lambda x: global_norm(x))(x))) == (platform == "cpu")
-    assert "while[" not in str(jax.make_jaxpr(local)(x))
+    monkeypatch.setattr(jax, "device_count", lambda: count)
+    branches = "while[" in str(jax.make_jaxpr(lambda x: global_norm(x))(jnp.ones(8)))
+    assert branches == (platform == "cpu" and count == 1)
 
 
 ROWS = np.array([[3.0, 1e-3, 0.0], [-4.0, 2.0, 0.0], [12.0, 1.0, 0.0]])
@@ -304,40 +301,46 @@ def test_jit_over_devices_clips_and_guards_as_on_one(magnitude):
 
 
 @MAGNITUDES
-@on_every_platform
-def test_inside_shard_map_each_device_has_the_norm_of_its_part(magnitude):
+def test_inside_shard_map_the_norm_is_that_of_the_whole(magnitude):
     g = gradients(magnitude)
-    part = PartitionSpec("d")
-    norms = jax.shard_map(
-        lambda g: (global_norm(g)[None], global_norm(g["b"])[None]),
-        mesh=devices(),
-        in_specs=part,
-        out_specs=part,
+    part, own = PartitionSpec("d"), np.float32([3.0]) * magnitude
+
+    def norms(g, own):
+        return global_norm((g, own)), global_norm(g["b"]), global_norm(own)
+
+    inside = jax.shard_map(
+        norms, mesh=devices(), in_specs=(part, PartitionSpec()), out_specs=PartitionSpec()
     )
-    both, alone = jax.jit(norms)(g)
-    own = [[x[i] for x in (g["w"].reshape(8, 2, 3), g["b"])] for i in range(8)]
-    close(both, [exact(widened(tree)) for tree in own])
-    close(alone, np.abs(g["b"]))
+    expected = [(*g.values(), own), [g["b"]], [own]]
+    for got, leaves in zip(jax.jit(inside)(g, own), expected, strict=True):
+        close(got, exact(widened(list(leaves))))
 
 
 @MAGNITUDES
-@on_every_platform
-@pytest.mark.sample(2)
-def test_inside_shard_map_each_device_clips_and_guards_its_part(magnitude):
-    """As it would alone: the one with the infinity skips, and the others do not wait for it."""
-    g, tx = gradients(magnitude), guarded(magnitude)
-    g["b"] = np.where(np.arange(8) == 5, np.float32(np.inf), g["b"])
+def test_the_norm_of_parts_has_the_derivative_of_the_whole(magnitude):
+    g = gradients(magnitude)
+    part = PartitionSpec("d")
+    inside = jax.shard_map(global_norm, mesh=devices(), in_specs=part, out_specs=PartitionSpec())
+    slopes = jax.jit(jax.grad(lambda g: inside(g)))(g)
+    norm = exact(widened(jax.tree.leaves(g)))
+    jax.tree.map(lambda slope, x: close(slope, x / norm, 1e-5), slopes, g)
 
-    def step(g):
-        updates, state = tx.update(g, tx.init(g))
-        return updates, state.total_notfinite[None]
+
+@MAGNITUDES
+def test_inside_shard_map_all_devices_clip_and_guard_alike(magnitude):
+    """An infinity that one of them holds makes all of them skip."""
+    g, tx = gradients(magnitude), guarded(magnitude)
+    bad = {**g, "b": np.where(np.arange(8) == 5, np.float32(np.inf), g["b"])}
+
+    def steps(*grads):
+        state, made = tx.init(grads[0]), []
+        for g in grads:
+            updates, state = tx.update(g, state)
+            made.append((updates, (state.skipped, state.total_notfinite)))
+        return made
 
     part = PartitionSpec("d")
-    spread_step = jax.shard_map(step, mesh=devices(), in_specs=part, out_specs=part)
-    updates, skipped = jax.jit(spread_step)(g)
-    assert skipped.tolist() == [0, 0, 0, 0, 0, 1, 0, 0]
-    for i in range(8):
-        own = jax.tree.map(lambda x, i=i: x.reshape(8, -1)[i], (g, updates))
-        alone, _ = step(own[0])
-        for name, u in alone.items():
-            close(own[1][name], u)
+    out = [(part, PartitionSpec())] * 3
+    inside = jax.shard_map(steps, mesh=devices(), in_specs=(part,) * 3, out_specs=out)
+    for got, expected in zip(jax.jit(inside)(g, bad, g), steps(g, bad, g), strict=True):
+        jax.tree.map(close, got, expected)

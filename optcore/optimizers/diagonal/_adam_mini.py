@@ -21,10 +21,13 @@ from ..._core import (
     over_root,
     own_axes,
     per_leaf,
+    refuse_part,
     saturated,
     slots,
     squarable,
+    sum_along,
     transformation,
+    whole_size,
     zero_count,
 )
 from ..._core._paths import path_name
@@ -155,9 +158,11 @@ def scale_by_adam_mini(
     def leaf(g, m, v, c1, c2):
         # The axes that share are those along which the moment has length 1.
         shared = tuple(i for i in range(g.ndim) if g.shape[i] != v.shape[i])
-        weight = (1 - b2) / max(g.size // max(v.size, 1), 1)
+        if len(shared) < g.ndim and 1 in v.shape:
+            refuse_part(g, "a second moment that some axes share")
+        weight = (1 - b2) / max(whole_size(g) // max(whole_size(v), 1), 1)
         m = b1 * m + (1 - b1) * squarable(g, spoilt=True)
-        square = abs_sq(g, weight, summed=True).sum(shared, keepdims=True)
+        square = sum_along(abs_sq(g, weight, summed=True), shared)
         v = b2 * v + saturated(square, 1 - b2)
         return over_root(c1 * m, c2 * v, eps, eps_root), m, v
 

@@ -2,8 +2,6 @@
 
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
-
 from ..._core import (
     Bound,
     Decay,
@@ -17,6 +15,7 @@ from ..._core import (
     slots,
     squarable,
     transformation,
+    whole_size,
 )
 from ...compose import descend
 from ._factored import factored_axes
@@ -45,7 +44,7 @@ class ScaleByCameState(NamedTuple):
 
 
 def _axes(p: Any) -> tuple[int, int] | None:
-    return factored_axes(jnp.shape(p), 0, "last")
+    return factored_axes(p, 0, "last")
 
 
 @transformation("direction", example={})
@@ -101,7 +100,7 @@ def scale_by_came(
         axes = _axes(g)
         v = factored_moment(raw, Moment(row, col, full), axes, b2, 1 - b2, eps)
         u = over_factored_root(g, v, axes)
-        a, b = shrink(global_norm(u) * (1 / max(u.size, 1) ** 0.5), clipping_threshold)
+        a, b = shrink(global_norm(u) * (1 / max(whole_size(u), 1) ** 0.5), clipping_threshold)
         u = b * (a * u)
         m = b1 * m + (1 - b1) * u
         if axes is None:

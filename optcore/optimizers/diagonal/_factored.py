@@ -12,6 +12,7 @@ from ..._core import (
     Rate,
     Updates,
     per_leaf,
+    refuse_part,
     squarable,
     transformation,
     zero_count,
@@ -39,11 +40,13 @@ class FactoredState(NamedTuple):
 
 
 def factored_axes(
-    shape: tuple[int, ...], min_dim_size: int, axes: FactorAxes = "largest"
+    p: Any, min_dim_size: int, axes: FactorAxes = "largest"
 ) -> tuple[int, int] | None:
-    """The two axes to factor, or `None` if an array has no two that are large enough."""
+    """The two axes of an array to factor, or `None` if it has no two that are large enough."""
+    shape = jnp.shape(p)
     if len(shape) < 2 or 0 in shape:
         return None
+    refuse_part(p, "a factored second moment")
     order = range(len(shape))
     first, second = (sorted(order, key=shape.__getitem__) if axes == "largest" else order)[-2:]
     return (first, second) if min(shape[first], shape[second]) >= min_dim_size else None
@@ -97,9 +100,7 @@ def scale_by_factored_rms(
     """
 
     def axes_of(p):
-        return (
-            factored_axes(jnp.shape(p), min_dim_size_to_factor, factor_axes) if factored else None
-        )
+        return factored_axes(p, min_dim_size_to_factor, factor_axes) if factored else None
 
     def init(params):
         return FactoredState(zero_count(), *factored_slots(params, axes_of))

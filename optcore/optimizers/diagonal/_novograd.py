@@ -20,6 +20,7 @@ from ..._core import (
     slots,
     squarable,
     transformation,
+    whole_sum,
     zero_count,
 )
 from ...compose import descend
@@ -89,7 +90,7 @@ def scale_by_novograd(
         return (t == 1,)
 
     def leaf(g, m, v, w, first):
-        square = saturated(jnp.sum(abs_sq(g)))
+        square = saturated(whole_sum(abs_sq(g)))
         v = jnp.where(first, square, b2 * v + (1 - b2) * square)
         u = over_root(jnp.ones_like(v), v, eps, eps_root) * squarable(g, spoilt=True)
         m = b1 * m + add_multiple(u, weight_decay, w)

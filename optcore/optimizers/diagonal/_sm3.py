@@ -18,6 +18,7 @@ from ..._core import (
     is_inexact,
     map_leaves,
     over_root,
+    refuse_part,
     saturated,
     slots,
     squarable,
@@ -98,6 +99,8 @@ def scale_by_sm3(
 
     def leaf(g, m, *mu):
         cover = _cover(g.ndim)
+        if g.ndim > 1:
+            refuse_part(g, "the largest second moment along an axis")
         raw, g = g, squarable(g)
         weight = jnp.where(b2 < 1, 1 - b2, 1.0)
         nu = b2 * functools.reduce(jnp.minimum, mu[: len(cover)]) + abs_sq(raw, weight)

@@ -21,6 +21,8 @@ from ..._core import (
     slots,
     squarable,
     transformation,
+    whole_size,
+    whole_sum,
     zero_count,
 )
 from ...compose import descend
@@ -94,7 +96,7 @@ def scale_by_stable_adamw(
 def _rms(g: jax.Array, v: jax.Array, eps: Rate) -> jax.Array:
     """The root mean square of `g / max(√v, eps)`, where 0/0 counts as 0."""
     ratio = safe_divide(abs_sq(g), jnp.maximum(v, eps * eps))
-    return safe_sqrt(jnp.sum(ratio) / max(g.size, 1))
+    return safe_sqrt(whole_sum(ratio) / max(whole_size(g), 1))
 
 
 @transformation("optimizer", example={"learning_rate": 0.02}, needs=("params",))

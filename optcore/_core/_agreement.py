@@ -1,0 +1,253 @@
+"""Inside `shard_map`: along which mesh axes an array is a part of a whole, and agreeing on it.
+
+A device sees its own part there. What concerns the whole, like a norm or whether all is finite,
+is a sum over the parts.
+"""
+
+import contextlib
+import contextvars
+import functools
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from ._errors import ExplainedError
+from ._flatten_like import flatten_like
+from ._paths import is_leaf, named_leaves
+
+Names = tuple[str, ...]
+
+_OVER: contextvars.ContextVar[Names | None] = contextvars.ContextVar("over", default=None)
+_UNTRACKED: contextvars.ContextVar[bool] = contextvars.ContextVar("untracked", default=False)
+
+
+@contextlib.contextmanager
+def agreeing_over(names: Names) -> Iterator[None]:
+    """Take arrays for parts of a whole along these mesh axes, and no others."""
+    token = _OVER.set(names)
+    try:
+        yield
+    finally:
+        _OVER.reset(token)
+
+
+@contextlib.contextmanager
+def whole_if_untracked() -> Iterator[None]:
+    """Take arrays for whole where it is not known, as other libraries do."""
+    token = _UNTRACKED.set(True)
+    try:
+        yield
+    finally:
+        _UNTRACKED.reset(token)
+
+
+def manual_axes() -> Names:
+    """The mesh axes of the `shard_map` that is being traced."""
+    return tuple(jax.sharding.get_abstract_mesh().manual_axes)
+
+
+def varying_axes(x: Any) -> frozenset[str]:
+    """The mesh axes along which devices hold different values, as far as JAX tracks it."""
+    kind = jax.typeof(x)
+    found: frozenset[str] = kind.manual_axis_type.varying if hasattr(kind, "mat") else kind.vma
+    return found
+
+
+def are_tracked() -> bool:
+    """Whether JAX tracks here along which mesh axes values vary (`check_vma=True`)."""
+    return bool(varying_axes(lax.axis_index(manual_axes()[0])))
+
+
+def parts(x: Any) -> Names:
+    """The mesh axes over which parts like `x` make up a whole; none outside `shard_map`.
+
+    Raises:
+      ExplainedError: that is not known.
+    """
+    manual = manual_axes()
+    if not manual:
+        return ()
+    over = _OVER.get()
+    if are_tracked():
+        found = varying_axes(x)
+        return tuple(name for name in manual if name in found and (over is None or name in over))
+    if over is None and _UNTRACKED.get():
+        return ()
+    if over is None:
+        raise ExplainedError(
+            "this asks for something of a whole, such as a norm or whether all of it is finite, "
+            f"and here, where axes of the mesh are manual ({', '.join(manual)}), it is not known "
+            "whether a device holds a whole or a part: use shard_map with check_vma=True, or say "
+            "it with optcore.sharding.agree(tx, axis_name): axis_name=() if each device holds "
+            "whole arrays, as under pmap"
+        )
+    return over
+
+
+def joint(*arrays: Any) -> Names:
+    """The mesh axes over which at least one of the arrays is a part."""
+    if not manual_axes():
+        return ()
+    found = {name for x in arrays for name in parts(x)}
+    return tuple(name for name in manual_axes() if name in found)
+
+
+def over_parts(total: jax.Array, names: Names) -> jax.Array:
+    """The sum over all parts."""
+    return lax.psum(total, names) if names else total
+
+
+def example_axes(grads: Any, params: Any) -> tuple[Names, Names]:
+    """The mesh axes along which devices hold other examples, and those along which other parts.
+
+    Args:
+      grads: of single examples.
+      params: whose they are; what varies along an axis and whose parameter does not is one of
+        other examples.
+
+    Raises:
+      ExplainedError: that is not known, or one axis is both.
+    """
+    leaves, manual = jax.tree.leaves(grads), manual_axes()
+    over = _OVER.get()
+    if not manual or not leaves or not (joint(*leaves) if over is None else are_tracked()):
+        return (), over or ()
+    found = [varying_axes(g) for g in leaves]
+    if over is None and params is None:
+        raise ExplainedError(
+            "the gradients of single examples differ between the devices of a shard_map, as parts "
+            "or as those of other examples: only the parameters tell, give params"
+        )
+    if over is None:
+        cut = [varying_axes(p) for p in flatten_like(jax.tree.structure(grads), params)]
+    else:
+        cut = [frozenset(over)] * len(leaves)
+    examples = frozenset().union(*(g - p for g, p in zip(found, cut, strict=True)))
+    along = frozenset().union(*cut)
+    if examples & along:
+        raise ExplainedError(
+            f"devices along the mesh axes {tuple(sorted(examples & along))} hold parts of some "
+            "parameters and other examples: their gradients cannot be clipped by the norm of an "
+            "example, of which no device has all parts"
+        )
+    return tuple(n for n in manual if n in examples), tuple(n for n in manual if n in along)
+
+
+def axes_size(names: Names) -> int:
+    """How many devices there are along mesh axes of a `shard_map`."""
+    shape = jax.sharding.get_abstract_mesh().shape
+    return math.prod(shape[name] for name in names)
+
+
+def sum_over_parts(sums: Sequence[tuple[Names, jax.Array]]) -> jax.Array:
+    """The sum of sums, each over its own parts: one collective for each set of mesh axes."""
+    by_names: dict[Names, list[jax.Array]] = {}
+    for names, x in sums:
+        by_names.setdefault(names, []).append(x)
+    totals = [over_parts(functools.reduce(jnp.add, xs), names) for names, xs in by_names.items()]
+    return functools.reduce(jnp.add, totals)
+
+
+def whole_size(x: jax.Array) -> int:
+    """How many elements the whole has."""
+    return int(x.size) * axes_size(parts(x))
+
+
+def whole_sum(x: jax.Array) -> jax.Array:
+    """The sum over all elements of the whole, int32 for a boolean array."""
+    return over_parts(jnp.sum(x, dtype=jnp.int32 if x.dtype == bool else None), parts(x))
+
+
+def sum_along(x: jax.Array, axes: tuple[int, ...]) -> jax.Array:
+    """The sum along axes, which stay with length 1; over the whole if they are all axes."""
+    total = jnp.sum(x, axes, keepdims=True)
+    return over_parts(total, parts(x)) if axes and len(axes) == x.ndim else total
+
+
+def refuse_part(x: jax.Array, what: str) -> None:
+    """Raise if `x` is a part, for something that must know along which of its own axes it is cut.
+
+    Args:
+      x: an array.
+      what: is asked of it, for the message.
+
+    Raises:
+      ExplainedError: it is a part.
+    """
+    names = parts(x)
+    if names:
+        raise ExplainedError(
+            f"{what} needs the whole array, of which a device holds a part here, cut along the "
+            f"mesh {'axes' if len(names) > 1 else 'axis'} {', '.join(map(repr, names))} of a "
+            "shard_map, and it is not known along which of its own: run this update outside "
+            "shard_map, under jit with sharded arrays, or gather the array first"
+        )
+
+
+def refuse_differing(name: str, what: str, x: jax.Array) -> None:
+    """Raise if a number of the step is another on each device.
+
+    Args:
+      name: of the transformation.
+      what: the argument.
+      x: its value.
+
+    Raises:
+      ExplainedError: devices that must decide alike hold different values, or that is not known.
+    """
+    if not manual_axes() or (_OVER.get() is not None and not are_tracked()):
+        return
+    names = parts(x)
+    if names:
+        raise ExplainedError(
+            f"{name}: {what} differs between the devices along the mesh axes {names} of a "
+            f"shard_map, so that each would decide for itself: give their mean, "
+            f"jax.lax.pmean({what}, {names})"
+        )
+
+
+def check_summed(name: str, updates: Any, params: Any) -> None:
+    """Updates must not vary along mesh axes along which their parameters do not.
+
+    Raises:
+      ValueError: they do, and the parameters would be different on each device.
+    """
+    if params is None or not manual_axes() or not are_tracked():
+        return
+    leaves, treedef = jax.tree.flatten(updates, is_leaf=is_leaf)
+    for i, (u, p) in enumerate(zip(leaves, flatten_like(treedef, params), strict=True)):
+        found = frozenset().union(*map(varying_axes, jax.tree.leaves(u)))
+        names = tuple(sorted(found - varying_axes(p))) if found else ()
+        if names:
+            path = named_leaves(updates)[i][0]
+            raise ValueError(
+                f"{name}.update: inside shard_map, the update of {path!r} varies along the mesh "
+                f"axes {names}, the parameter does not, and would be another on each device: are "
+                "these the gradients of a device's own examples? Average them first, "
+                f"jax.lax.pmean(grads, {names})"
+            )
+
+
+# `pcast` under its former name.
+_vary: Any = (
+    functools.partial(lax.pcast, to="varying")
+    if hasattr(lax, "pcast")
+    else getattr(lax, "pvary", None)
+)
+
+
+def varying_like(x: jax.Array, *others: Any) -> jax.Array:
+    """The same values, as such that may differ wherever those of the others do."""
+    names = frozenset().union(*map(varying_axes, others)) - varying_axes(x)
+    if not names:
+        return x
+    return _vary(x, tuple(names))
+
+
+def shard_index(x: Any) -> list[jax.Array]:
+    """Which part `x` is, along each mesh axis over which it is one."""
+    return [lax.axis_index(name) for name in parts(x)]

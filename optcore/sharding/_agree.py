@@ -1,0 +1,71 @@
+"""Over which mesh axes of a `shard_map` devices agree, where JAX does not track it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from .._core import (
+    GradientTransformation,
+    Params,
+    State,
+    Updates,
+    adapt,
+    agreeing_over,
+    settle,
+    transformation,
+)
+
+
+@transformation("wrapper", example={"axis_name": ()}, per_example="inner")
+def agree(inner: GradientTransformation, axis_name: str | Sequence[str]) -> GradientTransformation:
+    """Say over which mesh axes of a `shard_map` the parts of an array make up the whole.
+
+    A norm, a mean over a parameter, whether all is finite, and the decision to skip a step concern
+    the whole. Without this wrapper they are agreed on over the mesh axes along which an array
+    varies, as JAX tracks it. Two things it does not know: with `check_vma=False`, and under
+    `jax.pmap`, nothing is tracked, and all that concerns the whole is refused; and devices that
+    train models of their own hold no parts.
+
+    The state is that of `inner`.
+
+    Args:
+      inner: what is computed so.
+      axis_name: the mesh axis, or several, along which every parameter is cut. With `()` each
+        device holds whole arrays, and computes alone. Where JAX tracks it, an array that does not
+        vary along one of them is whole there.
+
+    Raises:
+      TypeError: `axis_name` is neither a string nor a sequence of strings.
+
+    Eight devices with parts of one vector, whose norm is 8:
+
+    >>> import jax, jax.numpy as jnp, optcore
+    >>> from jax.sharding import PartitionSpec as P
+    >>> tx = agree(optcore.clip_by_global_norm(2.0), "data")
+    >>> mesh, n = jax.make_mesh((jax.device_count(),), ("data",)), jax.device_count()
+    >>> def step(g):
+    ...     return tx.update(g, tx.init(g))[0]
+    >>> cut = {"in_specs": P("data"), "out_specs": P("data"), "check_vma": False}
+    >>> clipped = jax.shard_map(step, mesh=mesh, **cut)(jnp.full(n, 8.0 / n**0.5))
+    >>> round(float(jnp.linalg.norm(clipped)), 5)
+    2.0
+    """
+    names = (axis_name,) if isinstance(axis_name, str) else axis_name
+    if not isinstance(names, (tuple, list)) or not all(isinstance(n, str) for n in names):
+        raise TypeError(
+            f"agree: axis_name must be the name of a mesh axis, or several, got {axis_name!r}"
+        )
+    over = tuple(names)
+    inner = adapt(inner)
+
+    def init(params: Params) -> State:
+        with agreeing_over(over):
+            return inner.init(params)
+
+    def update(
+        updates: Updates, state: State, params: Params | None = None, **extra: Any
+    ) -> tuple[Updates, State]:
+        with agreeing_over(over):
+            new: tuple[Updates, State] = settle(inner.update(updates, state, params, **extra))
+            return new
+
+    return GradientTransformation(init, update)
