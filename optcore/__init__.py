@@ -273,6 +273,7 @@ from .schedules import warmup_linear_decay_schedule as warmup_linear_decay_sched
 from .schedules import warmup_stable_decay_schedule as warmup_stable_decay_schedule
 from .serialize import from_config as from_config
 from .serialize import to_config as to_config
+from .sharding import agree as agree
 from .storage import CatchUpState as CatchUpState
 from .storage import KahanState as KahanState
 from .storage import LazyRowsState as LazyRowsState

@@ -52,6 +52,9 @@ class Facts:
       skips_nonfinite: a gradient that is not finite leaves its state as it is, but for its
         counters; or a function that says so of the factory's arguments by name.
       scales_loss: it expects the gradients of a loss that was multiplied by its scale.
+      all_reduces: how many times devices that hold parts of the parameters must hear of each
+        other in an `update`, one after another: a norm counts 1, and several that do not wait for
+        each other 1 together. Those of what it is given, or makes, are not counted here.
     """
 
     kind: Kind
@@ -70,6 +73,7 @@ class Facts:
     skips: bool = False
     skips_nonfinite: bool | Callable[[Arguments], bool] = False
     scales_loss: bool = False
+    all_reduces: int = 0
 
     def __post_init__(self) -> None:
         for name, value, options in (
@@ -87,6 +91,8 @@ class Facts:
                 raise TypeError(
                     f"transformation: {name} must be True or False, got {getattr(self, name)!r}"
                 )
+        if isinstance(self.all_reduces, bool) or not isinstance(self.all_reduces, int):
+            raise TypeError(f"transformation: all_reduces must be an int, got {self.all_reduces!r}")
         for name in ("needs", "uses"):
             names = getattr(self, name)
             if not callable(names) and not _are_names(names):

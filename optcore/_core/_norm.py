@@ -8,9 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.typing import ArrayLike
 
 from ._agreement import Names, over_parts, parts, refuse_part, sum_over_parts
-from ._numerics import abs_sq, is_inexact, safe_divide, safe_sqrt, wide
+from ._numerics import abs_sq, is_inexact, safe_divide, wide
 from ._one_leaf import OneLeaf
 from ._paths import is_leaf
 from ._tape import any_tracer, real_dtype, settle
@@ -131,10 +132,18 @@ def _all_at_once(
         three = total(groups), total(groups, down), total(groups, up)
         sums.append((names, three))
     plain, shrunk, grown = _agreed(sums)
+    return _chosen(plain, shrunk, grown, (down, up))
+
+
+def _chosen(
+    plain: jax.Array, shrunk: jax.Array, grown: jax.Array, factors: tuple[jax.Array, jax.Array]
+) -> tuple[jax.Array, jax.Array]:
+    """The sum of squares that is not lost, and the factor that it was taken with."""
+    down, up = factors
     overflowed, underflowed = _lost(plain)
     rescued = jnp.where(overflowed, shrunk, grown)
     lost = overflowed | underflowed
-    factor = jnp.where(overflowed, down, jnp.where(underflowed, up, total.one))
+    factor = jnp.where(overflowed, down, jnp.where(underflowed, up, jnp.ones_like(plain)))
     return jnp.where(lost, rescued, plain), factor
 
 
@@ -228,9 +237,32 @@ def norm_along(x: jax.Array, axes: int | tuple[int, ...]) -> jax.Array:
     if parts(x) and len(np.unique(axes)) == x.ndim:
         return global_norm(x).reshape((1,) * x.ndim)
     refuse_part(x, "a norm along some axes of an array")
-    largest = jnp.max(jnp.abs(x), axis=axes, keepdims=True, initial=0)
-    down, up = _factors(jnp.ones_like(largest))
-    # Powers of two far from the ends of the range: dividing by the largest number itself is
-    # multiplying by its reciprocal, which may vanish.
-    factor = jnp.where(largest > 2.0**40, down, jnp.where(largest < 2.0**-40, up, 1))
-    return safe_sqrt(jnp.sum(abs_sq(x * factor), axis=axes, keepdims=True)) / factor
+    return _norm_along(_branches(), axes, jnp.asarray(x))
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
+def _norm_along(branches: bool, axes: int | tuple[int, ...], x: jax.Array) -> jax.Array:
+    def squares(factor: ArrayLike) -> jax.Array:
+        return jnp.sum(abs_sq(x * factor), axis=axes, keepdims=True)
+
+    if branches:
+        largest = jnp.max(jnp.abs(x), axis=axes, keepdims=True, initial=0)
+        down, up = _factors(jnp.ones_like(largest))
+        # Powers of two far from the ends of the range: dividing by the largest number itself is
+        # multiplying by its reciprocal, which may vanish.
+        factor = jnp.where(largest > 2.0**40, down, jnp.where(largest < 2.0**-40, up, 1))
+        return jnp.sqrt(squares(factor)) / factor
+    # Sums that do not wait for each other: on several devices, one agreement and not two.
+    factors = lax.optimization_barrier(_factors(jnp.ones((), x.real.dtype)))
+    chosen, factor = _chosen(squares(1), *map(squares, factors), factors)
+    return jnp.sqrt(chosen) / factor
+
+
+@_norm_along.defjvp
+def _norm_along_jvp(
+    branches: bool, axes: int | tuple[int, ...], primals: Any, tangents: Any
+) -> tuple[jax.Array, jax.Array]:
+    (x,), (x_dot,) = primals, tangents
+    norm = _norm_along(branches, axes, x)
+    direction = (x * safe_divide(1, norm)).conj()
+    return norm, jnp.sum((direction * x_dot).real, axis=axes, keepdims=True)

@@ -37,11 +37,13 @@ class Contents:
         names under which it does, each with its path (`None` if it is no argument of anything).
       takes: the extra arguments that some part names.
       open: whether some part of another library takes any argument, or is not known.
+      all_reduces: see `Facts`; of all parts, one after another.
     """
 
     holders: list[dict[str, str | None]] = dataclasses.field(default_factory=list)
     takes: set[str] = dataclasses.field(default_factory=set)
     open: bool = False
+    all_reduces: int = 0
 
 
 class Structure:
@@ -197,6 +199,7 @@ class _Look:
         factory, arguments = declaration.factory, declaration.arguments
         uses = factory.known("uses", arguments)
         self.found.open |= uses is None
+        self.found.all_reduces += factory.all_reduces
         self.found.takes |= {*factory.needs, *(uses or ())} - {"params"}
         parts = [part for part in children(tx) if part.is_transformation]
         if path is not None:

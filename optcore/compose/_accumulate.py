@@ -61,6 +61,7 @@ class AccumulateState(NamedTuple):
     skips=True,
     skips_nonfinite=True,
     per_example="results",
+    all_reduces=1,
 )
 def accumulate(inner: GradientTransformation, every: Length | Schedule) -> GradientTransformation:
     r"""Make one step for the mean of `every` gradients, and give exact zeros in between.

@@ -30,7 +30,7 @@ class CautiousState(NamedTuple):
     inner: State
 
 
-@transformation("wrapper", example={"scaling": "c_lion"})
+@transformation("wrapper", example={"scaling": "c_lion"}, all_reduces=1)
 def cautious(
     inner: GradientTransformation,
     scaling: Literal["c_adamw", "c_lion", "heavyball"] = "c_adamw",

@@ -31,7 +31,9 @@ class GraftState(NamedTuple):
     inner: tuple[State, State]
 
 
-@transformation("wrapper", example={"magnitude": scale_by_learning_rate(0.1)}, partial="steps")
+@transformation(
+    "wrapper", example={"magnitude": scale_by_learning_rate(0.1)}, partial="steps", all_reduces=1
+)
 def graft(
     magnitude: GradientTransformation,
     direction: GradientTransformation,

@@ -50,7 +50,9 @@ class MonitorState(NamedTuple):
     inner: State
 
 
-@transformation("wrapper", example={"cosine": True, "max_norm": 1.0}, needs=("params",))
+@transformation(
+    "wrapper", example={"cosine": True, "max_norm": 1.0}, needs=("params",), all_reduces=2
+)
 def monitor(
     inner: GradientTransformation,
     *,

@@ -51,7 +51,9 @@ class MultiStepsState(NamedTuple):
     total_notfinite: jax.Array
 
 
-@transformation("wrapper", example={"every_k_schedule": 2}, skips=True, skips_nonfinite=True)
+@transformation(
+    "wrapper", example={"every_k_schedule": 2}, skips=True, skips_nonfinite=True, all_reduces=1
+)
 def MultiSteps(  # noqa: N802 (optax's name)
     opt: GradientTransformation,
     every_k_schedule: Length | Schedule,

@@ -32,7 +32,7 @@ class SamState(NamedTuple):
     inner: State
 
 
-@transformation("wrapper", example={}, needs=("params", "grad_fn"))
+@transformation("wrapper", example={}, needs=("params", "grad_fn"), all_reduces=1)
 def sam(inner: GradientTransformation, rho: Rate = 0.05) -> GradientTransformation:
     r"""Step with the gradient at the worst point nearby (Foret et al., arXiv 2010.01412, alg. 1).
 
@@ -72,7 +72,7 @@ def sam(inner: GradientTransformation, rho: Rate = 0.05) -> GradientTransformati
     return _sharpness_aware("sam", inner, perturbation)
 
 
-@transformation("wrapper", example={}, needs=("params", "grad_fn"))
+@transformation("wrapper", example={}, needs=("params", "grad_fn"), all_reduces=1)
 def asam(
     inner: GradientTransformation, rho: Rate = 0.5, eta: Rate = 0.01
 ) -> GradientTransformation:

@@ -38,7 +38,13 @@ class ApplyIfFiniteState(NamedTuple):
     inner_state: State
 
 
-@transformation("wrapper", example={"max_consecutive_errors": 2}, skips=True, per_example="results")
+@transformation(
+    "wrapper",
+    example={"max_consecutive_errors": 2},
+    skips=True,
+    per_example="results",
+    all_reduces=1,
+)
 def apply_if_finite(
     inner: GradientTransformation, max_consecutive_errors: Count
 ) -> GradientTransformation:

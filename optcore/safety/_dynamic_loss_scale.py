@@ -50,7 +50,13 @@ class DynamicLossScaleState(NamedTuple):
 
 
 # The gradients of the examples are not scaled.
-@transformation("wrapper", example={"initial_scale": 1.0}, scales_loss=True, per_example="results")
+@transformation(
+    "wrapper",
+    example={"initial_scale": 1.0},
+    scales_loss=True,
+    per_example="results",
+    all_reduces=1,
+)
 def dynamic_loss_scale(
     inner: GradientTransformation,
     initial_scale: Power = 2.0**15,

@@ -39,7 +39,9 @@ def _skips(arguments: Mapping[str, Any]) -> bool:
     return arguments["on_nonfinite"] == "skip"
 
 
-@transformation("wrapper", example={}, skips=True, skips_nonfinite=_skips, per_example="results")
+@transformation(
+    "wrapper", example={}, skips=True, skips_nonfinite=_skips, per_example="results", all_reduces=1
+)
 def guard(
     inner: GradientTransformation, on_nonfinite: Literal["skip", "zero"] = "skip"
 ) -> GradientTransformation:

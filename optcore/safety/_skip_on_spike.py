@@ -47,7 +47,7 @@ def _watched(arguments: Mapping[str, Any]) -> tuple[str, ...]:
     return () if arguments["watch"] == "gradient" else ("value",)
 
 
-@transformation("wrapper", example={"window_steps": 4}, uses=_watched, skips=True)
+@transformation("wrapper", example={"window_steps": 4}, uses=_watched, skips=True, all_reduces=1)
 def skip_on_spike(
     inner: GradientTransformation,
     window_steps: Annotated[int, Range(2, 2**31)] = 128,

@@ -79,7 +79,7 @@ def run_jaxpr(
 
 
 def on_mesh(x: jax.Array, mesh: Any) -> jax.Array:
-    """The array on another abstract mesh: inside a gather with `out_sharding` axes are automatic."""
+    """The array on this mesh: inside a gather with `out_sharding` the axes are automatic."""
     if mesh.empty or jax.typeof(x).sharding.mesh == mesh:
         return x
     with jax.sharding.use_abstract_mesh(mesh):

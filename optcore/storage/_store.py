@@ -49,7 +49,10 @@ class StoreState(NamedTuple):
 
 
 @transformation(
-    "wrapper", example={"codec": "int8", "block": 2, "min_size": 1}, per_example="results"
+    "wrapper",
+    example={"codec": "int8", "block": 2, "min_size": 1},
+    per_example="results",
+    all_reduces=1,
 )
 def store(
     inner: GradientTransformation,

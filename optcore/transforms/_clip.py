@@ -40,7 +40,7 @@ def clip(max_delta: Bound) -> GradientTransformation:
     return per_leaf(None, leaf, rows=True)
 
 
-@transformation("transform", example={"max_norm": 0.5})
+@transformation("transform", example={"max_norm": 0.5}, all_reduces=1)
 def clip_by_global_norm(max_norm: Bound) -> GradientTransformation:
     """Scale all updates together so that their global norm is at most `max_norm`.
 
@@ -64,7 +64,7 @@ def clip_by_global_norm(max_norm: Bound) -> GradientTransformation:
     return plain(clipped)
 
 
-@transformation("transform", example={"max_norm": 0.5})
+@transformation("transform", example={"max_norm": 0.5}, all_reduces=1)
 def clip_by_norm(max_norm: Bound) -> GradientTransformation:
     """Scale each leaf by itself so that its own norm is at most `max_norm` (Keras' `clipnorm`).
 
@@ -86,7 +86,7 @@ def clip_by_norm(max_norm: Bound) -> GradientTransformation:
     return per_leaf(None, leaf, rows=True)
 
 
-@transformation("transform", example={"threshold": 0.5})
+@transformation("transform", example={"threshold": 0.5}, all_reduces=1)
 def clip_by_block_rms(threshold: Bound) -> GradientTransformation:
     """Scale each leaf so that its root mean square is at most `threshold`.
 
@@ -150,7 +150,7 @@ def unitwise_clip(g_norm: jax.Array, max_norm: jax.Array, grad: jax.Array) -> ja
     return b * (a * grad)
 
 
-@transformation("transform", example={"clipping": 0.01}, needs=("params",))
+@transformation("transform", example={"clipping": 0.01}, needs=("params",), all_reduces=1)
 def adaptive_grad_clip(
     clipping: Bound, eps: Rate = 1e-3, axis: int | tuple[int, ...] | None = None
 ) -> GradientTransformation:

@@ -82,7 +82,7 @@ def keep_params_in_box(
     return per_leaf(None, leaf, reads=lambda params: (params,))
 
 
-@transformation("transform", example={"radius": 1.0}, needs=("params",))
+@transformation("transform", example={"radius": 1.0}, needs=("params",), all_reduces=1)
 def keep_params_in_ball(
     radius: Bound, axes: int | tuple[int, ...] | None = None
 ) -> GradientTransformation:
@@ -127,7 +127,7 @@ class ZeroNansState(NamedTuple):
     found_nan: Any
 
 
-@transformation("transform", example={}, per_example="single")
+@transformation("transform", example={}, per_example="single", all_reduces=1)
 def zero_nans() -> GradientTransformation:
     """Replace every NaN in the updates by 0. Infinities stay.
 

@@ -26,7 +26,7 @@ class MarsState(NamedTuple):
     previous_gradient: Updates
 
 
-@transformation("transform", example={})
+@transformation("transform", example={}, all_reduces=1)
 def mars(b1: Decay = 0.95, gamma: Rate = 0.025, max_norm: Bound = 1.0) -> GradientTransformation:
     r"""Correct each gradient by its change since the last step (Yuan et al., arXiv 2411.10438).
 

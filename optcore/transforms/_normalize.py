@@ -22,7 +22,7 @@ from .._core import (
 from ._stateless import plain
 
 
-@transformation("transform", example={})
+@transformation("transform", example={}, all_reduces=1)
 def centralize(*, output_axis: int = -1) -> GradientTransformation:
     """Subtract, for each output of a layer, the mean over its inputs.
 
@@ -56,7 +56,7 @@ def centralize(*, output_axis: int = -1) -> GradientTransformation:
     return per_leaf(None, leaf)
 
 
-@transformation("transform", example={})
+@transformation("transform", example={}, all_reduces=1)
 def normalize_by_update_norm(
     scale_factor: Hyperparameter = 1.0, eps: Rate = 1e-6
 ) -> GradientTransformation:
@@ -86,7 +86,7 @@ def normalize_by_update_norm(
     return plain(normalized)
 
 
-@transformation("transform", example={}, needs=("params",))
+@transformation("transform", example={}, needs=("params",), all_reduces=1)
 def scale_by_param_block_norm(min_scale: Rate = 1e-3) -> GradientTransformation:
     """Multiply the update of each leaf by the norm of its parameter: `u ← u · max(‖p‖, min_scale)`.
 
@@ -109,7 +109,7 @@ def scale_by_param_block_norm(min_scale: Rate = 1e-3) -> GradientTransformation:
     return per_leaf(None, leaf, reads=lambda params: (params,))
 
 
-@transformation("transform", example={}, needs=("params",))
+@transformation("transform", example={}, needs=("params",), all_reduces=1)
 def scale_by_param_block_rms(min_scale: Rate = 1e-3) -> GradientTransformation:
     """Multiply the update of each leaf by the root mean square of its parameter.
 
@@ -136,7 +136,7 @@ def scale_by_param_block_rms(min_scale: Rate = 1e-3) -> GradientTransformation:
     return per_leaf(None, leaf, reads=lambda params: (params,))
 
 
-@transformation("transform", example={}, needs=("params",))
+@transformation("transform", example={}, needs=("params",), all_reduces=1)
 def scale_to_param_norm(
     mask: Mask | None = None, axes: int | tuple[int, ...] | None = None
 ) -> GradientTransformation:

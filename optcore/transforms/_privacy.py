@@ -46,7 +46,7 @@ def _normal(key: jax.Array, g: jax.Array) -> jax.Array:
     return jax.lax.complex(real, imag)
 
 
-@transformation("transform", example=_example, per_example="aggregates")
+@transformation("transform", example=_example, per_example="aggregates", all_reduces=1)
 def differentially_private_aggregate(
     l2_norm_clip: Rate, noise_multiplier: Rate, key: Key
 ) -> GradientTransformation:

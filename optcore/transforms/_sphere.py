@@ -48,7 +48,7 @@ def matrices(params: Params) -> Any:
     return jax.tree.map(has_two_axes, params, is_leaf=lambda p: p is None)
 
 
-@transformation("transform", example={"mask": matrices}, needs=("params",))
+@transformation("transform", example={"mask": matrices}, needs=("params",), all_reduces=1)
 def keep_params_norm(
     mask: Mask | None = None, axes: int | tuple[int, ...] | None = None
 ) -> GradientTransformation:

@@ -11,7 +11,7 @@ from .._core import (
 )
 
 
-@transformation("transform", example={}, needs=("params",))
+@transformation("transform", example={}, needs=("params",), all_reduces=1)
 def scale_by_trust_ratio(
     min_norm: Rate = 0.0, trust_coefficient: Rate = 1.0, eps: Rate = 0.0
 ) -> GradientTransformation:

@@ -36,7 +36,7 @@ class ZclipState(NamedTuple):
     nu: jax.Array
 
 
-@transformation("transform", example={"warmup_steps": 1})
+@transformation("transform", example={"warmup_steps": 1}, all_reduces=1)
 def zclip(
     z_threshold: Rate = 2.5, decay: Decay = 0.97, eps: Rate = 1e-6, warmup_steps: Length = 25
 ) -> GradientTransformation:

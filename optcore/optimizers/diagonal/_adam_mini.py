@@ -95,7 +95,7 @@ def _resolved(axes: SharedAxes | None, params: Params) -> list[tuple[int, ...]]:
     ]
 
 
-@transformation("direction", example={})
+@transformation("direction", example={}, all_reduces=1)
 def scale_by_adam_mini(
     b1: Decay = 0.9,
     b2: Decay = 0.999,

@@ -40,7 +40,7 @@ class ScaleByNovogradState(NamedTuple):
     nu: Updates
 
 
-@transformation("direction", example={}, needs=("params",))
+@transformation("direction", example={}, needs=("params",), all_reduces=1)
 def scale_by_novograd(
     b1: Retention = 0.9,
     b2: Decay = 0.25,

@@ -29,7 +29,7 @@ from ...compose import descend
 from ._adam import ScaleByAdamState
 
 
-@transformation("direction", example={}, needs=("params",))
+@transformation("direction", example={}, needs=("params",), all_reduces=1)
 def scale_by_stable_adamw(
     b1: Decay = 0.9,
     b2: Decay = 0.99,

@@ -6,7 +6,7 @@ from ..._core import GradientTransformation, Leafwise, Rate, map_leaves, transfo
 from ...transforms import scale_by_trust_ratio
 
 
-@transformation("optimizer", example={"learning_rate": 0.1}, needs=("params",))
+@transformation("optimizer", example={"learning_rate": 0.1}, needs=("params",), all_reduces=1)
 def fromage(learning_rate: Rate, min_norm: Rate = 1e-6) -> GradientTransformation:
     r"""Frobenius matched gradient descent (Bernstein et al., arXiv 2002.03432, algorithm 1).
 

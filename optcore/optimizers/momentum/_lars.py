@@ -17,7 +17,7 @@ from ...compose import chain
 from ...transforms import scale_by_learning_rate, trace
 
 
-@transformation("direction", example={"weight_decay": 0.01}, needs=("params",))
+@transformation("direction", example={"weight_decay": 0.01}, needs=("params",), all_reduces=1)
 def scale_by_lars(
     weight_decay: Rate = 0.0,
     weight_decay_mask: Mask = True,

@@ -21,7 +21,7 @@ from ...compose import descend
 Variant = Literal["sps", "sps+"]
 
 
-@transformation("direction", example={}, needs=("value",))
+@transformation("direction", example={}, needs=("value",), all_reduces=1)
 def scale_by_polyak(
     f_min: Hyperparameter = 0.0,
     max_learning_rate: Bound = 1.0,
