@@ -43,6 +43,9 @@ CASES = 2
 
 def pytest_addoption(parser):
     parser.addoption("--all-cases", action="store_true", help="leave no case of a test as slow")
+    parser.addoption(
+        "--processes", type=int, default=2, help="how many processes train together, 2 or 4"
+    )
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -253,8 +253,8 @@ def _norm_along(branches: bool, axes: int | tuple[int, ...], x: jax.Array) -> ja
         factor = jnp.where(largest > 2.0**40, down, jnp.where(largest < 2.0**-40, up, 1))
         return jnp.sqrt(squares(factor)) / factor
     # Sums that do not wait for each other: on several devices, one agreement and not two.
-    factors = lax.optimization_barrier(_factors(jnp.ones((), x.real.dtype)))
-    chosen, factor = _chosen(squares(1), *map(squares, factors), factors)
+    down, up = lax.optimization_barrier(_factors(jnp.ones((), x.real.dtype)))
+    chosen, factor = _chosen(squares(1), squares(down), squares(up), (down, up))
     return jnp.sqrt(chosen) / factor
 
 
