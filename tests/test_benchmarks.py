@@ -81,6 +81,12 @@ def run(monkeypatch, tmp_path, *arguments):
             {"dense", "optax"},
             marks=pytest.mark.slow,
         ),
+        pytest.param(
+            ["scale", "--size", "4096", "--rows", "FSDP, float32"],
+            ["FSDP, float32", "FSDP, float32, int8 state", "FSDP, float32, guard"],
+            set(),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_rows_are_ratios_to_peers(monkeypatch, tmp_path, capsys, arguments, names, peers):

@@ -171,7 +171,7 @@ def _branches() -> bool:
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
 def _norm(branches: bool, over: tuple[Names, ...], leaves: list[jax.Array]) -> jax.Array:
     """√Σ|x|², safe against over- and underflow of the squares."""
-    total = _Sum(leaves, separately=branches)
+    total = _Sum(leaves, separately=jax.default_backend() == "cpu")
     squares, factor = (
         _again_if_lost(leaves, total) if branches else _all_at_once(leaves, total, over)
     )

@@ -8,7 +8,7 @@ import platform
 
 import jax
 
-from . import accumulate, eager, large, many, memory, passes, sparse, storage, sweep
+from . import accumulate, eager, large, many, memory, passes, scale, sparse, storage, sweep
 from .rows import REGION_ANALYSIS, optax, torch
 from .timing import HEADER
 
@@ -22,6 +22,7 @@ GROUPS = {
     "accumulate": accumulate,
     "storage": storage,
     "sparse": sparse,
+    "scale": scale,
 }
 
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from jax.sharding import NamedSharding, PartitionSpec
 
 import optcore
 import optcore.optax as ours
@@ -175,6 +176,27 @@ def _adafactor():
     there, here = (first(o.adafactor(0.1, decay_offset=5), TWO) for o in (optax, ours))
     assert np.isnan(there).all()
     np.testing.assert_allclose(here, first(ours.adafactor(0.1), TWO), rtol=1e-6)
+
+
+@DIFFERENCES.row("Norms inside `shard_map`, and what is decided by them")
+def _parts():
+    mesh, part = jax.make_mesh((8,), ("data",)), PartitionSpec("data")
+    g = jax.device_put(jnp.arange(1.0, 9.0), NamedSharding(mesh, part))
+
+    def clipped(library, tracked):
+        tx = library.clip_by_global_norm(1.0)
+        inside = jax.shard_map(
+            lambda g: tx.update(g, tx.init(g))[0],
+            mesh=mesh,
+            in_specs=part,
+            out_specs=part,
+            check_vma=tracked,
+        )
+        return jax.jit(inside)(g)
+
+    np.testing.assert_allclose(clipped(optax, True), np.ones(8), rtol=1e-6)
+    np.testing.assert_allclose(clipped(ours, False), np.ones(8), rtol=1e-6)
+    np.testing.assert_allclose(clipped(ours, True), g / jnp.linalg.norm(g), rtol=1e-6)
 
 
 @DIFFERENCES.row("A loop without `jit`")

@@ -1,5 +1,6 @@
 """Where the arrays of a state belong; `state_lies_on_the_mesh` asks it of every transformation."""
 
+import math
 import pathlib
 import re
 
@@ -13,6 +14,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 import optcore
 from optcore.sharding import init_sharded, state_shardings
 from tests import oracles
+from tests.benchmarks import scale
 
 P = PartitionSpec
 README = pathlib.Path(optcore.sharding.__file__).parent / "README.md"
@@ -150,21 +152,27 @@ def bytes_on_one_device(state):
 
 
 def test_the_readme_s_bytes():
+    """Of parameters and state; the rest of a row is read off a compiled program."""
+    found = re.findall(r"^\| (.+?), (.+?) \| ([\d.]+) \| ([\d.]+) \|", README.read_text(), re.M)
+    assert len(found) == len(scale.PLACES) * len(scale.STORAGES)
     on = mesh(shape=(8,), names=("data",))
-    params = {"w": jax.device_put(jnp.ones((512, 512)), NamedSharding(on, P()))}
-    rows = dict(re.findall(r"^\| `(.*)` \| (\d+ \| \d+) \|$", README.read_text(), re.M))
-    made = {"adamw": optcore.adamw(1e-3)}
-    made['store(adamw(…), "int8")'] = optcore.store(optcore.adamw(1e-3), "int8")
-    assert set(rows) == set(made)
-    for name, tx in made.items():
-        found = [bytes_on_one_device(init_sharded(tx, params, zero=z)) for z in (None, "data")]
-        assert " | ".join(map(str, found)) == rows[name]
+    for place, storage, of_params, of_state in found:
+        spec, zero = scale.PLACES[place]
+        dtype, make = scale.STORAGES[storage]
+        w = jax.ShapeDtypeStruct((1024, 1024), dtype, sharding=NamedSharding(on, spec))
+        tx = make(optcore)
+        shapes, shardings = jax.eval_shape(tx.init, w), state_shardings(tx, w, zero=zero)
+        sizes = jax.tree.map(
+            lambda x, s: math.prod(s.shard_shape(x.shape)) * x.dtype.itemsize, shapes, shardings
+        )
+        assert f"{sum(jax.tree.leaves(sizes)) / w.size:.3g}" == of_state
+        assert w.dtype.itemsize / (8 if spec else 1) == float(of_params)
 
 
 def test_the_readme_runs():
     namespace = {"__name__": "readme"}
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 5
     for block in blocks:
         exec(block, namespace)
 
