@@ -135,6 +135,7 @@ def accumulate(inner: GradientTransformation, every: Length | Schedule) -> Gradi
     ) -> tuple[Updates, AccumulateState]:
         if lot is None:
             weight = as_weight("accumulate", extra.get("weight"))
+            refuse_differing("accumulate", "weight", weight)
             total, keep, add = shares(state.weight, weight)
             step = inner
         else:
@@ -241,7 +242,6 @@ def as_weight(name: str, weight: Any) -> jax.Array:
             f"{name}: weight must be a real scalar, such as the number of tokens of this gradient, "
             f"got {weight.dtype}{list(weight.shape)}"
         )
-    refuse_differing(name, "weight", weight)
     return weight.astype(jnp.float32)
 
 

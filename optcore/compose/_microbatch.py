@@ -95,8 +95,8 @@ def microbatch(
             _, means = map_leaves(leaf, out, (means,), scalars=(keep, add))
             return (total, means), aux
 
-        first = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), parts)
-        start = jnp.zeros((), jnp.float32), slots(jax.eval_shape(one, first)[0])
+        result, _, share = jax.eval_shape(lambda parts: one(jax.tree.map(_first, parts)), parts)
+        start = jnp.zeros_like(share), slots(result)
         (_, (value, grads)), aux = lax.scan(body, start, parts)
         return ((value, aux) if has_aux else value), grads
 
@@ -132,6 +132,10 @@ def _split(batch: Any, k: int) -> Any:
                 f"got the shape {np.shape(x)}"
             )
     return jax.tree.map(lambda x: _strided(jnp.asarray(x), k), batch)
+
+
+def _first(x: jax.Array) -> jax.Array:
+    return x[0]
 
 
 def _strided(x: jax.Array, k: int) -> jax.Array:

@@ -13,6 +13,7 @@ from .._core import (
     is_key,
     named_leaves,
     placed_like,
+    refuse_part,
     replicated,
     wide,
 )
@@ -72,6 +73,7 @@ def curvature(
     for path, leaf in named_leaves(params):
         if jnp.iscomplexobj(leaf):
             raise TypeError(f"curvature: parameter {path!r} is complex; split it into its parts")
+        refuse_part(leaf, "curvature")
     where = [i for i, leaf in enumerate(leaves) if is_inexact(leaf)]
     kinds = [wide(jnp.result_type(leaves[i])) for i in where]
     widest = max(kinds, key=lambda kind: kind.itemsize, default=None)

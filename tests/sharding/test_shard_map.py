@@ -13,6 +13,7 @@ from jax.sharding import AxisType, PartitionSpec
 
 import optcore
 import optcore.optax
+from optcore.diagnostics import curvature
 from optcore.sharding import agree
 from optcore.testing._subject import assert_close
 
@@ -370,6 +371,42 @@ def test_optax_s_door_computes_with_what_a_device_holds_where_nothing_is_tracked
 
     with jax.numpy_dtype_promotion("standard"):
         assert_close(step(optcore.optax), step(optax), 2e-6)
+
+
+def test_parts_of_a_batch_are_averaged_on_each_device():
+    """Gradients of a device's own examples, weighted by what it has of them."""
+    rng = np.random.default_rng(3)
+    x = jnp.asarray(rng.normal(size=(32, 3)), jnp.float32)
+
+    def loss(w, x):
+        return jnp.mean((x @ w - 1) ** 2)
+
+    def step(w, x):
+        own = jax.tree.map(varying, w)
+        plain = optcore.microbatch(jax.value_and_grad(loss), 2)(own, x)
+        equal = optcore.microbatch(
+            jax.value_and_grad(loss), 2, weight=lambda w, x: 1 + 0 * jnp.sum(x)
+        )(own, x)
+        return lax.pmean((plain, equal), "data")
+
+    w = jnp.ones(3)
+    plain, equal = over_devices(step, (P(), P("data")), P())(w, x)
+    assert_close(plain, jax.value_and_grad(loss)(w, x), 1e-5)
+    assert_close(equal, plain, 1e-6)
+
+
+def varying(x):
+    """An array of which each device may change its own."""
+    return lax.pcast(x, "data", to="varying") if hasattr(lax, "pcast") else lax.pvary(x, "data")
+
+
+def test_the_curvature_of_parts_is_refused():
+    def ends(x):
+        return curvature(lambda x: jnp.sum(x**4), x, jax.random.key(0))
+
+    with pytest.raises(ValueError, match="curvature needs the whole array"):
+        over_devices(ends, (P("data"),), P())(jnp.ones(8))
+    assert_close(over_devices(ends, (P(),), P())(jnp.ones(8)), ends(jnp.ones(8)), 1e-4)
 
 
 def test_monitors_see_the_whole():
