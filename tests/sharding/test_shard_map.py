@@ -111,6 +111,30 @@ def test_all_devices_decide_alike(name):
     jax.tree.map(np.testing.assert_allclose, counted, alone[1])
 
 
+OF_THE_WHOLE = {
+    "clip_by_block_rms": lambda: optcore.clip_by_block_rms(0.3),
+    "scale_by_param_block_rms": optcore.scale_by_param_block_rms,
+    "stable_adamw": lambda: optcore.stable_adamw(0.1, b2=0.5),
+    "cautious": lambda: optcore.cautious(optcore.sgd(0.1, momentum=0.9)),
+    "lamb": lambda: optcore.lamb(0.1),
+    "novograd": lambda: optcore.novograd(0.1),
+    "keep_params_norm": lambda: optcore.keep_params_norm(),
+    "graft": lambda: optcore.graft(optcore.sgd(0.1), optcore.adam(0.1)),
+    "zclip": lambda: optcore.zclip(),
+}
+
+
+@pytest.mark.parametrize("name", OF_THE_WHOLE)
+@pytest.mark.sample(4)
+def test_norms_and_means_are_those_of_the_whole(name):
+    tx, grads = OF_THE_WHOLE[name](), several(3)
+    stacked = {name: P(None, *spec) for name, spec in SPECS.items()}
+    steps = run(tx, grads, lambda state: ())
+    alone, _ = jax.jit(steps)(grads, params())
+    updates, _ = over_devices(steps, (stacked, SPECS), (stacked, ()))(grads, params())
+    assert_close(updates, alone, 2e-5)
+
+
 def noise_of(tx, grads=None):
     """The updates of gradients that are zero, as devices make them."""
     zeros = jax.tree.map(jnp.zeros_like, params())
