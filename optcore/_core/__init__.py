@@ -2,13 +2,15 @@
 
 from ._adapt import adapt as adapt
 from ._agreement import agreeing_over as agreeing_over
-from ._agreement import example_axes as example_axes
 from ._agreement import over_parts as over_parts
 from ._agreement import refuse_differing as refuse_differing
 from ._agreement import refuse_part as refuse_part
+from ._agreement import shard_index as shard_index
 from ._agreement import sum_along as sum_along
 from ._agreement import varying_like as varying_like
+from ._agreement import whole_count as whole_count
 from ._agreement import whole_if_untracked as whole_if_untracked
+from ._agreement import whole_length as whole_length
 from ._agreement import whole_size as whole_size
 from ._agreement import whole_sum as whole_sum
 from ._apply import apply_updates as apply_updates
@@ -35,6 +37,7 @@ from ._examples import Aggregating as Aggregating
 from ._examples import Aggregation as Aggregation
 from ._examples import aggregates as aggregates
 from ._examples import aggregation_of as aggregation_of
+from ._examples import example_axes as example_axes
 from ._examples import freezes as freezes
 from ._examples import number_of_examples as number_of_examples
 from ._examples import renamed as renamed
@@ -102,6 +105,7 @@ from ._per_leaf import per_leaf as per_leaf
 from ._placeholder import Placeholder as Placeholder
 from ._placeholder import is_partial as is_partial
 from ._placeholder import is_placeholder as is_placeholder
+from ._placement import beside_slots as beside_slots
 from ._placement import cut_further as cut_further
 from ._placement import explicit_sharding as explicit_sharding
 from ._placement import named_shardings as named_shardings
@@ -109,6 +113,7 @@ from ._placement import placed_init as placed_init
 from ._placement import placed_like as placed_like
 from ._placement import replicated as replicated
 from ._placement import sharding_of as sharding_of
+from ._placement import split_last as split_last
 from ._refusals import loss_scale_in as loss_scale_in
 from ._refusals import skips_nonfinite as skips_nonfinite
 from ._roles import Role as Role

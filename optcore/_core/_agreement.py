@@ -17,6 +17,7 @@ from jax import lax
 
 from ._errors import ExplainedError
 from ._flatten_like import flatten_like
+from ._one_leaf import OneLeaf
 from ._paths import is_leaf, named_leaves
 
 Names = tuple[str, ...]
@@ -37,12 +38,17 @@ def agreeing_over(names: Names) -> Iterator[None]:
 
 @contextlib.contextmanager
 def whole_if_untracked() -> Iterator[None]:
-    """Take arrays for whole where it is not known, as other libraries do."""
+    """Take arrays for whole where it is not known, or not how they are cut, as optax does."""
     token = _UNTRACKED.set(True)
     try:
         yield
     finally:
         _UNTRACKED.reset(token)
+
+
+def told() -> Names | None:
+    """The axes of `agreeing_over`, or `None` where nobody has said."""
+    return _OVER.get()
 
 
 def manual_axes() -> Names:
@@ -72,6 +78,12 @@ def parts(x: Any) -> Names:
     if not manual:
         return ()
     over = _OVER.get()
+    unknown = [name for name in over or () if name not in manual]
+    if unknown:
+        raise ExplainedError(
+            f"agree: axis_name has {unknown[0]!r}, but the manual axes of the mesh here are "
+            f"{manual}"
+        )
     if are_tracked():
         found = varying_axes(x)
         return tuple(name for name in manual if name in found and (over is None or name in over))
@@ -101,42 +113,6 @@ def over_parts(total: jax.Array, names: Names) -> jax.Array:
     return lax.psum(total, names) if names else total
 
 
-def example_axes(grads: Any, params: Any) -> tuple[Names, Names]:
-    """The mesh axes along which devices hold other examples, and those along which other parts.
-
-    Args:
-      grads: of single examples.
-      params: whose they are; what varies along an axis and whose parameter does not is one of
-        other examples.
-
-    Raises:
-      ExplainedError: that is not known, or one axis is both.
-    """
-    leaves, manual = jax.tree.leaves(grads), manual_axes()
-    over = _OVER.get()
-    if not manual or not leaves or not (joint(*leaves) if over is None else are_tracked()):
-        return (), over or ()
-    found = [varying_axes(g) for g in leaves]
-    if over is None and params is None:
-        raise ExplainedError(
-            "the gradients of single examples differ between the devices of a shard_map, as parts "
-            "or as those of other examples: only the parameters tell, give params"
-        )
-    if over is None:
-        cut = [varying_axes(p) for p in flatten_like(jax.tree.structure(grads), params)]
-    else:
-        cut = [frozenset(over)] * len(leaves)
-    examples = frozenset().union(*(g - p for g, p in zip(found, cut, strict=True)))
-    along = frozenset().union(*cut)
-    if examples & along:
-        raise ExplainedError(
-            f"devices along the mesh axes {tuple(sorted(examples & along))} hold parts of some "
-            "parameters and other examples: their gradients cannot be clipped by the norm of an "
-            "example, of which no device has all parts"
-        )
-    return tuple(n for n in manual if n in examples), tuple(n for n in manual if n in along)
-
-
 def axes_size(names: Names) -> int:
     """How many devices there are along mesh axes of a `shard_map`."""
     shape = jax.sharding.get_abstract_mesh().shape
@@ -158,8 +134,20 @@ def whole_size(x: jax.Array) -> int:
 
 
 def whole_sum(x: jax.Array) -> jax.Array:
-    """The sum over all elements of the whole, int32 for a boolean array."""
-    return over_parts(jnp.sum(x, dtype=jnp.int32 if x.dtype == bool else None), parts(x))
+    """The sum over all elements of the whole."""
+    return over_parts(jnp.sum(x), parts(x))
+
+
+def whole_count(x: jax.Array) -> jax.Array:
+    """How many elements of the whole are true, float32: int32 wraps, and float32 stops counting."""
+    rows = jnp.sum(jnp.atleast_1d(x), axis=-1, dtype=jnp.int32)
+    return over_parts(jnp.sum(rows.astype(jnp.float32)), parts(x))
+
+
+def whole_length(x: jax.Array, axes: tuple[int, ...]) -> int:
+    """How many elements `sum_along` adds."""
+    names = parts(x) if axes and len(axes) == x.ndim else ()
+    return math.prod(x.shape[i] for i in axes) * axes_size(names)
 
 
 def sum_along(x: jax.Array, axes: tuple[int, ...]) -> jax.Array:
@@ -178,7 +166,7 @@ def refuse_part(x: jax.Array, what: str) -> None:
     Raises:
       ExplainedError: it is a part.
     """
-    names = parts(x)
+    names = () if _UNTRACKED.get() else parts(x)
     if names:
         raise ExplainedError(
             f"{what} needs the whole array, of which a device holds a part here, cut along the "
@@ -193,7 +181,7 @@ def refuse_differing(name: str, what: str, x: jax.Array) -> None:
 
     Args:
       name: of the transformation.
-      what: the argument.
+      what: the argument, or the function that gave it.
       x: its value.
 
     Raises:
@@ -205,9 +193,20 @@ def refuse_differing(name: str, what: str, x: jax.Array) -> None:
     if names:
         raise ExplainedError(
             f"{name}: {what} differs between the devices along the mesh axes {names} of a "
-            f"shard_map, so that each would decide for itself: give their mean, "
-            f"jax.lax.pmean({what}, {names})"
+            f"shard_map, so that each would decide for itself: make it the same on all of "
+            f"them, such as their mean, jax.lax.pmean({what}, {names})"
         )
+
+
+def parted_like(updates: Any, params: Any) -> Any:
+    """Updates as such that vary wherever their parameters do, for they are parts like them."""
+    if params is None or not manual_axes() or not are_tracked():
+        return updates
+    leaves, treedef = jax.tree.flatten(updates, is_leaf=is_leaf)
+    return treedef.unflatten(
+        g if g is None or isinstance(g, OneLeaf) else varying_like(g, p)
+        for g, p in zip(leaves, flatten_like(treedef, params), strict=True)
+    )
 
 
 def check_summed(name: str, updates: Any, params: Any) -> None:
@@ -224,11 +223,16 @@ def check_summed(name: str, updates: Any, params: Any) -> None:
         names = tuple(sorted(found - varying_axes(p))) if found else ()
         if names:
             path = named_leaves(updates)[i][0]
+            cause = (
+                "gather the rows of all devices first, updates.gathered(axis_name)"
+                if isinstance(u, OneLeaf)
+                else "are these the gradients of a device's own examples? Average them first, "
+                f"jax.lax.pmean(grads, {names})"
+            )
             raise ValueError(
                 f"{name}.update: inside shard_map, the update of {path!r} varies along the mesh "
-                f"axes {names}, the parameter does not, and would be another on each device: are "
-                "these the gradients of a device's own examples? Average them first, "
-                f"jax.lax.pmean(grads, {names})"
+                f"axes {names}, and the parameter, which does not, would be another on each "
+                f"device: {cause}"
             )
 
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from . import _checks
-from ._agreement import check_summed
+from ._agreement import check_summed, parted_like
 from ._errors import ExplainedError
 from ._factory import Factory
 from ._frames import shorten
@@ -19,7 +19,7 @@ from ._mode import Mode, mode, within
 from ._one_leaf import OneLeafError
 from ._paths import refuse_one_leaf
 from ._per_leaf import Leafwise
-from ._placement import placed_init
+from ._placement import beside_slots, placed_init
 from ._put import as_made
 from ._structure import Structure, structure_of
 from ._tape import Waiting, settle
@@ -228,6 +228,8 @@ def _checked_update(
         _checks.check_names(name, structure.contents.takes, extra)
     _checks.check_needs(name, declaration.factory.needs, params, extra)
     updates = _checks.check_updates(f"{name}.update", updates, trained(params), per_example)
+    updates = parted_like(updates, params)
+    updates, params = beside_slots(declaration.pair(), updates, state, params)
     try:
         with within(inner):
             new_updates, new_state = _inner_update(declaration, updates, state, params, extra)

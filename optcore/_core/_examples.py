@@ -10,8 +10,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from ._agreement import axes_size, example_axes
+from ._agreement import Names, are_tracked, axes_size, manual_axes, parts, told, varying_axes
+from ._errors import ExplainedError
 from ._facts import Facts
+from ._flatten_like import flatten_like
 from ._static import hashable
 from ._structure import contents_of, does_to_examples
 from ._types import GradientTransformation, Init
@@ -96,6 +98,47 @@ def number_of_examples(updates: Any, params: Any) -> int:
     """The length of the first axis; 0 if there are no arrays. Of all devices in `shard_map`."""
     here = max([g.shape[0] for g in jax.tree.leaves(updates)], default=0)
     return here * axes_size(example_axes(updates, params)[0])
+
+
+def example_axes(grads: Any, params: Any) -> tuple[Names, Names]:
+    """The mesh axes along which devices hold other examples, and those along which other parts.
+
+    Args:
+      grads: of single examples.
+      params: whose they are; what varies along an axis and whose parameter does not is one of
+        other examples.
+
+    Raises:
+      ExplainedError: that is not known, or one axis is both.
+    """
+    leaves, manual, over = jax.tree.leaves(grads), manual_axes(), told()
+    if not manual or not leaves or over == ():
+        return (), ()
+    found = [frozenset(parts(g)) for g in leaves]
+    if over is not None:
+        if not are_tracked():
+            raise ExplainedError(
+                "where it is not tracked along which axes of the mesh arrays vary, it is not known "
+                "which devices hold other examples: use shard_map with check_vma=True"
+            )
+        return (), over
+    if params is None and any(found):
+        raise ExplainedError(
+            "the gradients of single examples differ between the devices of a shard_map, as parts "
+            "or as those of other examples: only the parameters tell, give params"
+        )
+    if params is None:
+        return (), ()
+    cut = [varying_axes(p) for p in flatten_like(jax.tree.structure(grads), params)]
+    examples = frozenset().union(*(g - p for g, p in zip(found, cut, strict=True)))
+    along = frozenset().union(*cut)
+    if examples & along:
+        raise ExplainedError(
+            f"devices along the mesh axes {tuple(sorted(examples & along))} hold parts of some "
+            "parameters and other examples: their gradients cannot be clipped by the norm of an "
+            "example, of which no device has all parts"
+        )
+    return tuple(n for n in manual if n in examples), tuple(n for n in manual if n in along)
 
 
 def without_examples(updates: Any) -> Any:

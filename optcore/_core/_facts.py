@@ -55,6 +55,8 @@ class Facts:
       all_reduces: how many times devices that hold parts of the parameters must hear of each
         other in an `update`, one after another: a norm counts 1, and several that do not wait for
         each other 1 together. Those of what it is given, or makes, are not counted here.
+      whole: inside `shard_map` it refuses arrays of which a device holds a part, since it must know
+        along which of their own axes they are cut.
     """
 
     kind: Kind
@@ -74,6 +76,7 @@ class Facts:
     skips_nonfinite: bool | Callable[[Arguments], bool] = False
     scales_loss: bool = False
     all_reduces: int = 0
+    whole: bool = False
 
     def __post_init__(self) -> None:
         for name, value, options in (
@@ -86,7 +89,7 @@ class Facts:
                 raise ValueError(
                     f"transformation: {name} must be one of {', '.join(options)}, got {value!r}"
                 )
-        for name in ("real_only", "strict", "outermost", "chains", "skips", "scales_loss"):
+        for name in ("real_only", "strict", "outermost", "chains", "skips", "scales_loss", "whole"):
             if not isinstance(getattr(self, name), bool):
                 raise TypeError(
                     f"transformation: {name} must be True or False, got {getattr(self, name)!r}"

@@ -4,11 +4,13 @@ import math
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
+from ._keys import is_key
 from ._paths import path_name
-from ._slots import SlotAxes, is_concrete, recording
+from ._slots import SlotAxes, is_concrete, recording, slot_axes
 
 Entry = str | tuple[str, ...] | None
 """What a partition spec says of one axis of an array."""
@@ -33,6 +35,65 @@ def placed_like(like: Any, x: jax.Array) -> jax.Array:
     """The array with the sharding of another on an explicit mesh."""
     sharding = None if like is None else explicit_sharding(like)
     return x if sharding is None else jax.sharding.reshard(x, sharding)
+
+
+def beside_slots(tx: Any, updates: Any, state: Any, params: Any) -> tuple[Any, Any]:
+    """Updates and parameters, each cut as its slots are, on a mesh of explicit axes.
+
+    A state that is cut further than the parameters, as with `zero`, stands beside them then.
+    """
+    like = updates if params is None else params
+    own = {_type(x) for x in jax.tree.leaves(like)} - {None}
+    if not own or {_type(x) for x in jax.tree.leaves(state)} - {None} <= own:
+        return updates, params
+    wanted: dict[Any, NamedSharding] = {}
+    axes = jax.tree.leaves(slot_axes(tx, like))
+    for slot, x in zip(axes, jax.tree.leaves(state), strict=True):
+        sharding = explicit_sharding(x) if _type(x) is not None else None
+        if slot.path is not None and None not in slot.axes and sharding is not None:
+            wanted[slot.path] = sharding
+
+    def moved(path: Any, x: Any) -> Any:
+        there = wanted.get(path)
+        if there is None or _type(x) is None or len(there.spec) > x.ndim:
+            return x
+        return jax.sharding.reshard(x, there)
+
+    return tuple(jax.tree_util.tree_map_with_path(moved, tree) for tree in (updates, params))
+
+
+def _type(x: Any) -> Any:
+    """Shape and sharding of an array on an explicit mesh; `None` for others."""
+    sharding = explicit_sharding(x) if hasattr(x, "dtype") and not is_key(x) else None
+    if sharding is None:
+        return None
+    spec = (*sharding.spec, *(None,) * (x.ndim - len(sharding.spec)))
+    return (x.shape, spec) if any(spec) or x.ndim else None
+
+
+def split_last(x: jax.Array, count: int, size: int) -> jax.Array:
+    """The last axis as two, `count` and `size` long, filled up with zeros.
+
+    On an explicit mesh the first of the two is cut as far as the devices divide it.
+    """
+    missing = count * size - x.shape[-1]
+    sharding = explicit_sharding(x)
+    if sharding is None:
+        return _split(x, count, size, missing)
+    entries = (*sharding.spec, *(None,) * (x.ndim - len(sharding.spec)))
+    if entries[-1] is None:
+        return _split(x, count, size, missing)
+    mesh, fitting = sharding.mesh, _fitting(entries[-1], count, sharding.mesh)
+    if missing or fitting != _entry(_names(entries[-1:])):
+        x = jax.sharding.reshard(x, NamedSharding(mesh, PartitionSpec(*entries[:-1], None)))
+    blocks = PartitionSpec(*entries[:-1], fitting, None)
+    return jax.sharding.reshard(_split(x, count, size, missing), NamedSharding(mesh, blocks))
+
+
+def _split(x: jax.Array, count: int, size: int, missing: int) -> jax.Array:
+    if missing:
+        x = jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, missing)])
+    return x.reshape(*x.shape[:-1], count, size)
 
 
 def placed_init(init: Any, params: Any) -> Any:
@@ -103,11 +164,20 @@ def _fitting(entry: Any, length: int, mesh: Any) -> Entry:
 def cut_further(
     sharding: NamedSharding, shape: tuple[int, ...], along: tuple[str, ...]
 ) -> NamedSharding:
-    """The sharding with more mesh axes, at the longest axis of the array that they divide."""
+    """The sharding with more mesh axes, at the longest axis of the array that they divide.
+
+    On explicit axes only where nothing is cut yet: there, a sum of arrays of which one is cut
+    further than the other along one axis is an error.
+    """
     mesh, spec = sharding.mesh, (*sharding.spec, *(None,) * (len(shape) - len(sharding.spec)))
     free = tuple(name for name in along if name not in _names(spec))
     rest = [n // _size(_names((entry,)), mesh) for n, entry in zip(shape, spec, strict=True)]
-    divided = [i for i, n in enumerate(rest) if n and n % _size(free, mesh) == 0]
+    explicit = AxisType.Explicit in mesh.axis_types
+    divided = [
+        i
+        for i, n in enumerate(rest)
+        if n and n % _size(free, mesh) == 0 and not (explicit and spec[i])
+    ]
     if not (free and divided):
         return sharding
     longest = max(divided, key=rest.__getitem__)

@@ -38,12 +38,14 @@ class Contents:
       takes: the extra arguments that some part names.
       open: whether some part of another library takes any argument, or is not known.
       all_reduces: see `Facts`; of all parts, one after another.
+      whole: whether some part refuses what is not whole, see `Facts`.
     """
 
     holders: list[dict[str, str | None]] = dataclasses.field(default_factory=list)
     takes: set[str] = dataclasses.field(default_factory=set)
     open: bool = False
     all_reduces: int = 0
+    whole: bool = False
 
 
 class Structure:
@@ -200,6 +202,7 @@ class _Look:
         uses = factory.known("uses", arguments)
         self.found.open |= uses is None
         self.found.all_reduces += factory.all_reduces
+        self.found.whole |= factory.whole
         self.found.takes |= {*factory.needs, *(uses or ())} - {"params"}
         parts = [part for part in children(tx) if part.is_transformation]
         if path is not None:

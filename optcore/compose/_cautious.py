@@ -15,8 +15,8 @@ from .._core import (
     begin,
     map_leaves,
     transformation,
+    whole_count,
     whole_size,
-    whole_sum,
 )
 
 
@@ -86,7 +86,7 @@ def cautious(
         # Signs, because the product of small numbers may vanish.
         alignment = ascent * (jnp.sign(d) * jnp.sign(g).conj()).real
         agrees = alignment >= 0 if scaling == "heavyball" else alignment > 0
-        n, k = max(whole_size(g), 1), whole_sum(agrees).astype(jnp.float32)
+        n, k = max(whole_size(g), 1), whole_count(agrees)
         if scaling == "c_lion":
             alpha = n / (k + 1)
         else:

@@ -15,6 +15,7 @@ from .._core import (
     cond,
     extras_of,
     increment,
+    refuse_differing,
     transformation,
     zero_count,
 )
@@ -203,4 +204,5 @@ def _condition(
             f"{name}: should_transform_fn must give a boolean scalar, got "
             f"{condition.dtype}{list(condition.shape)}"
         )
+    refuse_differing(name, "should_transform_fn", condition)
     return condition

@@ -34,7 +34,9 @@ def _clipped_momentum() -> GradientTransformation:
     return flatten(chain(clip_by_block_rms(1.0), trace(0.5), scale_by_learning_rate(rate)))
 
 
-@transformation("wrapper", example=_clipped_momentum, per_example="results", all_reduces=1)
+@transformation(
+    "wrapper", example=_clipped_momentum, per_example="results", all_reduces=1, whole=True
+)
 def flatten(inner: GradientTransformation) -> GradientTransformation:
     """Hand all parameters to `inner` as one vector, and its updates back in their shapes.
 

@@ -13,6 +13,7 @@ from .._core import (
     State,
     Updates,
     adapt,
+    agreeing_over,
     flatten_like,
     global_norm,
     increment,
@@ -183,7 +184,11 @@ def _labels(groups: Grouping, params: Params) -> list[str]:
 def _norms(parts: Parts) -> dict[str, jax.Array]:
     """The norm of each group, and that of all from them."""
     norms = {part: global_norm(leaves).astype(jnp.float32) for part, leaves in parts.items()}
-    return norms if "" in norms else {"": global_norm(list(norms.values())), **norms}
+    if "" in norms:
+        return norms
+    # These are agreed on already.
+    with agreeing_over(()):
+        return {"": global_norm(list(norms.values())), **norms}
 
 
 def _ratio(x: jax.Array, y: jax.Array) -> jax.Array:

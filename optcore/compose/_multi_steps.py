@@ -20,9 +20,10 @@ from .._core import (
     global_norm,
     increment,
     is_inexact,
+    refuse_differing,
     slots,
     transformation,
-    whole_sum,
+    whole_count,
     zero_count,
 )
 from ._accumulate import AccumulateState, gather, shares, window
@@ -101,6 +102,7 @@ def MultiSteps(  # noqa: N802 (optax's name)
             return jnp.zeros((), bool), ()
         skip, skip_state = should_skip_update_fn(updates, step, params)
         skip = jnp.asarray(skip)
+        refuse_differing("MultiSteps", "should_skip_update_fn", skip)
         if skip.shape or skip.dtype != bool:
             raise ValueError(
                 "MultiSteps: should_skip_update_fn must give a boolean scalar first, got "
@@ -210,7 +212,11 @@ def skip_not_finite(
     >>> skip.item(), seen["num_not_finite"].item()
     (True, 2)
     """
-    bad = [whole_sum(~jnp.isfinite(g)) for g in jax.tree.leaves(updates) if is_inexact(g)]
+    bad = [
+        whole_count(~jnp.isfinite(g)).astype(jnp.int32)
+        for g in jax.tree.leaves(updates)
+        if is_inexact(g)
+    ]
     number = sum(bad, start=zero_count())
     return number > 0, {"should_skip": number > 0, "num_not_finite": number}
 

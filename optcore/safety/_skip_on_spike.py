@@ -15,6 +15,7 @@ from .._core import (
     State,
     Updates,
     adapt,
+    agreeing_over,
     choose,
     global_norm,
     increment,
@@ -127,7 +128,9 @@ def skip_on_spike(
         newest = window[-1:]
         apart = jnp.where(there, window - newest, 0)
         mean = jnp.sum(apart, axis=0, keepdims=True) / n
-        sigma = norm_along(jnp.where(there, apart - mean, 0), 0) / jnp.sqrt(n - 1)
+        # What was watched is the same on all devices.
+        with agreeing_over(()):
+            sigma = norm_along(jnp.where(there, apart - mean, 0), 0) / jnp.sqrt(n - 1)
         return (count >= enough) & jnp.any(x[None] - newest - mean > sigma_factor * sigma)
 
     def init(params: Params) -> SkipOnSpikeState:

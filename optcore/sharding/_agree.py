@@ -31,7 +31,8 @@ def agree(inner: GradientTransformation, axis_name: str | Sequence[str]) -> Grad
       inner: what is computed so.
       axis_name: the mesh axis, or several, along which every parameter is cut. With `()` each
         device holds whole arrays, and computes alone. Where JAX tracks it, an array that does not
-        vary along one of them is whole there.
+        vary along one of them is whole there; where it does not, such an array beside others
+        would be counted once for each device.
 
     Raises:
       TypeError: `axis_name` is neither a string nor a sequence of strings.

@@ -38,7 +38,8 @@ def state_shardings(
       zero: a mesh axis, or several, along which the parameters are copied; the state is cut along
         it, at the longest axis of each parameter that the devices divide (Rajbhandari et al.,
         arXiv 1910.02054, stage 1). What they do not divide is left whole, and so is a slot that
-        does not keep that axis; what is cut along this axis already stays as it is.
+        does not keep that axis; what is cut along this axis already stays as it is. Where the axes
+        of the mesh are explicit, an axis of a parameter that is cut already is cut no further.
 
     Returns:
       A tree like the state, with a `NamedSharding` for every array.

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from .._core import explicit_sharding, safe_sqrt
+from .._core import explicit_sharding, safe_sqrt, split_last
 from ._maps import dynamic_map, linear_map
 from ._rounding import on_grid, stochastic
 
@@ -120,7 +120,7 @@ def _encode_int4(x: jax.Array, signed: bool) -> jax.Array:
     if x.shape[-1] % 2:
         # Two in a byte would not say how many there are; the dtype says that it is one.
         return codes.astype(jnp.int8)
-    pairs = codes.reshape(*x.shape[:-1], x.shape[-1] // 2, 2)
+    pairs = split_last(codes, x.shape[-1] // 2, 2)
     return pairs[..., 0] | (pairs[..., 1] << np.uint8(4))
 
 
@@ -200,10 +200,7 @@ def _in_blocks(x: jax.Array, block: int) -> jax.Array:
     """The last axis as two: blocks, the last one filled up with zeros, and what is in them."""
     n = x.shape[-1]
     block = min(block, n)
-    count = -(-n // block)
-    if count * block != n:
-        x = jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, count * block - n)])
-    return x.reshape(*x.shape[:-1], count, block)
+    return split_last(x, -(-n // block), block)
 
 
 def _per_element(scales: jax.Array, shape: tuple[int, ...], block: int) -> jax.Array:

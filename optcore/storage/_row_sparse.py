@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jax.sharding import NamedSharding, PartitionSpec
 
 from .._core import OneLeaf, explicit_sharding, replicated, wide
@@ -23,8 +24,8 @@ class RowSparse(OneLeaf):
     with them: a norm is that of the dense gradient.
 
     `jax.tree.map` and `jax.lax.psum` reach `indices` too. To scale gradients by hand, map over
-    leaves, `is_leaf=lambda g: isinstance(g, RowSparse)`, and use `with_values`; across devices
-    gather indices and values, and make another.
+    leaves, `is_leaf=lambda g: isinstance(g, RowSparse)`, and use `with_values`; inside `shard_map`
+    `gathered` takes those of all devices.
 
     Args:
       indices: which rows, integers of any shape.
@@ -179,6 +180,30 @@ class RowSparse(OneLeaf):
         left_over = rows + jnp.arange(places, dtype=jnp.int32)
         indices = left_over.at[jnp.where(used, place, places)].set(sorted_, mode="drop")
         return self._with(indices, sums, True)
+
+    def gathered(self, axis_name: str | tuple[str, ...]) -> "RowSparse":
+        """The rows of all devices along axes of the mesh of a `shard_map`, the same on each.
+
+        It stands for the sum over the devices; divide its values by their number for the mean.
+
+        >>> import jax, jax.numpy as jnp
+        >>> from jax.sharding import PartitionSpec as P
+        >>> mesh = jax.make_mesh((jax.device_count(),), ("data",))
+        >>> def summed(rows):
+        ...     return RowSparse(rows, jnp.ones(1), (10,)).gathered("data").todense()
+        >>> cut = {"in_specs": P("data"), "out_specs": P()}
+        >>> rows = jnp.full(jax.device_count(), 3)
+        >>> total = jax.jit(jax.shard_map(summed, mesh=mesh, **cut))(rows)
+        >>> total[3] == jax.device_count(), total[4] == 0
+        (Array(True, dtype=bool), Array(True, dtype=bool))
+        """
+        place, count = lax.axis_index(axis_name), lax.axis_size(axis_name)
+
+        def gather(x: jax.Array) -> jax.Array:
+            own = jnp.zeros((count, *x.shape), x.dtype).at[place].set(x)
+            return lax.psum(own, axis_name).reshape(-1, *x.shape[1:])
+
+        return self._with(gather(self.indices), gather(self.values), False)
 
     def todense(self) -> jax.Array:
         """The array that it stands for.

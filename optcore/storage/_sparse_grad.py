@@ -90,7 +90,8 @@ def sparse_value_and_grad(
             outputs = [x.array if isinstance(x, TableInput) else x for x in outputs]
             return jax.tree.structure(shape).unflatten(outputs)
 
-        mesh = jax.sharding.get_abstract_mesh()
+        meshes = [jax.typeof(table.array).sharding.mesh for table in taken.values()]
+        mesh = meshes[0] if meshes else None
         kinds: list[Gather] = []
 
         def unshifted(gather: Gather) -> Any:

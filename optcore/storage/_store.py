@@ -25,6 +25,7 @@ from .._core import (
     slot_of,
     transformation,
     typed_key,
+    whole_size,
     zero_count,
 )
 from ._codecs import BF16, CODECS, Encoded, decode, encode
@@ -141,7 +142,7 @@ def store(
         # What has few bits already stays so, but rounded at random: only its dtype says in later
         # steps, perhaps of some of its rows, whether something is encoded for "bf16".
         few_bits = name == BF16 and x.dtype == jnp.bfloat16 and kind is not None
-        if not few_bits and (x.ndim < min_ndim or x.size < max(min_size, 1)):
+        if not few_bits and (x.ndim < min_ndim or whole_size(x) < max(min_size, 1)):
             return None
         if kind is None:
             raise ValueError(

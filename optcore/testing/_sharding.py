@@ -25,25 +25,52 @@ from ._subject import (
 def check_state_lies_on_the_mesh(subject: Subject) -> None:
     """A state is made where `state_shardings` says, and two steps of one compilation keep it there.
 
-    By `init_sharded` and by an eager `init`, on a mesh of automatic and of explicit axes. The
-    devices wait for each other as often as the transformation declares, and in no loop.
+    By `init_sharded` and by an eager `init`, on a mesh of automatic and of explicit axes. The steps
+    are those of one device, what is donated is gone, and the devices wait for each other as often
+    as the transformation declares, and in no loop.
     """
-    for params in _on_meshes():
-        expected = state_shardings(subject.tx, params)
+    values = _values()
+    step = training_step(subject)
+    grads = gradients(values, 0)
+    alone = jax.jit(step)
+    expected = alone(grads, *reversed(alone(grads, subject.tx.init(values), values)))[0]
+    for params in _on_meshes(values):
+        where = state_shardings(subject.tx, params)
         made = init_sharded(subject.tx, params)
-        _assert_placed(made, expected, f"{subject.name}: init_sharded")
+        _assert_placed(made, where, f"{subject.name}: init_sharded")
         state = subject.tx.init(params)
-        _assert_placed(state, expected, f"{subject.name}: init")
+        _assert_placed(state, where, f"{subject.name}: init")
         sharding = jax.tree.map(lambda p: p.sharding, params)
-        grads = jax.device_put(gradients(jax.tree.map(np.asarray, params), 0), sharding)
-        step = jax.jit(training_step(subject), donate_argnums=(1, 2))
-        compiled = step.lower(grads, state, params).compile()
+        placed = jax.device_put(grads, sharding)
+        compiled = jax.jit(step, donate_argnums=(1, 2)).lower(placed, state, params).compile()
         for _ in range(2):
+            # What is not used, like an old flag, is left alone.
+            given = [x for x in jax.tree.leaves((params, state)) if x.ndim]
             # What is compiled refuses arrays that lie elsewhere than those it was compiled for.
-            params, state = compiled(grads, state, params)
-        _assert_placed(state, expected, f"{subject.name}: after two steps")
+            params, state = compiled(placed, state, params)
+            assert all(x.is_deleted() for x in given), f"{subject.name}: donated, and still there"
+        _assert_placed(state, where, f"{subject.name}: after two steps")
+        # Sums are taken in another order.
+        assert_close(params, expected, 1e-5, f"{subject.name}: on a mesh")
         if subject.declared:
             _assert_few_collectives(subject, compiled.as_text() or "")
+
+
+def check_state_may_be_cut_further(subject: Subject) -> None:
+    """With `zero` a step is that of one device, on a mesh of explicit axes."""
+    values = _values()
+    grads = gradients(values, 0)
+    step = training_step(subject)
+    expected, _ = jax.jit(step)(grads, subject.tx.init(values), values)
+    mesh = jax.make_mesh((len(jax.devices()),), ("data",), axis_types=(AxisType.Explicit,))
+    copied = NamedSharding(mesh, PartitionSpec())
+    params, grads = jax.device_put((values, grads), copied)
+    where = state_shardings(subject.tx, params, zero="data")
+    state = init_sharded(subject.tx, params, zero="data")
+    out = jax.tree.map(lambda _: copied, params), where
+    got, state = jax.jit(step, out_shardings=out)(grads, state, params)
+    _assert_placed(state, where, f"{subject.name}: cut further")
+    assert_close(got, expected, 1e-5, f"{subject.name}: cut further")
 
 
 def _assert_few_collectives(subject: Subject, text: str) -> None:
@@ -53,6 +80,8 @@ def _assert_few_collectives(subject: Subject, text: str) -> None:
         f"{subject.name}: {found} in one update, declared are {declared} all-reduces in a row: "
         "say all_reduces= in @transformation(...)"
     )
+    others = found.keys() - {"all-reduce"}
+    assert not others or contents_of(subject.tx).whole, f"{subject.name}: {found} in one update"
     looped = collectives_in_loops(text)
     assert not looped, f"{subject.name}: {looped} in a loop"
 
@@ -60,14 +89,15 @@ def _assert_few_collectives(subject: Subject, text: str) -> None:
 def check_shard_map_equals_single(subject: Subject) -> None:
     """Inside `shard_map` two steps equal those without it, with whole and with cut parameters.
 
-    What needs the whole of an array that is cut may refuse it, by name. Random numbers of the
-    parts are others than those of the whole, and so are the blocks of quantised states.
+    What is declared `whole` refuses parts, and nothing else does. Random numbers of the parts are
+    others than those of the whole, and so are the blocks of quantised states.
     """
     count = len(jax.devices())
     mesh = jax.make_mesh((count,), ("data",), axis_types=(AxisType.Auto,))
     params = {
         "w": sample((2 * count, 3), 1),
-        "v": sample((2 * count,), 2),
+        "v": sample((count,), 2),
+        "rows": sample((count, 2), 5),
         "b": sample((3,), 3),
         "s": sample((), 4),
     }
@@ -75,7 +105,8 @@ def check_shard_map_equals_single(subject: Subject) -> None:
     expected = jax.jit(functools.partial(_two_steps, subject))(
         grads, subject.tx.init(params), params
     )
-    specs = {"w": ("data",), "v": ("data",), "b": (), "s": ()}
+    needs_whole = subject.declared and contents_of(subject.tx).whole
+    specs = {"w": ("data",), "v": ("data",), "rows": ("data",), "b": (), "s": ()}
     for cut in (False, True):
         spec = {n: PartitionSpec(*(own if cut else ())) for n, own in specs.items()}
         placed = {n: jax.device_put(p, NamedSharding(mesh, spec[n])) for n, p in params.items()}
@@ -85,15 +116,16 @@ def check_shard_map_equals_single(subject: Subject) -> None:
             try:
                 got = _in_shard_map(subject, mesh, spec, states, grads, placed, init=inside)
             except ExplainedError as error:
-                if cut and "a device holds a part" in str(error):
+                if cut and needs_whole and "a device holds a part" in str(error):
                     continue
                 raise
+            assert not (cut and needs_whole), f"{what}: declared whole=True, and took a part"
             if cut and _differs_by_part(subject):
                 assert_finite(got, what)
+                assert_same_types(got, expected, what)
             else:
                 # Sums are taken in another order.
-                assert_close(got[0], expected[0], 1e-5, what)
-                assert_same_types(got[1], expected[1], what)
+                assert_close(got, expected, 1e-5, what)
 
 
 def _two_steps(subject: Subject, grads: Any, state: Any, params: Any) -> Any:
@@ -128,13 +160,19 @@ def _differs_by_part(subject: Subject) -> bool:
     return random or "key" in subject.extra or any(f.name == "store" for f in facts)
 
 
-def _on_meshes() -> Iterator[Any]:
+def _values() -> Any:
+    """In NumPy: what is put on devices may share a buffer, which is donated then."""
+    count = len(jax.devices())
+    values = {"w": sample((2 * count, 8), 1), "b": sample((8,), 2), "s": sample((), 3)}
+    return jax.tree.map(np.array, values)
+
+
+def _on_meshes(values: Any) -> Iterator[Any]:
     """Parameters on two axes of a mesh, automatic ones and explicit ones."""
     count = len(jax.devices())
     shape = (count // 2, 2) if count % 2 == 0 else (count, 1)
     specs = {"w": ("data", "model"), "b": ("model",), "s": ()}
     for kind in (AxisType.Auto, AxisType.Explicit):
-        values = {"w": sample((2 * count, 8), 1), "b": sample((8,), 2), "s": sample((), 3)}
         mesh = jax.make_mesh(shape, ("data", "model"), axis_types=(kind, kind))
         yield {
             name: jax.device_put(value, NamedSharding(mesh, PartitionSpec(*specs[name])))
@@ -150,4 +188,8 @@ def _assert_placed(state: Any, expected: Any, what: str) -> None:
         )
 
 
-CHECKS = [check_state_lies_on_the_mesh, check_shard_map_equals_single]
+CHECKS = [
+    check_state_lies_on_the_mesh,
+    check_state_may_be_cut_further,
+    check_shard_map_equals_single,
+]

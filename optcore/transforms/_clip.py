@@ -12,6 +12,7 @@ from .._core import (
     norm_along,
     own_axes,
     per_leaf,
+    refuse_part,
     shrink,
     transformation,
     whole_size,
@@ -119,6 +120,13 @@ def unit_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
     return (0,) if len(shape) <= 3 else tuple(range(len(shape) - 1))
 
 
+def _units(x: jax.Array) -> tuple[int, ...]:
+    """`unit_axes` of an array, which those of a part need not be."""
+    if x.ndim > 1:
+        refuse_part(x, "a norm of each unit")
+    return unit_axes(x.shape)
+
+
 def unitwise_norm(x: jax.Array, axis: int | tuple[int, ...] | None = None) -> jax.Array:
     """The norm of the unit that each element belongs to, in the shape of `x`.
 
@@ -130,7 +138,7 @@ def unitwise_norm(x: jax.Array, axis: int | tuple[int, ...] | None = None) -> ja
     >>> unitwise_norm(jnp.array([[3.0, 1.0], [4.0, 0.0]])).tolist()
     [[5.0, 1.0], [5.0, 1.0]]
     """
-    return jnp.broadcast_to(norm_along(x, unit_axes(x.shape) if axis is None else axis), x.shape)
+    return jnp.broadcast_to(norm_along(x, _units(x) if axis is None else axis), x.shape)
 
 
 def unitwise_clip(g_norm: jax.Array, max_norm: jax.Array, grad: jax.Array) -> jax.Array:
@@ -150,7 +158,9 @@ def unitwise_clip(g_norm: jax.Array, max_norm: jax.Array, grad: jax.Array) -> ja
     return b * (a * grad)
 
 
-@transformation("transform", example={"clipping": 0.01}, needs=("params",), all_reduces=1)
+@transformation(
+    "transform", example={"clipping": 0.01}, needs=("params",), all_reduces=1, whole=True
+)
 def adaptive_grad_clip(
     clipping: Bound, eps: Rate = 1e-3, axis: int | tuple[int, ...] | None = None
 ) -> GradientTransformation:
@@ -177,7 +187,7 @@ def adaptive_grad_clip(
     where = "adaptive_grad_clip: axis"
 
     def leaf(g, p):
-        axes = unit_axes(g.shape) if axis is None else own_axes(where, axis, g)
+        axes = _units(g) if axis is None else own_axes(where, axis, g)
         limit = clipping * jnp.maximum(norm_along(p, axes), eps)
         return unitwise_clip(norm_along(g, axes), limit, g)
 

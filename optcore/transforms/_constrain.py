@@ -16,7 +16,7 @@ from .._core import (
     shrink,
     slot_of,
     transformation,
-    whole_sum,
+    whole_count,
 )
 
 
@@ -146,6 +146,6 @@ def zero_nans() -> GradientTransformation:
 
     def leaf(g, found):
         nan = jnp.isnan(g)
-        return jnp.where(nan, jnp.zeros_like(g), g), whole_sum(nan) > 0
+        return jnp.where(nan, jnp.zeros_like(g), g), whole_count(nan) > 0
 
     return per_leaf(init, leaf, ("found_nan",))

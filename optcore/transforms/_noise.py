@@ -44,8 +44,9 @@ def add_noise(eta: Rate, gamma: Rate, key: Key = None) -> GradientTransformation
         \sigma_t^2 = \eta / t^\gamma, \quad t = 1, 2, \dots
 
     The noise of a leaf follows from the key, the step and the leaf's path alone: it is the same
-    in every run, however the leaf is sharded, and different for every leaf. The variance of a
-    complex number is shared by its parts.
+    in every run, however `jit` shards the leaf, and different for every leaf. Inside `shard_map`
+    each part of a leaf has noise of its own. The variance of a complex number is shared by its
+    parts.
 
     Args:
       eta: variance at the first step, ≥ 0.

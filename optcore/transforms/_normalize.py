@@ -22,7 +22,7 @@ from .._core import (
 from ._stateless import plain
 
 
-@transformation("transform", example={}, all_reduces=1)
+@transformation("transform", example={}, all_reduces=1, whole=True)
 def centralize(*, output_axis: int = -1) -> GradientTransformation:
     """Subtract, for each output of a layer, the mean over its inputs.
 

@@ -8,6 +8,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 import optcore
 from optcore.diagnostics import curvature
+from optcore.sharding import init_sharded, state_shardings
 from optcore.testing._subject import assert_close
 
 P = PartitionSpec
@@ -111,3 +112,54 @@ def test_curvature_of_parameters_that_are_cut(spec):
         return curvature(loss, p, jax.random.key(0))
 
     assert_close(jax.jit(ends)({"table": put(table(), spec)}), ends({"table": table()}), 1e-4)
+
+
+@pytest.mark.parametrize("codec", ["int8", "int4", "int8_softsign"])
+@pytest.mark.parametrize("width", [512, 768, 1000])
+@pytest.mark.sample(1)
+def test_blocks_across_devices(codec, width):
+    """Of which some have parts on two devices."""
+    on = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Explicit,))
+    x = np.random.default_rng(0).normal(size=(2, width)).astype(np.float32)
+    cut = jax.device_put(x, NamedSharding(on, P(None, "data")))
+    tx = optcore.store(optcore.adam(0.1), codec)
+
+    def two(p):
+        state = tx.init(p)
+        for _ in range(2):
+            updates, state = tx.update(p, state, p)
+        return updates
+
+    where = state_shardings(tx, cut)
+    made = init_sharded(tx, cut)
+    assert all(
+        x.sharding.is_equivalent_to(s, x.ndim)
+        for x, s in zip(jax.tree.leaves(made), jax.tree.leaves(where), strict=True)
+    )
+    assert_close(jax.jit(two)(cut), jax.jit(two)(jnp.asarray(x)), 1e-5)
+
+
+@on_all
+@pytest.mark.sample(1)
+def test_rows_of_a_loss_train_outside_of_the_mesh(spec):
+    """`sparse_value_and_grad` and a state of slots in one step, without `set_mesh`."""
+    on = mesh()
+    params = {"t": jnp.asarray(table()), "o": jnp.full((4, 1), 0.5)}
+    words = np.int32([1, 5, 1])
+    tx = optcore.lazy_rows(optcore.adam(0.1))
+
+    def step(params, words, out_sharding):
+        def loss(params, words):
+            rows = params["t"].at[words].get(out_sharding=out_sharding)
+            return jnp.mean((rows @ params["o"]) ** 2)
+
+        f = optcore.sparse_value_and_grad(loss, {"t": True, "o": False})
+        state = tx.init(params)
+        for _ in range(2):
+            updates, state = tx.update(f(params, words)[1], state, params)
+            params = optcore.apply_updates(params, updates)
+        return params
+
+    placed = {"t": put(params["t"], spec), "o": put(params["o"], P())}
+    got = jax.jit(lambda p, w: step(p, w, NamedSharding(on, P())))(placed, put(words, P()))
+    assert_close(got, step(params, words, None), 1e-5)

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 
 import jax
 import numpy as np
@@ -40,7 +41,8 @@ def ends(count, folder):
         for number, file in enumerate(files)
     ]
     try:
-        said = [process.communicate(timeout=LIMIT)[1] for process in started]
+        end = time.monotonic() + LIMIT
+        said = [p.communicate(timeout=max(end - time.monotonic(), 0))[1] for p in started]
     except subprocess.TimeoutExpired:
         for process in started:
             process.kill()

@@ -207,10 +207,48 @@ def test_private_noise_is_independent_in_every_part():
     examples = {name: P(None, *spec) for name, spec in cut.items()}
     noise = private_step(tx, cut, examples)(params(), grads)["w"]
     assert len(np.unique(noise)) == noise.size
-    # What one device knows does not tell the noise of another: they are not shifted copies either.
-    blocks = np.asarray(noise).reshape(4, 2, 2, 2).swapaxes(1, 2).reshape(8, 4)
-    correlations = np.corrcoef(blocks) - np.eye(8)
-    assert np.max(np.abs(correlations)) < 0.999
+
+
+def drawn_by_parts(tx, examples=()):
+    """The noise of 8 parts of 1024 numbers, whose gradient JAX takes for the same everywhere."""
+
+    def step(p):
+        return tx.update(jnp.zeros((*examples, *p.shape)), tx.init(p), p)[0]
+
+    cut = P(("data", "model"))
+    return np.asarray(over_devices(step, (cut,), cut)(jnp.zeros(8 * 1024))).reshape(8, 1024)
+
+
+def assert_independent(parts):
+    """Of so many numbers the correlations are within 5 standard deviations of 0."""
+    correlations = np.corrcoef(parts) - np.eye(len(parts))
+    assert np.max(np.abs(correlations)) < 5 / np.sqrt(parts.shape[1])
+
+
+def test_parts_know_nothing_of_each_other_s_noise():
+    assert_independent(drawn_by_parts(optcore.add_noise(1.0, 0.0, jax.random.key(0))))
+    assert_independent(drawn_by_parts(private(1.0), (3,)))
+    assert_independent(drawn_by_parts(optcore.dpsgd(1.0, 1.0, 1.0, jax.random.key(0)), (3,)))
+
+
+def test_estimates_of_a_hessian_draw_signs_for_each_part():
+    """`(s · Σs)` of a square of the sum: equal signs on all parts would make it too large."""
+    tx = optcore.hutchinson_estimator_diag_hessian()
+
+    def estimate(p):
+        def loss(p):
+            return 0.5 * lax.psum(jnp.sum(p), ("data", "model")) ** 2
+
+        key = jax.random.key(1)
+        return tx.update(p, tx.init(p), p, obj_fn=loss, key=key)[0]
+
+    cut = P(("data", "model"))
+    found = np.asarray(over_devices(estimate, (cut,), cut)(jnp.zeros(8 * 64)))
+    # Of 512 independent signs the sum is within 5 standard deviations of 0.
+    assert found.all()
+    assert np.max(np.abs(found)) < 5 * np.sqrt(found.size)
+    signs = np.sign(found).reshape(8, 64)
+    assert len(np.unique(np.abs(signs @ signs[0]))) > 2
 
 
 def test_rounding_and_quantising_draw_for_each_part():
@@ -305,6 +343,61 @@ def test_models_of_their_own_agree_on_nothing(tracked):
     assert_close(got, expected, 2e-6)
 
 
+def test_models_of_their_own_have_their_own_examples():
+    grads = jnp.asarray(np.random.default_rng(0).normal(size=(4, 8, 3)), jnp.float32)
+    tx, members = private(0.0), jnp.ones((8, 3))
+    cut, examples = P(("data", "model")), P(None, ("data", "model"))
+
+    alone = agree(tx, ())
+
+    def step(p, g, tx=alone):
+        return tx.update(g[:, 0], tx.init(p[0]), p[0])[0][None]
+
+    expected = jax.vmap(lambda g: tx.update(g, tx.init(g[0]), g[0])[0], 1)(grads)
+    for tracked in (True, False):
+        got = over_devices(step, (cut, examples), cut, check_vma=tracked)(members, grads)
+        assert_close(got, expected, 2e-6)
+    with pytest.raises(ValueError, match="not known which devices hold other examples"):
+        over_devices(
+            lambda p, g: step(p, g, agree(tx, "model")), (cut, examples), cut, check_vma=False
+        )(members, grads)
+
+
+UNTRACKED = {
+    "adam_mini": lambda: optcore.adam_mini(0.1),
+    "monitor": lambda: optcore.monitor(
+        optcore.sgd(0.1), groups=lambda params: {"v": "one", "w": "two"}
+    ),
+    "spike": lambda: optcore.skip_on_spike(clipped_adam(), 4),
+    "lamb": lambda: optcore.lamb(0.1),
+}
+
+
+@pytest.mark.parametrize("name", UNTRACKED)
+def test_what_is_agreed_on_is_not_taken_for_parts_again(name):
+    tx = UNTRACKED[name]()
+    own = {"v": params()["v"][0], "w": params()["w"][:, 0]}
+    cut = {"v": P("data"), "w": P("data")}
+
+    told = agree(tx, "data")
+
+    def step(params, tx=told):
+        state, found = tx.init(params), ()
+        for _ in range(4):
+            updates, state = tx.update(params, state, params)
+            found = getattr(state, "measurements", ())
+        return updates, found
+
+    got = over_devices(step, (cut,), (cut, P()), check_vma=False)(own)
+    assert_close(got, step(own, tx), 2e-5)
+
+
+def test_agree_knows_the_axes_of_the_mesh():
+    for tracked in (True, False):
+        with pytest.raises(ValueError, match="axis_name has 'dta', but the manual axes"):
+            refused(agree(optcore.clip_by_global_norm(1.0), "dta"), check_vma=tracked)
+
+
 def test_agree_wants_names():
     with pytest.raises(TypeError, match="agree: axis_name must be the name of a mesh axis"):
         agree(optcore.adam(1e-3), 3)
@@ -363,6 +456,57 @@ def test_numbers_of_the_step_must_be_the_same_everywhere():
         attempt(mean=True)
 
 
+def test_decisions_of_users_must_be_the_same_everywhere():
+    def large(step, value):
+        return value > 3.5
+
+    def skips(updates, step, params):
+        return updates[0] > 3.5, {}
+
+    cases = {
+        "conditionally_mask": optcore.conditionally_mask(clipped_adam(), large, True),
+        "conditionally_transform": optcore.conditionally_transform(
+            optcore.clip_by_global_norm(1.0), large, True
+        ),
+        "MultiSteps": optcore.MultiSteps(optcore.sgd(0.1), 1, should_skip_update_fn=skips),
+    }
+    for name, tx in cases.items():
+
+        def attempt(tx=tx):
+            def step(x):
+                return tx.update(x, tx.init(x), x, value=x[0])[0]
+
+            return over_devices(step, (P("data"),), P("data"))(jnp.arange(8.0))
+
+        with pytest.raises(ValueError, match=rf"{name}: should_.* differs between the devices"):
+            attempt()
+
+
+def test_rows_of_all_devices():
+    table, indices = jnp.ones((16, 4)), np.int32([3, 7, 3, 1, 0, 0, 9, 3])
+    values = np.random.default_rng(0).normal(size=(8, 4)).astype(np.float32)
+    tx = optcore.lazy_rows(optcore.adam(0.1))
+
+    def step(p, i, v, gathered=True):
+        g = optcore.RowSparse(i, v, p.shape)
+        g = g.gathered("data") if gathered else g
+        return optcore.apply_updates(p, tx.update(g, tx.init(p), p)[0])
+
+    got = over_devices(step, (P(), P("data"), P("data")), P())(table, indices, values)
+    assert_close(got, step(table, indices, values, gathered=False), 2e-6)
+    with pytest.raises(ValueError, match=r"updates\.gathered\(axis_name\)"):
+        over_devices(lambda *args: step(*args, gathered=False), (P(), P("data"), P("data")), P())(
+            table, indices, values
+        )
+
+
+def test_what_is_too_small_to_be_quantised_is_so_as_a_whole():
+    for least, dtype in ((64, jnp.uint8), (65, jnp.float32)):
+        tx = optcore.store(optcore.trace(0.9), "int8", min_size=least, block=8)
+        inside = over_devices(lambda x, tx=tx: tx.init(x).inner.trace, (P("data"),), P("data"))
+        assert inside(jnp.ones(64)).dtype == tx.init(jnp.ones(64)).inner.trace.dtype == dtype
+
+
 def test_privacy_refuses_what_it_cannot_tell():
     tx, grads = private(1.0), per_example(8)
     examples = jax.tree.map(lambda _: P("data"), SPECS)
@@ -395,6 +539,20 @@ def test_optax_s_door_computes_with_what_a_device_holds_where_nothing_is_tracked
 
     with jax.numpy_dtype_promotion("standard"):
         assert_close(step(optcore.optax), step(optax), 2e-6)
+
+
+def test_optax_s_door_refuses_nothing():
+    def step(library):
+        tx = library.chain(library.centralize(), library.adafactor(1e-2))
+
+        def inside(params):
+            return tx.update(params, tx.init(params), params)[0]
+
+        return over_devices(inside, (SPECS,), SPECS)(params())
+
+    with jax.numpy_dtype_promotion("standard"):
+        found = step(optcore.optax)
+        assert jax.tree.map(jnp.shape, found) == jax.tree.map(jnp.shape, step(optax))
 
 
 def test_parts_of_a_batch_are_averaged_on_each_device():

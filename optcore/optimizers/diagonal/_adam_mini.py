@@ -27,7 +27,7 @@ from ..._core import (
     squarable,
     sum_along,
     transformation,
-    whole_size,
+    whole_length,
     zero_count,
 )
 from ..._core._paths import path_name
@@ -95,7 +95,7 @@ def _resolved(axes: SharedAxes | None, params: Params) -> list[tuple[int, ...]]:
     ]
 
 
-@transformation("direction", example={}, all_reduces=1)
+@transformation("direction", example={}, all_reduces=1, whole=True)
 def scale_by_adam_mini(
     b1: Decay = 0.9,
     b2: Decay = 0.999,
@@ -160,7 +160,7 @@ def scale_by_adam_mini(
         shared = tuple(i for i in range(g.ndim) if g.shape[i] != v.shape[i])
         if len(shared) < g.ndim and 1 in v.shape:
             refuse_part(g, "a second moment that some axes share")
-        weight = (1 - b2) / max(whole_size(g) // max(whole_size(v), 1), 1)
+        weight = (1 - b2) / max(whole_length(g, shared), 1)
         m = b1 * m + (1 - b1) * squarable(g, spoilt=True)
         square = sum_along(abs_sq(g, weight, summed=True), shared)
         v = b2 * v + saturated(square, 1 - b2)

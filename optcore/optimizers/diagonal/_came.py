@@ -47,7 +47,7 @@ def _axes(p: Any) -> tuple[int, int] | None:
     return factored_axes(p, 0, "last")
 
 
-@transformation("direction", example={}, all_reduces=3)
+@transformation("direction", example={}, all_reduces=3, whole=True)
 def scale_by_came(
     b1: Decay = 0.9,
     b2: Decay = 0.999,

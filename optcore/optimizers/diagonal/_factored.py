@@ -52,7 +52,7 @@ def factored_axes(
     return (first, second) if min(shape[first], shape[second]) >= min_dim_size else None
 
 
-@transformation("direction", example={"min_dim_size_to_factor": 2}, all_reduces=1)
+@transformation("direction", example={"min_dim_size_to_factor": 2}, all_reduces=1, whole=True)
 def scale_by_factored_rms(
     factored: bool = True,
     decay_rate: Rate = 0.8,

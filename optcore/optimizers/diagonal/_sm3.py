@@ -47,7 +47,7 @@ def _cover(ndim: int) -> list[tuple[int, ...]]:
     return [tuple(j for j in range(ndim) if j != i) for i in range(max(ndim, 1))]
 
 
-@transformation("direction", example={}, all_reduces=1)
+@transformation("direction", example={}, all_reduces=1, whole=True)
 def scale_by_sm3(
     b1: Decay = 0.9,
     b2: Annotated[Hyperparameter, Range(0, 1, closed=True)] = 1.0,

@@ -1,5 +1,6 @@
 """Sophia: momentum over an average of the Hessian's diagonal, clipped in every coordinate."""
 
+import functools
 import zlib
 from typing import Annotated, Any, NamedTuple
 
@@ -25,6 +26,7 @@ from ..._core import (
     is_inexact,
     is_key,
     map_leaves,
+    shard_index,
     slots,
     squarable,
     transformation,
@@ -127,7 +129,8 @@ def _hutchinson(obj_fn: Any, params: Params, key: Any) -> Any:
 
     def signs(path, p):
         name = zlib.crc32(jax.tree_util.keystr(path).encode())
-        return jax.random.rademacher(jax.random.fold_in(key, name), p.shape, p.dtype)
+        own = functools.reduce(jax.random.fold_in, shard_index(p), jax.random.fold_in(key, name))
+        return jax.random.rademacher(own, p.shape, p.dtype)
 
     s = [signs(*paths[i]) for i in chosen]
     _, product = jax.jvp(jax.grad(loss), ([leaves[i] for i in chosen],), (s,))
