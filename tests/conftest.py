@@ -43,6 +43,7 @@ CASES = 2
 
 def pytest_addoption(parser):
     parser.addoption("--all-cases", action="store_true", help="leave no case of a test as slow")
+    parser.addoption("--cases", type=int, help="how many cases of a test run by default, at most")
     parser.addoption(
         "--processes", type=int, default=2, help="how many processes train together, 2 or 4"
     )
@@ -53,6 +54,7 @@ def pytest_collection_modifyitems(config, items):
     """Mark as slow the cases of a test that are not in its sample."""
     if config.getoption("--all-cases"):
         return
+    most = config.getoption("--cases")
     tests = {}
     for item in items:
         if hasattr(item, "callspec") and not item.get_closest_marker("slow"):
@@ -60,6 +62,7 @@ def pytest_collection_modifyitems(config, items):
     for cases in tests.values():
         marker = cases[0].get_closest_marker("sample")
         size = marker.args[0] if marker else CASES
+        size = size if most is None else min(size or most, most)
         if size is None or len(cases) <= size:
             continue
         kept = {i * len(cases) // size for i in range(size)}
