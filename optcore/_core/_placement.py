@@ -46,16 +46,17 @@ def beside_slots(tx: Any, updates: Any, state: Any, params: Any) -> tuple[Any, A
     own = {_type(x) for x in jax.tree.leaves(like)} - {None}
     if not own or {_type(x) for x in jax.tree.leaves(state)} - {None} <= own:
         return updates, params
-    wanted: dict[Any, NamedSharding] = {}
+    wanted: dict[Any, tuple[tuple[int, ...], NamedSharding]] = {}
     axes = jax.tree.leaves(slot_axes(tx, like))
     for slot, x in zip(axes, jax.tree.leaves(state), strict=True):
         sharding = explicit_sharding(x) if _type(x) is not None else None
         if slot.path is not None and None not in slot.axes and sharding is not None:
-            wanted[slot.path] = sharding
+            wanted[slot.path] = x.shape, sharding
 
     def moved(path: Any, x: Any) -> Any:
-        there = wanted.get(path)
-        if there is None or _type(x) is None or len(there.spec) > x.ndim:
+        shape, there = wanted.get(path, (None, None))
+        # Not the gradients of single examples.
+        if _type(x) is None or np.shape(x) != shape:
             return x
         return jax.sharding.reshard(x, there)
 
