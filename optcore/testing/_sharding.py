@@ -96,7 +96,7 @@ def check_shard_map_equals_single(subject: Subject) -> None:
     mesh = jax.make_mesh((count,), ("data",), axis_types=(AxisType.Auto,))
     params = {
         "w": sample((2 * count, 3), 1),
-        "v": sample((count,), 2),
+        "v": sample((2 * count,), 2),
         "rows": sample((count, 2), 5),
         "b": sample((3,), 3),
         "s": sample((), 4),
