@@ -3,6 +3,7 @@
 from ._adapt import adapt as adapt
 from ._agreement import agreeing_over as agreeing_over
 from ._agreement import over_parts as over_parts
+from ._agreement import parted_like as parted_like
 from ._agreement import refuse_differing as refuse_differing
 from ._agreement import refuse_part as refuse_part
 from ._agreement import shard_index as shard_index

@@ -54,7 +54,8 @@ class Facts:
       scales_loss: it expects the gradients of a loss that was multiplied by its scale.
       all_reduces: how many times devices that hold parts of the parameters must hear of each
         other in an `update`, one after another: a norm counts 1, and several that do not wait for
-        each other 1 together. Those of what it is given, or makes, are not counted here.
+        each other 1 together. Those of what it is given, or makes, are not counted here. `None` if
+        it is not known.
       whole: inside `shard_map` it refuses arrays of which a device holds a part, since it must know
         along which of their own axes they are cut.
     """
@@ -75,7 +76,7 @@ class Facts:
     skips: bool = False
     skips_nonfinite: bool | Callable[[Arguments], bool] = False
     scales_loss: bool = False
-    all_reduces: int = 0
+    all_reduces: int | None = 0
     whole: bool = False
 
     def __post_init__(self) -> None:
@@ -94,7 +95,7 @@ class Facts:
                 raise TypeError(
                     f"transformation: {name} must be True or False, got {getattr(self, name)!r}"
                 )
-        if isinstance(self.all_reduces, bool) or not isinstance(self.all_reduces, int):
+        if isinstance(self.all_reduces, bool) or not isinstance(self.all_reduces, int | None):
             raise TypeError(f"transformation: all_reduces must be an int, got {self.all_reduces!r}")
         for name in ("needs", "uses"):
             names = getattr(self, name)

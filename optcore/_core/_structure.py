@@ -37,14 +37,14 @@ class Contents:
         names under which it does, each with its path (`None` if it is no argument of anything).
       takes: the extra arguments that some part names.
       open: whether some part of another library takes any argument, or is not known.
-      all_reduces: see `Facts`; of all parts, one after another.
+      all_reduces: see `Facts`; of all parts, one after another, `None` if of one it is not known.
       whole: whether some part refuses what is not whole, see `Facts`.
     """
 
     holders: list[dict[str, str | None]] = dataclasses.field(default_factory=list)
     takes: set[str] = dataclasses.field(default_factory=set)
     open: bool = False
-    all_reduces: int = 0
+    all_reduces: int | None = 0
     whole: bool = False
 
 
@@ -201,7 +201,10 @@ class _Look:
         factory, arguments = declaration.factory, declaration.arguments
         uses = factory.known("uses", arguments)
         self.found.open |= uses is None
-        self.found.all_reduces += factory.all_reduces
+        if factory.all_reduces is None or self.found.all_reduces is None:
+            self.found.all_reduces = None
+        else:
+            self.found.all_reduces += factory.all_reduces
         self.found.whole |= factory.whole
         self.found.takes |= {*factory.needs, *(uses or ())} - {"params"}
         parts = [part for part in children(tx) if part.is_transformation]

@@ -28,11 +28,13 @@ from .._core import (
     StaticMark,
     TransformationMark,
     again,
+    beside_slots,
     call,
     declare,
     is_declared,
     is_inexact,
     mode,
+    parted_like,
     placed_init,
     register_declared,
     walk,
@@ -62,6 +64,7 @@ class _Factory(Factory):
     """
 
     _: dataclasses.KW_ONLY
+    all_reduces: int | None = None
     original: Callable[..., Any]
     handed_on: bool
     defaults: Mapping[str, Any]
@@ -150,6 +153,8 @@ class _Declaration(Declaration):
         self, updates: Any, state: Any, params: Any, extra: Mapping[str, Any]
     ) -> tuple[Any, Any]:
         """The update of a call by the user."""
+        updates = parted_like(updates, params)
+        updates, params = beside_slots(self.pair(), updates, state, params)
         with within("traced"), whole_if_untracked():
             new_updates, new_state = call(self.pair(), updates, state, params, extra)
         if self.dtypes_are_ours:

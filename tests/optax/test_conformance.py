@@ -18,6 +18,7 @@ MANNERS = {
     "state_keeps_its_type": "the same, and integers have moments",
     "leaves_nothing_but_arrays": "integers have moments",
     "refuses_wrong_arguments": "nothing is refused that optax takes",
+    "shard_map_equals_single": "nothing is refused; some parts are taken for the whole",
     "hyperparameters_may_be_scheduled": "only those that optax lets be scheduled",
 }
 """What optax does otherwise, on purpose."""
