@@ -41,6 +41,21 @@ IN_SCOPE = [
 ]
 """The files that say how optax's transformations and schedules behave."""
 
+
+def names_ours(path):
+    """Whether a file names anything of which the algorithm is ours.
+
+    The others run optax's own code; that its names are handed on is another test.
+    """
+    from optcore.optax._door import FACTORIES
+
+    computed = {name for name, made in FACTORIES.items() if not made.declared_by.handed_on}
+    nodes = list(ast.walk(ast.parse((ROOT / path).read_text())))
+    used = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    used |= {node.id for node in nodes if isinstance(node, ast.Name)}
+    return bool(used & computed)
+
+
 TOOLS = "optax._src.test_utils"
 """What stays optax's: problems and tables of numbers, no transformation."""
 
