@@ -122,7 +122,7 @@ def test_blocks_across_devices(codec, width):
     on = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Explicit,))
     x = np.random.default_rng(0).normal(size=(2, width)).astype(np.float32)
     cut = jax.device_put(x, NamedSharding(on, P(None, "data")))
-    tx = optcore.store(optcore.adam(0.1), codec)
+    tx = optcore.store(optcore.adam(0.1), codec, min_size=1)
 
     def two(p):
         state = tx.init(p)
