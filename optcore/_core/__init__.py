@@ -8,7 +8,6 @@ from ._agreement import refuse_differing as refuse_differing
 from ._agreement import refuse_part as refuse_part
 from ._agreement import shard_index as shard_index
 from ._agreement import sum_along as sum_along
-from ._agreement import varying_like as varying_like
 from ._agreement import whole_count as whole_count
 from ._agreement import whole_if_untracked as whole_if_untracked
 from ._agreement import whole_length as whole_length

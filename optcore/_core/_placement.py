@@ -68,8 +68,12 @@ def _type(x: Any) -> Any:
     sharding = explicit_sharding(x) if hasattr(x, "dtype") and not is_key(x) else None
     if sharding is None:
         return None
-    spec = (*sharding.spec, *(None,) * (x.ndim - len(sharding.spec)))
-    return (x.shape, spec) if any(spec) or x.ndim else None
+    return (x.shape, _entries(sharding, x.ndim)) if x.ndim else None
+
+
+def _entries(sharding: NamedSharding, ndim: int) -> tuple[Any, ...]:
+    """The partition spec with an entry for every axis."""
+    return (*sharding.spec, *(None,) * (ndim - len(sharding.spec)))
 
 
 def split_last(x: jax.Array, count: int, size: int) -> jax.Array:
@@ -81,7 +85,7 @@ def split_last(x: jax.Array, count: int, size: int) -> jax.Array:
     sharding = explicit_sharding(x)
     if sharding is None:
         return _split(x, count, size, missing)
-    entries = (*sharding.spec, *(None,) * (x.ndim - len(sharding.spec)))
+    entries = _entries(sharding, x.ndim)
     if entries[-1] is None:
         return _split(x, count, size, missing)
     mesh, fitting = sharding.mesh, _fitting(entries[-1], count, sharding.mesh)
@@ -170,7 +174,7 @@ def cut_further(
     On explicit axes only where nothing is cut yet: there, a sum of arrays of which one is cut
     further than the other along one axis is an error.
     """
-    mesh, spec = sharding.mesh, (*sharding.spec, *(None,) * (len(shape) - len(sharding.spec)))
+    mesh, spec = sharding.mesh, _entries(sharding, len(shape))
     free = tuple(name for name in along if name not in _names(spec))
     rest = [n // _size(_names((entry,)), mesh) for n, entry in zip(shape, spec, strict=True)]
     explicit = AxisType.Explicit in mesh.axis_types

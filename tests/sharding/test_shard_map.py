@@ -135,7 +135,7 @@ def test_norms_and_means_are_those_of_the_whole(name):
     assert_close(updates, alone, 2e-5)
 
 
-def noise_of(tx, grads=None):
+def noise_of(tx):
     """The updates of gradients that are zero, as devices make them."""
     zeros = jax.tree.map(jnp.zeros_like, params())
 
