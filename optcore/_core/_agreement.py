@@ -139,7 +139,11 @@ def whole_sum(x: jax.Array) -> jax.Array:
 
 
 def whole_count(x: jax.Array) -> jax.Array:
-    """How many elements of the whole are true, float32: int32 wraps, and float32 stops counting."""
+    """How many elements of the whole are true, float32."""
+    if whole_size(x) <= jnp.iinfo(jnp.int32).max:
+        count = over_parts(jnp.sum(x, dtype=jnp.int32), parts(x))
+        return count.astype(jnp.float32)
+    # int32 wraps, and a float32 to which ones are added stops at 2**24: rows, then their sum.
     rows = jnp.sum(jnp.atleast_1d(x), axis=-1, dtype=jnp.int32)
     return over_parts(jnp.sum(rows.astype(jnp.float32)), parts(x))
 
