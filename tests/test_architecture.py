@@ -192,6 +192,7 @@ def test_tests_mirror_the_library(path):
 
 BY_PLATFORM = {
     "_core/_agreement.py": "sharding/test_shard_map.py",
+    "_core/_checks.py": "sharding/test_shard_map.py",
     "_core/_examples.py": "sharding/test_shard_map.py",
     "_core/_norm.py": "core/test_norm.py",
     "_core/_slots.py": "sharding/test_shard_map.py",

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ._agreement import refuse_differing
+from ._agreement import manual_axes, refuse_differing
 from ._errors import MissingArgumentError
 from ._flatten_like import flatten_like
 from ._numerics import is_inexact, wide
@@ -164,8 +164,19 @@ def explain_failure(
     if sentences:
         raise ValueError(
             f"{name}.update: the state was made for other parameters than these updates: "
-            f"{sentences}; does it come from another model, or have the gradients an extra axis?"
+            f"{sentences}; {_likely_origin()}"
         ) from error
+
+
+def _likely_origin() -> str:
+    """Why a state does not fit."""
+    cause = "does it come from another model, or have the gradients an extra axis?"
+    if not manual_axes():
+        return cause
+    return (
+        f"{cause} Inside shard_map: was it made outside, from whole arrays, of which some slots "
+        "are not cut as their parameters are? Then call init inside, on the parts"
+    )
 
 
 def _is_state_like(expected: Any) -> bool:
@@ -350,8 +361,7 @@ def check_state_kept(name: str, exactly: Callable[[], Any], state: Any, new_stat
     trees = jax.tree.structure(state), jax.tree.structure(new_state)
     sentences = listed(differences(state, new_state)) or "expected {}, got {}".format(*trees)
     raise ValueError(
-        f"{name}.update: the state would change its type: {sentences}; does the state belong to "
-        "other parameters, or have the gradients an extra axis?"
+        f"{name}.update: the state would change its type: {sentences}; {_likely_origin()}"
     )
 
 

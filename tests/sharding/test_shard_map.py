@@ -507,6 +507,21 @@ def test_what_is_too_small_to_be_quantised_is_so_as_a_whole():
         assert inside(jnp.ones(64)).dtype == tx.init(jnp.ones(64)).inner.trace.dtype == dtype
 
 
+def test_a_state_whose_blocks_extend_over_devices_is_refused():
+    """It was made outside, from whole arrays."""
+    tx, p = optcore.store(optcore.trace(0.9), "int8", min_size=1, block=32), jnp.ones((2, 64))
+    state = tx.init(p)
+    by_columns = P(None, "data")
+    places = state._replace(inner=state.inner._replace(trace=by_columns), scales={"trace": P()})
+
+    def step(g, state):
+        return tx.update(g, state)[0]
+
+    cause = "'scales/trace': expected .*was it made outside, .*call init inside"
+    with pytest.raises(ValueError, match=cause):
+        over_devices(step, (by_columns, places), by_columns)(p, state)
+
+
 def test_privacy_refuses_what_it_cannot_tell():
     tx, grads = private(1.0), per_example(8)
     examples = jax.tree.map(lambda _: P("data"), SPECS)
