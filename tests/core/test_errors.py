@@ -91,7 +91,7 @@ class TestCalls:
         tx = optcore.adam(0.1)
         other = tx.init({"dense": {"kernel": jnp.ones((4, 1)), "bias": jnp.zeros(1)}})
         with pytest.raises(
-            ValueError, match="would change its type.*does it come from another model"
+            ValueError, match=r"would change its type.*does it come from another model"
         ):
             wrap(tx.update)(GRADS, other)
 

@@ -1,8 +1,9 @@
-"""One run by several processes: `python -m tests.sharding.processes PORT COUNT NUMBER FILE`.
+"""One run by several processes: `python -m tests.sharding.processes PORT COUNT NUMBER FOLDER`.
 
-Each process writes what it has at the end, as JSON.
+Each process writes what it has at the end, as JSON. All together write checkpoints, and read them.
 """
 
+import importlib.util
 import json
 import pathlib
 import sys
@@ -85,7 +86,25 @@ def trained_alone(name):
     return params, numbers(state)
 
 
-def trained_together(name, layout):
+def check_restored(folder, tree, shardings):
+    """What all processes write with orbax comes back in the same places."""
+    orbax = importlib.import_module("orbax.checkpoint")
+    with orbax.StandardCheckpointer() as checkpointer:
+        checkpointer.save(folder, tree)
+        checkpointer.wait_until_finished()
+        abstract = jax.tree.map(
+            lambda x, sharding: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
+            tree,
+            shardings,
+        )
+        restored = checkpointer.restore(folder, abstract)
+    for old, new in zip(jax.tree.leaves(tree), jax.tree.leaves(restored), strict=True):
+        assert new.sharding == old.sharding
+        for a, b in zip(old.addressable_shards, new.addressable_shards, strict=True):
+            np.testing.assert_array_equal(a.data, b.data)
+
+
+def trained_together(name, layout, folder):
     """The same by all processes; compiled once, and the shardings stay."""
     mesh = jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
     tx, spec = OPTIMIZERS[name](), LAYOUTS[layout]
@@ -100,19 +119,22 @@ def trained_together(name, layout):
     for x, y in zip(*batches(name in SKIPPING), strict=True):
         params, state = step(params, state, put(x, P("data")), put(y, P("data")))
     assert step._cache_size() == 1
+    if importlib.util.find_spec("orbax"):
+        check_restored(folder / f"{name} {layout}", (params, state), shardings)
     whole = multihost_utils.process_allgather(params, tiled=True)
     return {"params": jax.tree.map(np.ndarray.tolist, whole), "numbers": numbers(state)}
 
 
-def main(port, count, number, path):
+def main(port, count, number, folder):
+    folder = pathlib.Path(folder)
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     jax.distributed.initialize(f"127.0.0.1:{port}", int(count), int(number))
     found = {
-        f"{name}, {layout}": trained_together(name, layout)
+        f"{name}, {layout}": trained_together(name, layout, folder)
         for name in OPTIMIZERS
         for layout in LAYOUTS
     }
-    pathlib.Path(path).write_text(json.dumps(found))
+    (folder / f"{number}.json").write_text(json.dumps(found))
 
 
 if __name__ == "__main__":

@@ -30,15 +30,14 @@ def ends(count, folder):
     flags = f"--xla_force_host_platform_device_count={max(4 // count, 1)}"
     environment = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
     command = [sys.executable, "-m", "tests.sharding.processes", str(port), str(count)]
-    files = [folder / f"{number}.json" for number in range(count)]
     started = [
         subprocess.Popen(
-            [*command, str(number), str(file)],
+            [*command, str(number), str(folder)],
             env=environment,
             stderr=subprocess.PIPE,
             text=True,
         )
-        for number, file in enumerate(files)
+        for number in range(count)
     ]
     try:
         end = time.monotonic() + LIMIT
@@ -50,7 +49,7 @@ def ends(count, folder):
         pytest.fail(f"{count} processes did not end within {LIMIT} s: {said}")
     codes = [process.returncode for process in started]
     assert codes == [0] * count, [error[-2000:] for error in said]
-    return [json.loads(file.read_text()) for file in files]
+    return [json.loads((folder / f"{number}.json").read_text()) for number in range(count)]
 
 
 @pytest.mark.slow
