@@ -1,10 +1,10 @@
-"""Draw what optimizers do, one figure per question, and say in words what each shows.
+"""Draw how optimizers behave, one figure per question, and describe each figure in words.
 
     python examples/compare_optimizers.py --out figures
     python examples/compare_optimizers.py --figures saddle,clipping,momentum
 
-The saddle is also a GIF, the sweep over all optimizers also a table. With fewer `--steps` and
-`--seeds` the runs on digits are shorter; all figures take some minutes.
+The saddle is also a GIF, and the sweep over all optimizers also a table. Fewer `--steps` and
+`--seeds` shorten the runs on digits; all figures take some minutes.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from comparison import digits, paths, signals, sweep
-from comparison.sheet import Options, Sheet
+from comparison.sheet import Options, Sheet, save_png
 from train_digits import require
 
 FIGURES: dict[str, Callable[[Options], Sheet]] = {
@@ -58,7 +58,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the pictures and print the words."""
+    """Write the pictures and print the descriptions."""
     run = parse(arguments)
     require("sklearn.datasets")
     require("matplotlib").use("Agg")
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         start = time.perf_counter()
         sheet = FIGURES[name](options)
         written = [run.out / f"{name}.png"]
-        sheet.figure.savefig(written[0], dpi=110)
+        save_png(sheet.figure, written[0])
         if sheet.animation is not None:
             written.append(run.out / f"{name}.gif")
             sheet.animation(written[-1])

@@ -3,10 +3,10 @@
     python examples/embeddings.py
     python examples/embeddings.py --optimizer adagrad --dense
 
-A line is a bag of its words and pairs of words, hashed to the rows of one large table; the mean
-of their vectors goes through a linear layer (Joulin et al., arXiv 1607.01759). A batch sees few
-of the rows, and `lazy_rows` lets the optimizer touch no others; `--dense` trains the same with
-dense gradients. What that saves is printed, and the last line gives loss, accuracy and speed.
+A line is a bag of its words and pairs of words, hashed to the rows of one large table; the mean of
+their vectors goes through a linear layer (Joulin et al., arXiv 1607.01759). A batch uses few of the
+rows, and `lazy_rows` makes the optimizer touch only those; `--dense` trains the same model with
+dense gradients. The output shows the savings, and its last line the loss, accuracy and speed.
 """
 
 import argparse
@@ -35,7 +35,7 @@ MODULES = (
 )
 # fmt: on
 WIDTH = 32
-"""Words and pairs of a line; what is left over of a longer line is not looked at."""
+"""The number of words and pairs used from a line; the rest of a longer line is ignored."""
 COLUMNS = 32
 OPTIMIZERS: dict[str, tuple[Callable[[Any], optcore.GradientTransformation], float]] = {
     "adagrad": (functools.partial(optcore.adagrad, initial_accumulator_value=1e-6), 0.05),
@@ -43,7 +43,7 @@ OPTIMIZERS: dict[str, tuple[Callable[[Any], optcore.GradientTransformation], flo
     "rmsprop": (optcore.rmsprop, 0.01),
     "sgd": (optcore.sgd, 3.0),
 }
-"""With a rate that suits them."""
+"""Optimizers with suitable rates."""
 
 Params = dict[str, jax.Array]
 
@@ -71,7 +71,7 @@ def load_lines(table_rows: int) -> tuple[Lines, Lines]:
         for line in Path(spec.origin).read_text(encoding="utf-8").splitlines():
             if len(words_of(line)) >= 7:
                 found.setdefault(line.strip(), number)
-    # A row that the table does not have: there the gather gives zeros, and no gradient.
+    # A row outside the table, where the gather gives zeros and no gradient.
     rows = np.full((len(found), WIDTH), table_rows, np.int32)
     for place, line in enumerate(found):
         hashed = [zlib.crc32(word.encode()) % table_rows for word in words_of(line)[:WIDTH]]
@@ -109,7 +109,7 @@ def accuracy(params: Params, lines: Lines) -> jax.Array:
 
 
 def make_optimizer(name: str, steps: int) -> optcore.GradientTransformation:
-    """Clipped, with a rate that falls to zero; the rows of a table may be seen seldom."""
+    """Clipped, with a rate that falls to zero; rows of a table may be used rarely."""
     make, rate = OPTIMIZERS[name]
     inner = make(optcore.cosine_decay_schedule(rate, steps))
     return optcore.chain(optcore.clip_by_global_norm(1.0), optcore.lazy_rows(inner))
@@ -123,7 +123,7 @@ def value_and_grad(dense: bool) -> Any:
 
 
 def minibatches(seed: int, size: int, batch_size: int) -> Iterator[np.ndarray]:
-    """Lines of batches without end; every epoch in a new order, its incomplete batch left out."""
+    """Endless batches of lines; every epoch has a new order and drops its incomplete batch."""
     rng = np.random.default_rng(seed)
     while True:
         order = rng.permutation(size).astype(np.int32)
@@ -165,7 +165,7 @@ def train(
 
 
 def saved(params: Params, state: Any, lines: Lines, batch_size: int) -> str:
-    """What a batch touches of the table and of the state that belongs to it."""
+    """The share of the table and of its state that a batch touches."""
     table = params["table"]
     slots = [x for x in jax.tree.leaves(state) if x.shape == table.shape]
     batch = np.asarray(lines.rows[:batch_size])

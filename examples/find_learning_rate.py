@@ -16,6 +16,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from comparison.sheet import save_png
 from small_network import accuracy, cross_entropy, init_network
 from train_digits import Images, load_digits, require
 
@@ -87,7 +88,7 @@ def range_test(name: str, training: Images, steps: int, seed: int) -> RangeTest:
 
 def plot(tests: dict[str, RangeTest], out: str) -> None:
     figure = require("matplotlib.figure").Figure(
-        figsize=(8, 3.4 * len(tests)), layout="constrained"
+        figsize=(8, 3.2 * len(tests)), layout="constrained"
     )
     panels = figure.subplots(len(tests), squeeze=False)[:, 0]
     for panel, (name, test) in zip(panels, tests.items(), strict=True):
@@ -95,7 +96,7 @@ def plot(tests: dict[str, RangeTest], out: str) -> None:
         panel.set_title(name)
         panel.set_xlabel("learning rate (dimensionless)")
         panel.set_ylabel("smoothed loss (nats per image)")
-    figure.savefig(out, format="png", dpi=120)
+    save_png(figure, out)
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -2,6 +2,7 @@
 
     python examples/plot_schedules.py
     python examples/plot_schedules.py --steps 500 --out schedules.png --table decays/rex
+    python examples/plot_schedules.py --panels decays "warm restarts"
 
 Every curve is a pure function of the step count; lengths and heights fit the run.
 """
@@ -11,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from comparison.sheet import save_png
 from train_digits import require
 
 import optcore
@@ -30,7 +32,7 @@ def family(steps: int, peak: float = 1.0) -> Family:
             "polynomial": optcore.polynomial_schedule(peak, 0.0, 2.0, steps),
             "cosine": optcore.cosine_decay_schedule(peak, steps),
             "exponential": optcore.exponential_decay(peak, steps, 0.02),
-            "rex": optcore.rex_schedule(peak, steps),
+            "rex": optcore.schedules.rex_schedule(peak, steps),
         },
         "pieces": {
             "constant": optcore.constant_schedule(0.9 * peak),
@@ -38,22 +40,22 @@ def family(steps: int, peak: float = 1.0) -> Family:
             "piecewise constant": optcore.piecewise_constant_schedule(
                 peak, {down: 0.3, 2 * down: 0.3}
             ),
-            "piecewise interpolated": optcore.piecewise_interpolate_schedule(
+            "piecewise interpolated": optcore.schedules.piecewise_interpolate_schedule(
                 "cosine", 0.2 * peak, {down: 4.0, 2 * down: 0.3, steps: 0.1}
             ),
         },
         "without an end": {
-            "inverse time": optcore.inverse_time_schedule(peak, 10.0, steps),
+            "inverse time": optcore.schedules.inverse_time_schedule(peak, 10.0, steps),
             "inverse root, warm": optcore.prepend_warmup(
                 optcore.inverse_sqrt_schedule(peak, warm), warm
             ),
-            "noam": optcore.noam_schedule(1.0, warm, 0.8 * peak * warm**0.5),
-            "power": optcore.power_schedule(peak, 3.0 * peak),
+            "noam": optcore.schedules.noam_schedule(1.0, warm, 0.8 * peak * warm**0.5),
+            "power": optcore.schedules.power_schedule(peak, 3.0 * peak),
         },
         "warm-up": {
             "constant": optcore.warmup_constant_schedule(0.0, peak, down),
             "linear decay": optcore.warmup_linear_decay_schedule(0.0, peak, warm, steps),
-            "exponential decay": optcore.warmup_exponential_decay_schedule(
+            "exponential decay": optcore.schedules.warmup_exponential_decay_schedule(
                 0.0, peak, warm, steps, 0.05
             ),
             **{
@@ -64,7 +66,7 @@ def family(steps: int, peak: float = 1.0) -> Family:
             },
         },
         "warm-up, stable, decay": {
-            "knee": optcore.knee_schedule(peak, stable, down, warm),
+            "knee": optcore.schedules.knee_schedule(peak, stable, down, warm),
             **{
                 shape: optcore.warmup_stable_decay_schedule(
                     peak,
@@ -103,29 +105,32 @@ def family(steps: int, peak: float = 1.0) -> Family:
             "three phases": optcore.onecycle_schedule(
                 peak, steps, anneal="linear", three_phase=True
             ),
-            "cosine": optcore.cosine_onecycle_schedule(steps, 0.9 * peak),
-            "linear": optcore.linear_onecycle_schedule(steps, 0.8 * peak),
+            "cosine": optcore.schedules.cosine_onecycle_schedule(steps, 0.9 * peak),
+            "linear": optcore.schedules.linear_onecycle_schedule(steps, 0.8 * peak),
         },
         "momentum": {
-            "one cycle": optcore.onecycle_momentum_schedule(steps),
-            "cyclic": optcore.cyclic_momentum_schedule(0.8, 0.95, cycle),
+            "one cycle": optcore.schedules.onecycle_momentum_schedule(steps),
+            "cyclic": optcore.schedules.cyclic_momentum_schedule(0.8, 0.95, cycle),
         },
-        "chebyshev": {"64 steps": optcore.chebyshev_schedule(0.05 * peak, 64)},
+        "chebyshev": {"64 steps": optcore.schedules.chebyshev_schedule(0.05 * peak, 64)},
     }
 
 
 def draw(panels: Family, steps: int, out: Path) -> None:
-    """All panels in one figure."""
-    columns = 2
+    """All panels in one figure, each with its legend below."""
+    columns = min(2, len(panels))
     rows = -(-len(panels) // columns)
-    figure = require("matplotlib.figure").Figure(figsize=(12.5, 2.6 * rows), layout="constrained")
-    grid = figure.subplots(rows, columns)
+    figure = require("matplotlib.figure").Figure(figsize=(8, 3 * rows), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes in grid.flat[len(panels) :]:
+        axes.set_axis_off()
     for axes, (title, curves) in zip(grid.flat, panels.items(), strict=False):
         shown = min(steps, 64) if title == "chebyshev" else steps
         diagnostics.plot_schedule(curves, shown, axes=axes)
         axes.set_title(title)
-        axes.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
-    figure.savefig(out, dpi=110)
+        below: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.24)}
+        axes.legend(fontsize="small", ncols=2, frameon=False, **below)
+    save_png(figure, out)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -133,11 +138,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--steps", type=int, default=300, help="of the run, at least 60")
     parser.add_argument("--out", type=Path, default=Path("schedules.png"), help="the PNG to write")
+    parser.add_argument("--panels", nargs="+", metavar="TITLE", help="to draw, by default all")
     parser.add_argument("--table", default="decays/cosine", help="the schedule to print as a table")
     options = parser.parse_args(arguments)
     if options.steps < 60:
         parser.error(f"--steps must be at least 60, got {options.steps}")
     panels = family(options.steps)
+    drawn = options.panels or list(panels)
+    unknown = [title for title in drawn if title not in panels]
+    if unknown:
+        parser.error(f"--panels must be of {', '.join(map(repr, panels))}, got {unknown[0]!r}")
     curves = {
         f"{title}/{label}": curve
         for title, panel in panels.items()
@@ -146,7 +156,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.table not in curves:
         parser.error(f"--table must be one of {', '.join(curves)}, got {options.table}")
     print(diagnostics.schedule_table(curves[options.table], options.steps))
-    draw(panels, options.steps, options.out)
+    draw({title: panels[title] for title in drawn}, options.steps, options.out)
     print(f"wrote {options.out}")
     return 0
 

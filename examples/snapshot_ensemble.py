@@ -3,11 +3,11 @@
     python examples/snapshot_ensemble.py
     python examples/snapshot_ensemble.py --cycles 8 --last 5 --seeds 20
 
-A small network learns scikit-learn's handwritten digits with a cosine rate that starts anew in
-every cycle; at the end of each cycle its parameters are kept. The ensemble predicts with the
-mean of the softmax outputs of the last few. Beside it: the mean member, the last snapshot, one
-cosine run of the same budget, and a fast geometric ensemble (Garipov et al., arXiv 1802.10026).
-All seeds train at once; the table gives paired differences with their standard errors.
+A small network learns scikit-learn's handwritten digits with a cosine rate that restarts in every
+cycle; the parameters at the end of each cycle are kept. The ensemble predicts with the mean of the
+softmax outputs of the last few. Beside it: the mean member, the last snapshot, one cosine run of
+the same budget, and a fast geometric ensemble (Garipov et al., arXiv 1802.10026). All seeds train
+at once; the table gives paired differences with their standard errors.
 """
 
 import argparse
@@ -66,7 +66,7 @@ def train(
 
 
 def errors(kept: Snapshots, testing: Images, last: int) -> dict[str, jax.Array]:
-    """Test errors in percent, and the ensemble's for every number of members up to `last`."""
+    """Test errors in percent, with those of ensembles of every size up to `last`."""
 
     def ensemble_error(size: int) -> jax.Array:
         probabilities = ensemble_probabilities(network, kept, testing.pixels, last=size)
@@ -94,10 +94,12 @@ def compare(
     triangles = optcore.cyclic_schedule(0.02 * PEAK, 0.3 * PEAK, half, short - half)
     anneal = optcore.cosine_decay_schedule(PEAK, begin, 0.02)
     geometric = optcore.join_schedules([anneal, triangles], [begin])
-    geometric_ends = [begin + n for n in optcore.cycle_ends(triangles, steps - begin)][:last]
+    geometric_ends = [begin + n for n in optcore.schedules.cycle_ends(triangles, steps - begin)][
+        :last
+    ]
 
     def one(key: jax.Array) -> dict[str, jax.Array]:
-        ends = optcore.cycle_ends(restarts, steps)
+        ends = optcore.schedules.cycle_ends(restarts, steps)
         snapshots = errors(train(restarts, ends, training, steps, key), testing, last)
         whole = optcore.cosine_decay_schedule(PEAK, steps)
         single = errors(train(whole, [steps], training, steps, key), testing, 1)

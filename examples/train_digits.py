@@ -28,14 +28,14 @@ Params = dict[str, jax.Array]
 
 
 class Images(NamedTuple):
-    """Pixels (n, 8, 8), float32 in [0, 1], and the digits that they show, (n,) int32."""
+    """Pixels (n, 8, 8), float32 in [0, 1], and their digits, (n,) int32."""
 
     pixels: jax.Array
     digits: jax.Array
 
 
 class Metrics(NamedTuple):
-    """What is recorded at every step."""
+    """The metrics of every step."""
 
     loss: jax.Array
     gradient_norm: jax.Array
@@ -83,7 +83,7 @@ def accuracy(params: Params, images: Images) -> jax.Array:
 
 
 def known_optimizers() -> list[str]:
-    """Those that take a rate first and need nothing but gradients, parameters and a loss."""
+    """Optimizers with a rate first that need only gradients, parameters and a loss."""
 
     def fits(name: str, factory: Any) -> bool:
         public = name in vars(optcore) and next(iter(factory.roles)) == "learning_rate"
@@ -110,7 +110,7 @@ def make_optimizer(name: str, peak: float | None, steps: int) -> optcore.Gradien
             optcore.scale_by_learning_rate(schedule(1e-3)),
         )
     factory = optcore.registry("optimizer")[name]
-    # The registered example has a sensible rate, and a value for whatever has no default.
+    # The registered example has a sensible rate, and values for arguments without a default.
     example = factory.example()
     required = [n for n, p in factory.signature.parameters.items() if p.default is p.empty]
     arguments = {n: example.arguments[n] for n in required}
@@ -126,7 +126,7 @@ def train_step(
         return cross_entropy(params, batch)
 
     loss, grads = jax.value_and_grad(objective)(params)
-    # Some optimizers look at the loss as well; the others leave what they do not need.
+    # Some optimizers also use the loss; others ignore it.
     updates, state = tx.update(grads, state, params=params, value=loss, value_fn=objective)
     params = optcore.apply_updates(params, updates)
     learning_rate = optcore.read(tx, state, "learning_rate")
@@ -134,7 +134,7 @@ def train_step(
 
 
 def minibatches(seed: int, size: int, batch_size: int) -> Iterator[np.ndarray]:
-    """Rows of batches without end; every epoch in a new order, its incomplete batch left out."""
+    """Endless rows of batches; every epoch has a new order and drops its incomplete batch."""
     rng = np.random.default_rng(seed)
     while True:
         order = rng.permutation(size).astype(np.int32)
@@ -193,7 +193,7 @@ def plot(metrics: Metrics, run: argparse.Namespace) -> None:
     mean = np.ones(window := max(1, len(steps) // 50)) / window
     names = "loss\n(nats per image)", "gradient norm\n(nats per unit of weight)"
     for panel, name, values in zip(panels[:2], names, metrics[:2], strict=True):
-        # A batch of one image reaches an exact 0, which has no place on a logarithmic axis.
+        # A batch of one image reaches an exact 0, which a logarithmic axis cannot show.
         log = np.log(np.maximum(values, 1e-9))
         panel.plot(steps, np.exp(log), alpha=0.35, linewidth=0.8, label="each step")
         middle, smooth = (np.convolve(v, mean, "valid") for v in (steps, log))
@@ -207,7 +207,7 @@ def plot(metrics: Metrics, run: argparse.Namespace) -> None:
 
 
 def load_digits(test_share: float = 0.2) -> tuple[Images, Images]:
-    """The bundled digits to train on, and to test on: always the same stratified split."""
+    """The bundled digits for training and testing: always the same stratified split."""
     digits = require("sklearn.datasets").load_digits()
     pixels, target = (digits.images / 16).astype(np.float32), digits.target.astype(np.int32)
     split = require("sklearn.model_selection").train_test_split
@@ -230,7 +230,7 @@ def fail(message: str) -> NoReturn:
 
 
 class Parser(argparse.ArgumentParser):
-    """Tells an error in one line, without the usage."""
+    """Reports an error in one line, without the usage."""
 
     def error(self, message: str) -> NoReturn:
         """Exit with status 2."""
@@ -246,7 +246,7 @@ def optimizer_name(text: str) -> str:
 
 
 def number(kind: type[int] | type[float], low: float, high: float, word: str = "") -> Any:
-    """Parses a number of an interval; `word` stands for the highest."""
+    """Parses a number in an interval; `word` means the highest."""
 
     def parse(text: str) -> float:
         with contextlib.suppress(ValueError):

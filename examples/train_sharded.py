@@ -1,14 +1,14 @@
-"""Train a small transformer to write Python, on however many devices there are.
+"""Train a small transformer to write Python, on all available devices.
 
     python examples/train_sharded.py
     python examples/train_sharded.py --devices 8
     python examples/train_sharded.py --processes 2
 
 The parameters are cut along two axes of a mesh: `fsdp`, over which the batch is spread too, and
-`tensor`, which divides the heads and the hidden layers. The optimizer's state is cut as they are.
-`--devices` makes CPUs out of one, and `--processes` starts several programs that train together.
-The text is the source code of Python's own library. A PNG shows the losses, and what one device
-holds.
+`tensor`, which divides the heads and the hidden layers. The optimizer's state is cut like the
+parameters. `--devices` splits one CPU into several devices, and `--processes` starts several
+programs that train together. The text is the source code of Python's own library. A PNG shows the
+losses and the memory of one device.
 """
 
 import argparse
@@ -52,7 +52,7 @@ SPECS = {
 
 
 class Text(NamedTuple):
-    """Characters as numbers, int32, to train on and to test on, and how many kinds there are."""
+    """Characters as int32 numbers, for training and testing, and the number of kinds."""
 
     train: np.ndarray
     test: np.ndarray
@@ -60,7 +60,7 @@ class Text(NamedTuple):
 
 
 def load_text() -> Text:
-    """The source of some modules, the last tenth of each to test on; what is not ASCII is left."""
+    """The ASCII source of some modules, with the last tenth of each for testing."""
     parts = []
     for name in MODULES:
         spec = importlib.util.find_spec(name)
@@ -112,7 +112,7 @@ def normalize(x: jax.Array, scale: jax.Array) -> jax.Array:
 
 
 def transformer(params: Params, text: jax.Array) -> jax.Array:
-    """Characters (n, CONTEXT) to logits (n, CONTEXT, kinds) of the ones that follow."""
+    """Characters (n, CONTEXT) to logits (n, CONTEXT, kinds) of the next characters."""
     x = params["embed"][text] + params["position"]
     causal = jnp.tril(jnp.ones((CONTEXT, CONTEXT), bool))
     for layer in range(LAYERS):
@@ -147,7 +147,7 @@ def make_mesh(tensor: int) -> Mesh:
 
 
 def make_step(tx: optcore.GradientTransformation, mesh: Mesh, shardings: Any) -> Step:
-    """One step; what it returns lies where it came from, so that it is compiled once."""
+    """One step; its results keep the shardings of its arguments, so it is compiled once."""
 
     def step(params: Params, state: Any, rows: jax.Array) -> tuple[Params, Any, jax.Array]:
         value, grads = jax.value_and_grad(loss)(params, rows)
@@ -159,7 +159,7 @@ def make_step(tx: optcore.GradientTransformation, mesh: Mesh, shardings: Any) ->
 
 
 def placed(rows: np.ndarray, mesh: Mesh) -> jax.Array:
-    """A batch, of which each process makes the part that its devices hold."""
+    """A batch; each process makes the part that its devices hold."""
     sharding = NamedSharding(mesh, P("fsdp"))
     return jax.make_array_from_callback(rows.shape, sharding, lambda index: rows[index])
 
@@ -220,7 +220,7 @@ def train(run: argparse.Namespace) -> None:
     for _ in steps:
         rows = placed(rows_of(text.train, rng, run.batch_size), mesh)
         params, state, value = step(params, state, rows)
-        # Several steps under way at once would starve each other on devices that share a CPU.
+        # Several steps in flight would starve each other on devices that share a CPU.
         losses.append(float(value))
     speed = run.steps * run.batch_size * CONTEXT / (time.perf_counter() - started)
 
@@ -239,7 +239,7 @@ def train(run: argparse.Namespace) -> None:
 
 
 def start_processes(run: argparse.Namespace, arguments: Sequence[str]) -> int:
-    """Start this program several times; if one fails, the others are ended."""
+    """Start this program several times; if one fails, stop the others."""
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         port = one.getsockname()[1]

@@ -1,4 +1,4 @@
-"""A small network on scikit-learn's digits: rates, batch sizes, and what its minima look like."""
+"""A small network on scikit-learn's digits: rates, batch sizes, and the shape of its minima."""
 
 import functools
 import time
@@ -20,8 +20,8 @@ BATCH = 64
 
 @functools.cache
 def data() -> tuple[Images, Images]:
-    """The images to train on, and those to test on."""
-    # Also where the first call comes from a trace, they are arrays.
+    """The images for training, and those for testing."""
+    # They are concrete arrays even if the first call comes from a trace.
     with jax.ensure_compile_time_eval():
         return load_digits()
 
@@ -70,7 +70,7 @@ def training_losses(optimizers: Sequence[Any], steps: int, seeds: int) -> np.nda
 
 
 def plot_band(axes: Any, losses: np.ndarray, label: str, every: float = 1.0) -> None:
-    """Mean over seeds (geometric, smoothed a little) and the range of the middle."""
+    """The geometric mean over seeds, slightly smoothed, and the range of the middle."""
     logs = np.log(np.maximum(losses, 1e-9))
     window = max(1, losses.shape[1] // 50)
     kernel = np.ones(window) / window
@@ -89,7 +89,7 @@ def rates(options: Options) -> Sheet:
     found = training_losses(optimizers, options.steps, options.seeds)
     words = []
     for (kind, rate), losses in zip(kinds.items(), found, strict=True):
-        # Where the network is lost the loss is not a number, or a huge one.
+        # After divergence the loss is NaN or huge.
         shown = np.minimum(np.where(np.isfinite(losses), losses, 1e4), 1e4)
         plot_band(axes, shown, f"{kind}: {rate:g}")
         last = shown[:, -max(1, options.steps // 10) :].mean()
@@ -119,7 +119,7 @@ def batches(options: Options) -> Sheet:
         step = run.compile()
         jax.block_until_ready(step(params, orders[0]))
         losses, seconds = [float(full_loss(params))], [0.0]
-        # The first has as many epochs as the figure shows; the others go on until its time is up.
+        # The first has the epochs that the figure shows; the others continue until its time is up.
         while len(losses) <= epochs or (seconds[-1] < longest and len(losses) < 100 * epochs):
             rows = orders[len(losses) % epochs]
             start = time.perf_counter()
@@ -145,7 +145,7 @@ def batches(options: Options) -> Sheet:
 
 
 def minima(options: Options) -> Sheet:
-    """Two snapshots of one run with restarts, their average, and the ground between and around."""
+    """Two snapshots of one run with restarts, their average, and the loss between and around."""
     training, testing = data()
     cycle = options.steps
     tx = optcore.sgd(optcore.cosine_restarts_schedule(1.0, cycle), 0.9)

@@ -22,7 +22,7 @@ def walks(loss_fn: Any, start: Any, optimizers: Optimizers, steps: int) -> dict[
 
 
 def landscapes(options: Options) -> Sheet:
-    """The classical losses, each with the same four optimizers at rates that suit it."""
+    """The classical losses, each with the same four optimizers at suitable rates."""
     figure, grid = panels(2, 3, (17, 10))
     cases = (
         (diagnostics.bowl, (-4, 1), (-5, 2), (-2, 2), False, 0.09, 100),
@@ -64,10 +64,11 @@ def saddle(options: Options) -> Sheet:
         },
         steps,
     )
-    figure, ((left, right),) = panels(1, 2, (13, 5.4))
+    figure, ((left, right),) = panels(1, 2, (8, 3.8))
     window: dict[str, Any] = {"x": (-1.3, 1.3), "y": (-2.6, 0.6)}
     diagnostics.plot_trajectories(diagnostics.saddle, paths, axes=left, **window)
-    left.set_title(f"x² - y² from (1, -0.001), rate {rate}, {steps} steps")
+    left.get_legend().remove()
+    left.set_title(f"x² - y² from (1, -0.001), rate {rate}")
     for name, path in paths.items():
         right.plot(path.losses, label=name)
     right.axhline(0, color="gray", lw=0.8, ls="--")
@@ -84,7 +85,7 @@ def saddle(options: Options) -> Sheet:
 
 
 def clipping(options: Options) -> Sheet:
-    """One step that is computed on the wall, clipped and not."""
+    """One step from the wall, with and without clipping."""
     start, rate, steps = (1.6, 1.5), 0.5, 60
     paths = walks(
         diagnostics.cliff,
@@ -119,7 +120,7 @@ def stretch(x: jax.Array) -> jax.Array:
 
 
 def momentum(options: Options) -> Sheet:
-    """Over a stretch without gradient, and past the minimum."""
+    """Momentum over a stretch without gradient, and past the minimum."""
     rate, steps = 0.1, 100
     paths = walks(
         stretch,
@@ -165,7 +166,7 @@ def mean_adagrad(rate: float) -> optcore.GradientTransformation:
 
 
 def adagrad(options: Options) -> Sheet:
-    """A denominator that forgets nothing but its weight; what it does, and what cures it."""
+    """A denominator with a fixed weight but no forgetting: the effect, and a remedy."""
     rate, steps = 0.3, 400
     optimizers: Optimizers = {
         "root of the mean of squares, constant rate": mean_adagrad(rate),
@@ -209,10 +210,10 @@ def adagrad(options: Options) -> Sheet:
 
 
 def denominators(steps: int) -> dict[str, np.ndarray]:
-    """What AdaGrad and RMSProp divide gradients of variance 1 by, over the steps."""
+    """The denominators of AdaGrad and RMSProp over the steps, for gradients of variance 1."""
     grads = jax.random.normal(jax.random.key(0), (steps,))
     rules = {
-        "AdaGrad: √ of a sum": optcore.scale_by_rss(0.0, 0.0),
+        "AdaGrad: √ of a sum": optcore.optimizers.scale_by_rss(0.0, 0.0),
         "RMSProp: √ of a running mean": optcore.scale_by_rms(0.99, 0.0, bias_correction=True),
     }
     found = {}
@@ -228,7 +229,7 @@ def denominators(steps: int) -> dict[str, np.ndarray]:
 
 
 def coasting(tx: optcore.GradientTransformation) -> float:
-    """The step that follows on a gradient of 1 when the next gradient is 0."""
+    """The step after a gradient of 1 when the next gradient is 0."""
     state = tx.init(jnp.zeros(()))
     for g in (1.0, 0.0):
         update, state = tx.update(jnp.float32(g), state)

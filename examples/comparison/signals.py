@@ -13,7 +13,7 @@ from .sheet import Options, Sheet, dress, panels
 
 
 def averaged(tx: optcore.GradientTransformation, series: jax.Array) -> np.ndarray:
-    """What a transformation makes of a series of scalars."""
+    """The updates of a transformation for a series of scalars."""
 
     def body(state: Any, x: jax.Array) -> tuple[Any, jax.Array]:
         u, state = tx.update(x, state)
@@ -59,9 +59,9 @@ def warmup(options: Options) -> Sheet:
     ways = {
         "Adam": optcore.scale_by_adam(b1=0.0),
         f"Adam, warm-up of {warm} steps": optcore.chain(
-            optcore.scale_by_adam(b1=0.0), optcore.scale_by_schedule(ramp)
+            optcore.scale_by_adam(b1=0.0), optcore.scale(ramp)
         ),
-        "RAdam": optcore.scale_by_radam(b1=0.0),
+        "RAdam": optcore.optimizers.scale_by_radam(b1=0.0),
     }
     figure, ((left, right),) = panels(1, 2, (14, 5))
     words = []
@@ -69,7 +69,7 @@ def warmup(options: Options) -> Sheet:
 
         def body(state: Any, g: jax.Array, tx: Any = tx) -> tuple[Any, jax.Array]:
             u, state = tx.update(g, state)
-            # With b1 = 0 the update is the gradient times a rate of its coordinate's own.
+            # With b1 = 0 the update is the gradient times a separate rate per coordinate.
             return state, jnp.quantile(u / g, jnp.array([0.05, 0.95]))
 
         _, bands = jax.jit(lambda g, tx=tx, body=body: jax.lax.scan(body, tx.init(g[0]), g))(grads)

@@ -15,16 +15,16 @@ from . import digits
 from .sheet import Options, Sheet, panels
 
 FACTORS = 10.0 ** np.linspace(-2, 2, 9)
-"""The rates that are tried, relative to that of the registered example."""
+"""The rates to try, relative to that of the registered example."""
 
 EVERY = 10
-"""Steps between two looks at the accuracy."""
+"""Steps between two evaluations of the accuracy."""
 
 GOAL = 0.95
 
 
 class Sweep(NamedTuple):
-    """What a sweep found.
+    """The results of a sweep.
 
     Attributes:
       rates: `(rates,)`.
@@ -94,7 +94,7 @@ def sweep(tx: Any, steps: int, seeds: int) -> Sweep:
         return cross_entropy(params, images), right
 
     several = optcore.stack([tx.replace(**{own: float(rate)}) for rate in rates])
-    # Made outside, where they are compiled once for all optimizers.
+    # Made outside, so that they are compiled once for all optimizers.
     params, rows = digits.starts(steps, seeds)
     keys = jax.random.split(jax.random.key(1), (steps // EVERY, EVERY))
     mapped = jax.vmap(jax.vmap(run, (None, 0, 0)), (0, None, None))
@@ -120,7 +120,7 @@ def sensitivity(options: Options) -> Sheet:
 
 
 def watched(optimizers: dict[str, Any]) -> Iterable[tuple[str, Any]]:
-    """The items, with a progress bar if tqdm is installed and someone is looking."""
+    """The items, with a progress bar if tqdm is installed and stderr is a terminal."""
     try:
         tqdm = importlib.import_module("tqdm").tqdm
     except ImportError:

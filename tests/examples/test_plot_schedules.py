@@ -37,6 +37,7 @@ def test_the_whole_family_is_drawn():
     [
         (["--steps", "5"], "at least 60, got 5"),
         (["--table", "sine"], "must be one of decays/linear"),
+        (["--panels", "sine"], "must be of 'decays', "),
     ],
 )
 def test_refuses(arguments, message, capsys):
