@@ -1,13 +1,41 @@
-"""The README's catalogue, made from the registry; `python -m tests.catalogue` writes it."""
+"""The catalogue of the optimizers' guide; `python -m tests.catalogue` writes it.
 
+It is made from the registry, and from what the chapters export.
+"""
+
+import importlib
 import inspect
 import pathlib
+import pkgutil
+from types import ModuleType
 
+import optcore
 from optcore._core import REGISTRY, Factory
 
-README = pathlib.Path(__file__).parents[1] / "README.md"
+GUIDE = pathlib.Path(__file__).parents[1] / "optcore" / "optimizers" / "README.md"
 BEGIN, END = "<!-- catalogue:begin -->\n", "<!-- catalogue:end -->\n"
 KINDS = ("optimizer", "direction", "transform", "wrapper", "schedule")
+
+
+def places() -> list[ModuleType]:
+    """Where users import from: the top, and then the chapters."""
+    chapters = [
+        importlib.import_module(f"optcore.{found.name}")
+        for found in pkgutil.iter_modules(optcore.__path__)
+        if found.ispkg and not found.name.startswith("_") and found.name != "optax"
+    ]
+    return [optcore, *chapters]
+
+
+def exported() -> dict[str, str]:
+    """The full name of each exported factory, by its key; the top's where it is there."""
+    found: dict[str, str] = {}
+    for place in places():
+        for name, value in vars(place).items():
+            factory = getattr(value, "declared_by", None)
+            if isinstance(factory, Factory):
+                found.setdefault(factory.key, f"{place.__name__}.{name}")
+    return found
 
 
 def factories() -> list[Factory]:
@@ -18,24 +46,25 @@ def factories() -> list[Factory]:
 
 def table() -> str:
     """The catalogue as a Markdown table."""
+    names = exported()
     lines = ["| Name | Kind | What it does | Needs |", "|---|---|---|---|"]
     for factory in factories():
         summary = (inspect.getdoc(factory.function) or "").partition("\n")[0].replace("|", "\\|")
         needs = ", ".join(f"`{need}`" for need in factory.needs)
-        lines.append(f"| `{factory.name}` | {factory.kind} | {summary} | {needs} |")
+        lines.append(f"| `{names[factory.key]}` | {factory.kind} | {summary} | {needs} |")
     return "\n".join(lines) + "\n"
 
 
 def written() -> str:
-    """The catalogue that stands in the README."""
-    return README.read_text().partition(BEGIN)[2].partition(END)[0]
+    """The catalogue that is in the guide."""
+    return GUIDE.read_text().partition(BEGIN)[2].partition(END)[0]
 
 
 def main() -> None:
-    """Write the catalogue into the README."""
-    before, _, rest = README.read_text().partition(BEGIN)
+    """Write the catalogue into the guide."""
+    before, _, rest = GUIDE.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
-    README.write_text(before + BEGIN + table() + END + after)
+    GUIDE.write_text(before + BEGIN + table() + END + after)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How far each optimizer is from its reference; `python -m tests.deviations` writes the README."""
+"""How far each optimizer is from its reference; `python -m tests.deviations` writes the guide."""
 
 import dataclasses
 import inspect
@@ -28,11 +28,11 @@ from tests.optimizers.momentum.test_polyak_sgd import polyak_2002_10542
 from tests.optimizers.momentum.test_qhm import qhm_1810_06801
 from tests.optimizers.momentum.test_sign_sgd import signum_1802_04434
 
-README = pathlib.Path(__file__).parents[1] / "README.md"
+GUIDE = pathlib.Path(__file__).parents[1] / "optcore" / "optimizers" / "README.md"
 BEGIN, END = "<!-- deviations:begin -->\n", "<!-- deviations:end -->\n"
 STEPS = 10
 ROUNDING = 1e-5
-"""What is smaller is the rounding of float32, whose digits are not the same everywhere."""
+"""Smaller deviations are float32 rounding, whose digits are not the same everywhere."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -231,13 +231,15 @@ ROWS = [
     Row(
         "mars in front of adam",
         "AGI-Arena-MARS/MARS(lr=.01,gamma=.025,optimize_1d)",
-        lambda lib: lib.chain(lib.mars(), lib.adam(0.01, 0.95, 0.99)),
+        lambda lib: lib.chain(optcore.transforms.mars(), lib.adam(0.01, 0.95, 0.99)),
         None,
     ),
     Row(
         "mars in front of lion",
         "AGI-Arena-MARS/MARS(lr=.01,mars-lion,optimize_1d)",
-        lambda lib: lib.chain(lib.mars(), lib.lion(0.01, 0.95, 0.95, weight_decay=0.0)),
+        lambda lib: lib.chain(
+            optcore.transforms.mars(), lib.lion(0.01, 0.95, 0.95, weight_decay=0.0)
+        ),
         None,
     ),
     Row(
@@ -466,15 +468,15 @@ def table() -> str:
 
 
 def written() -> str:
-    """The table that stands in the README."""
-    return README.read_text().partition(BEGIN)[2].partition(END)[0]
+    """The table that is in the guide of the optimizers."""
+    return GUIDE.read_text().partition(BEGIN)[2].partition(END)[0]
 
 
 def main() -> None:
-    """Write the table into the README."""
-    before, _, rest = README.read_text().partition(BEGIN)
+    """Write the table into the guide of the optimizers."""
+    before, _, rest = GUIDE.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
-    README.write_text(before + BEGIN + table() + END + after)
+    GUIDE.write_text(before + BEGIN + table() + END + after)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """What each format of parameters and moments takes and costs; `python -m tests.storage_table`.
 
 Adam trains the network of `examples/train_digits.py`, and a small model of characters on a text
-that is made here, with several seeds at once. The README's table of formats is what this prints;
-`--write` puts it there.
+that is made here, with several seeds at once. The table of formats in the guide of `storage` is
+what this prints; `--write` puts it there.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import numpy as np
 import optcore
 from examples import train_digits
 
-README = pathlib.Path(__file__).parents[1] / "README.md"
+GUIDE = pathlib.Path(__file__).parents[1] / "optcore" / "storage" / "README.md"
 BEGIN, END = "<!-- storage:begin -->\n", "<!-- storage:end -->\n"
 KEY = jax.random.key(0)
 SEEDS = 5
@@ -215,9 +215,9 @@ def as_good(losses: np.ndarray, reference: np.ndarray) -> bool:
 
 
 def main() -> None:
-    """Print the table, or write it into the README."""
+    """Print the table, or write it into the guide."""
     parser = argparse.ArgumentParser(prog="python -m tests.storage_table")
-    parser.add_argument("--write", action="store_true", help="put it into the README")
+    parser.add_argument("--write", action="store_true", help="put it into the guide")
     arguments = parser.parse_args()
     tasks = (digits(), language())
     lines = [
@@ -241,10 +241,10 @@ def main() -> None:
         )
         print(lines[-1], flush=True)
     if arguments.write:
-        written = README.read_text()
+        written = GUIDE.read_text()
         pattern = re.escape(BEGIN) + ".*?" + re.escape(END)
         table = BEGIN + "\n".join(lines) + "\n" + END
-        README.write_text(re.sub(pattern, lambda _: table, written, flags=re.DOTALL))
+        GUIDE.write_text(re.sub(pattern, lambda _: table, written, flags=re.DOTALL))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import optcore
 from tests import subjects
 from tests.benchmarks import __main__ as benchmarks
 from tests.benchmarks import passes, rows
+from tests.named import named
 
 pytest.importorskip("optax", reason="optax, the peer, cannot be imported")
 
@@ -144,7 +145,7 @@ def test_passes_are_counted_in_the_program(monkeypatch):
 @pytest.mark.sample(1)
 def test_region_analysis_saves_the_copy_and_changes_no_number(name):
     """What the README advises: the old slot, which two results need, is not copied."""
-    tx = getattr(optcore, name)(1e-3)
+    tx = named(name)(1e-3)
     key = jax.random.key(0)
     params, *grads = jax.random.normal(key, (4, 1024, 1024))
     found, moved = [], []

@@ -36,7 +36,7 @@ def test_one_optimizer_of_each_family_is_checked_in_full():
 
 
 def quick(name):
-    """The checks of what is not checked in full by default."""
+    """The checks that do not run in full by default."""
     return STEPS if OWN[name].kind == "optimizer" else QUICK
 
 

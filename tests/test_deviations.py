@@ -1,4 +1,4 @@
-"""The README's table of deviations is what the script computes, and ours are rounding."""
+"""The guide's table of deviations is what the script computes, and ours are rounding."""
 
 import json
 import pathlib
@@ -17,7 +17,7 @@ ROWS = [pytest.param(row, id=row.name) for row in deviations.ROWS]
 
 
 def lines():
-    """The rows of the README's table by name, cell by cell."""
+    """The rows of the guide's table by name, cell by cell."""
     cells = [line.strip("| \n").split(" | ") for line in deviations.written().splitlines()[2:]]
     return {name.strip("`"): rest for name, *rest in cells}
 

@@ -1,4 +1,4 @@
-"""Documentation runs: every docstring's examples, the README's code, its catalogue and commands."""
+"""Documentation runs: docstrings' examples, the READMEs' code, links, catalogue and commands."""
 
 import contextlib
 import doctest
@@ -10,6 +10,7 @@ import math
 import pathlib
 import pkgutil
 import re
+import tomllib
 import types
 
 import jax
@@ -19,11 +20,13 @@ import optcore
 from optcore._core import REGISTRY
 from tests import catalogue
 from tests.rules import all_hold, for_each
+from tests.typing.readme import readmes
 
 pytestmark = pytest.mark.usefixtures("broadcasting")
 
 ROOT = pathlib.Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
+READMES = readmes()
+README = READMES["readme"].read_text()
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 CLIENTS = ("flax", "equinox", "optax", "orbax")
 
@@ -180,23 +183,110 @@ def test_public_has_docstring_with_example(value):
     assert ">>>" in (value.__doc__ or ""), "no docstring with an example"
 
 
-def code_blocks():
-    return re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+def code_blocks(text):
+    return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
 
 
-def test_readme_code():
-    namespace, missing = {"__name__": "readme"}, set()
-    for number, block in enumerate(code_blocks(), start=1):
+def run_block(block, namespace, name):
+    if block.startswith(">>>"):
+        run_examples(block, namespace, name)
+    else:
+        exec(compile(block, name, "exec"), namespace)
+
+
+@pytest.mark.parametrize("name", READMES)
+@pytest.mark.sample(None)
+def test_readme_code(name):
+    """Each README in a namespace of its own, and in JAX's own settings."""
+    if name == "optax":
+        pytest.importorskip("optax")
+    namespace, missing = {"__name__": f"readme_{name}"}, set()
+    for number, block in enumerate(code_blocks(READMES[name].read_text()), start=1):
         clients = [c for c in CLIENTS if re.search(rf"^(import|from) {c}\b", block, re.MULTILINE)]
         absent = {client for client in clients if importlib.util.find_spec(client) is None}
-        if absent:
-            missing |= absent
-        elif block.startswith(">>>"):
-            run_examples(block, namespace, f"README, block {number}")
-        else:
-            exec(compile(block, f"README, block {number}", "exec"), namespace)
+        missing |= absent
+        if not absent:
+            with jax.numpy_dtype_promotion("standard"):
+                run_block(block, namespace, f"README of {name}, block {number}")
     if missing:
         pytest.skip(f"all ran but the code for {', '.join(sorted(missing))}: not installed")
+
+
+def test_readme_is_short():
+    assert len(README.splitlines()) <= 250
+
+
+def prose(path):
+    """A README without its blocks of code."""
+    return re.sub(r"^```.*?^```", "", path.read_text(), flags=re.DOTALL | re.MULTILINE)
+
+
+def links(path):
+    """The targets of its links and pictures; text inside backticks is code."""
+    return re.findall(r"\[[^\]]*\]\(([^)\s]+)\)", re.sub(r"`[^`\n]*`", "`", prose(path)))
+
+
+def pictures(path):
+    return re.findall(r"!\[[^\]]+\]\(([^)\s]+)\)", prose(path))
+
+
+def anchors(path):
+    """What GitHub makes of its headings."""
+    headings = re.findall(r"^#+ (.+)$", prose(path), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@for_each(lambda: READMES)
+def test_readme_links_lead_somewhere(path):
+    """To a file in the repository, and to a heading in it; other sites are not asked."""
+    for link in links(path):
+        if re.match(r"https?://", link):
+            continue
+        target, _, anchor = link.partition("#")
+        there = (path.parent / target).resolve() if target else path
+        assert there.is_relative_to(ROOT), f"{link} leads out of the repository"
+        assert there.exists(), f"{link} leads to no file"
+        assert not anchor or anchor in anchors(there), f"{link} leads to no heading"
+
+
+def test_links_are_found(tmp_path):
+    path = tmp_path / "README.md"
+    path.write_text("# A `b`, c-d\n[x](y.md#z) `[0](1)`\n[`m`](n)\n```python\n[a](b)\n# c\n```\n")
+    assert links(path) == ["y.md#z", "n"]
+    assert pictures(path) == []
+    assert anchors(path) == {"a-b-c-d"}
+
+
+def test_links_of_the_top_readme_work_everywhere():
+    """On PyPI there are no files beside it; of a picture there is its description."""
+    path = READMES["readme"]
+    relative = [link for link in links(path) if not re.match(r"https?://|#", link)]
+    assert relative == pictures(path)
+
+
+def test_readmes_are_installed():
+    """Every file of a chapter's folder comes with the package."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    patterns = settings["tool"]["setuptools"]["package-data"]["optcore"]
+    installed = {path for pattern in patterns for path in (ROOT / "optcore").glob(pattern)}
+    assert set((ROOT / "optcore").rglob("README.md")) <= installed
+
+
+def test_the_top_readme_names_every_guide():
+    guides = {str(path.relative_to(ROOT)) for path in READMES.values()} - {"README.md"}
+    assert set(re.findall(r"`(optcore/\w+/README\.md)`", README)) == guides
+
+
+@for_each(lambda: READMES)
+def test_readme_names_what_there_is(path):
+    """Every `optcore.name`, in code and in prose."""
+    for name in re.findall(r"\boptcore(?:\.[A-Za-z_]\w*)+", path.read_text()):
+        if name.startswith("optcore.optax") and importlib.util.find_spec("optax") is None:
+            continue
+        try:
+            pkgutil.resolve_name(name)
+        except (ImportError, AttributeError):
+            raise AssertionError(f"there is no {name}") from None
 
 
 def test_catalogue_is_current():
@@ -236,7 +326,7 @@ def test_contributing_shows_adam_as_it_stands():
 
 def test_contributing_names_files_that_exist():
     text = (ROOT / "CONTRIBUTING.md").read_text()
-    section = text[text.index("## How an update runs") : text.index("## Facts")]
+    section = text.partition("\n## How an update runs\n")[2].partition("\n## ")[0]
     named = re.findall(r"`([\w/]*_\w+\.py)`", section)
     assert len(named) > 10
     for name in named:

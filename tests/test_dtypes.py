@@ -37,7 +37,7 @@ IN_THEIR_DTYPE = {
     "sam": "calls the user's gradient at neighbours that have the parameters' dtype",
     "hutchinson_estimator_diag_hessian": "derives the user's loss by the parameters as they are",
 }
-"""What has no more digits than the parameters, and why."""
+"""State arrays with no more digits than the parameters, and why."""
 
 
 def test_the_quick_ones_exist():

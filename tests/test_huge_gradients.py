@@ -32,19 +32,19 @@ def halving(step, rate):
 CORRECTED = {
     "adam": optcore.scale_by_adam(0.0, 0.5),
     "rmsprop, corrected": optcore.scale_by_rms(0.5, eps=0.0, bias_correction=True),
-    "stable_adamw": optcore.scale_by_stable_adamw(0.0, 0.5, weight_decay=0.0),
-    "laprop": optcore.scale_by_laprop(0.0, 0.5),
-    "qhadam": optcore.scale_by_qhadam(0.0, 0.5),
-    "adam_mini": optcore.scale_by_adam_mini(0.0, 0.5),
+    "stable_adamw": optcore.optimizers.scale_by_stable_adamw(0.0, 0.5, weight_decay=0.0),
+    "laprop": optcore.optimizers.scale_by_laprop(0.0, 0.5),
+    "qhadam": optcore.optimizers.scale_by_qhadam(0.0, 0.5),
+    "adam_mini": optcore.optimizers.scale_by_adam_mini(0.0, 0.5),
 }
 AVERAGES = CORRECTED | {
     "rmsprop": optcore.scale_by_rms(0.5, eps=0.0),
-    "adafactor": optcore.scale_by_factored_rms(decay_rate_fn=halving),
-    "adafactor, matrix": optcore.scale_by_factored_rms(
+    "adafactor": optcore.optimizers.scale_by_factored_rms(decay_rate_fn=halving),
+    "adafactor, matrix": optcore.optimizers.scale_by_factored_rms(
         min_dim_size_to_factor=2, decay_rate_fn=halving
     ),
-    "came": optcore.scale_by_came(0.0, 0.5),
-    "novograd": optcore.scale_by_novograd(0.0, 0.5),
+    "came": optcore.optimizers.scale_by_came(0.0, 0.5),
+    "novograd": optcore.optimizers.scale_by_novograd(0.0, 0.5),
 }
 CLIPPED = {"stable_adamw", "came"}
 
@@ -68,8 +68,11 @@ def test_steps_come_back_as_the_moment_decays(name):
 @pytest.mark.parametrize(
     ("tx", "moment"),
     [
-        (optcore.scale_by_yogi(0.0, 0.5, eps=0.0, initial_accumulator_value=0.0), 0.5 * BOUND**2),
-        (optcore.scale_by_rss(0.0, 0.0), BOUND**2),
+        (
+            optcore.optimizers.scale_by_yogi(0.0, 0.5, eps=0.0, initial_accumulator_value=0.0),
+            0.5 * BOUND**2,
+        ),
+        (optcore.optimizers.scale_by_rss(0.0, 0.0), BOUND**2),
     ],
     ids=["yogi", "adagrad"],
 )

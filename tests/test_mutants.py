@@ -27,7 +27,7 @@ def unused():
 
 
 def helper(x):
-    """2 + 2 is no code."""
+    """2 + 2 is not code."""
     return max(x, 0)
 
 
@@ -252,7 +252,7 @@ def test_a_planted_mutant_of_adam_is_killed_once(tmp_path):
     table = out.with_suffix(".txt")
     for text in (done.stdout, table.read_text()):
         assert row in [line.split() for line in text.splitlines()]
-    # What stands in the file is not run again, whatever it says.
+    # Mutants in the file are not run again, whatever their results.
     out.write_text(out.read_text().replace("false", "true"))
     done = run(*arguments, timeout=60)
     assert done.returncode == 1, done.stdout + done.stderr

@@ -11,6 +11,7 @@ import pytest
 import optcore
 from optcore import testing
 from optcore.testing._subject import gradients
+from tests.named import is_own
 from tests.rules import all_hold
 from tests.subjects import subject as subject_of
 
@@ -18,21 +19,13 @@ FAMILIES = {"momentum": "sgd", "diagonal": "adam"}
 OPTIMIZERS = {
     n: f
     for n, f in optcore.registry("optimizer").items()
-    if hasattr(optcore, n)
-    and "learning_rate" in f.roles
-    and not f.per_example
-    and set(f.needs) <= {"params"}
+    if is_own(n) and "learning_rate" in f.roles and not f.per_example and set(f.needs) <= {"params"}
 }
 ALTERNATIVES = {"switch"}
 """Wrappers of several, of which each makes whole steps."""
-REFUSES = {
-    "masked": "what it masks would be moved by the raw gradient",
-    "conditionally_transform": "at a step without it the raw gradient would be added",
-}
+REFUSES = {}
 """The wrappers that take no optimizer, and why."""
-WRAPPERS = [
-    name for name in optcore.registry("wrapper") if hasattr(optcore, name) and name not in REFUSES
-]
+WRAPPERS = [name for name in optcore.registry("wrapper") if is_own(name) and name not in REFUSES]
 CHECKS = [
     check
     for check in testing.CHECKS
@@ -167,7 +160,7 @@ def kind(x):
     return x.shape, x.dtype
 
 
-ANCHORED = optcore.chain(optcore.add_decay_to_init(0.5), optcore.sgd(0.1, momentum=0.5))
+ANCHORED = optcore.chain(optcore.transforms.add_decay_to_init(0.5), optcore.sgd(0.1, momentum=0.5))
 """An optimizer whose `init` depends on the values of the parameters."""
 
 
@@ -201,7 +194,7 @@ def walked(subject, steps=5):
 
 @pytest.mark.parametrize("wrapper", WRAPPERS)
 def test_what_is_wrapped_starts_from_the_values_of_the_parameters(wrapper):
-    """And keeps what it has from there, where nothing starts anew."""
+    """And keeps what it has from there, where nothing restarts."""
     (params, start), *_, (_, last) = walked(around_all(wrapper, ANCHORED), steps=3)
     found = anchors(start)
     assert found

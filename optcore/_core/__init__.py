@@ -43,7 +43,9 @@ from ._examples import number_of_examples as number_of_examples
 from ._examples import renamed as renamed
 from ._examples import without_examples as without_examples
 from ._factory import REGISTRY as REGISTRY
+from ._factory import RENAMED as RENAMED
 from ._factory import Factory as Factory
+from ._factory import factory_of as factory_of
 from ._factory import provide_example_inner as provide_example_inner
 from ._factory import registry as registry
 from ._facts import Facts as Facts
@@ -148,6 +150,7 @@ from ._types import Init as Init
 from ._types import Key as Key
 from ._types import Length as Length
 from ._types import LookaheadParams as LookaheadParams
+from ._types import OptState as OptState
 from ._types import Params as Params
 from ._types import Rate as Rate
 from ._types import Retention as Retention

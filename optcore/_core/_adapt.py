@@ -1,4 +1,4 @@
-"""Transformations of other libraries, made to keep the contract."""
+"""Adapters that make transformations of other libraries keep the contract."""
 
 from typing import Any
 
@@ -13,10 +13,10 @@ from ._walk import is_declared
 
 
 def adapt(tx: Any) -> GradientTransformation:
-    """The transformation itself if it is ours, otherwise one that keeps our contract.
+    """The transformation itself if it is from optcore, otherwise one that keeps our contract.
 
-    A foreign `update` gets the extra arguments that its signature has room for, and its state
-    keeps the dtypes that its `init` gave it.
+    A foreign `update` gets the extra arguments that its signature accepts, and its state keeps the
+    dtypes from its `init`.
     """
     if is_declared(tx):
         return tx
@@ -31,7 +31,7 @@ def adapt(tx: Any) -> GradientTransformation:
         updates, new_state = tx.update(updates, state, params, **extra)
         return updates, jax.tree.map(_like, state, new_state)
 
-    # Its signature says what it takes.
+    # Its signature shows the extra arguments that it takes.
     update.__wrapped__ = tx.update  # type: ignore[attr-defined]
     return GradientTransformation(tx.init, update)
 

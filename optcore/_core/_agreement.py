@@ -1,7 +1,7 @@
-"""Inside `shard_map`: along which mesh axes an array is a part of a whole, and agreeing on it.
+"""Inside `shard_map`: the mesh axes along which an array is a part of a whole, and agreement.
 
-A device sees its own part there. What concerns the whole, like a norm or whether all is finite,
-is a sum over the parts.
+A device sees only its own part there. A property of the whole, like a norm or whether all is
+finite, is a sum over the parts.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ _UNTRACKED: contextvars.ContextVar[bool] = contextvars.ContextVar("untracked", d
 
 @contextlib.contextmanager
 def agreeing_over(names: Names) -> Iterator[None]:
-    """Take arrays for parts of a whole along these mesh axes, and no others."""
+    """Treat arrays as parts of a whole along these mesh axes, and no others."""
     token = _OVER.set(names)
     try:
         yield
@@ -38,7 +38,7 @@ def agreeing_over(names: Names) -> Iterator[None]:
 
 @contextlib.contextmanager
 def whole_if_untracked() -> Iterator[None]:
-    """Take arrays for whole where it is not known, or not how they are cut, as optax does."""
+    """Treat arrays as whole where it is not known whether or how they are cut, as optax does."""
     token = _UNTRACKED.set(True)
     try:
         yield
@@ -47,7 +47,7 @@ def whole_if_untracked() -> Iterator[None]:
 
 
 def told() -> Names | None:
-    """The axes of `agreeing_over`, or `None` where nobody has said."""
+    """The axes of `agreeing_over`, or `None` outside it."""
     return _OVER.get()
 
 
@@ -91,10 +91,10 @@ def parts(x: Any) -> Names:
         return ()
     if over is None:
         raise ExplainedError(
-            "this asks for something of a whole, such as a norm or whether all of it is finite, "
-            f"and here, where axes of the mesh are manual ({', '.join(manual)}), it is not known "
-            "whether a device holds a whole or a part: use shard_map with check_vma=True, or say "
-            "it with optcore.sharding.agree(tx, axis_name): axis_name=() if each device holds "
+            "this needs a property of a whole array, such as a norm or whether all of it is "
+            f"finite, but here, where mesh axes are manual ({', '.join(manual)}), it is not known "
+            "whether a device holds a whole or a part: use shard_map with check_vma=True, or "
+            "declare it: optcore.sharding.agree(tx, axis_name): axis_name=() if each device holds "
             "whole arrays, as under pmap"
         )
     return over
@@ -114,7 +114,7 @@ def over_parts(total: jax.Array, names: Names) -> jax.Array:
 
 
 def axes_size(names: Names) -> int:
-    """How many devices there are along mesh axes of a `shard_map`."""
+    """The number of devices along mesh axes of a `shard_map`."""
     shape = jax.sharding.get_abstract_mesh().shape
     return math.prod(shape[name] for name in names)
 
@@ -129,7 +129,7 @@ def sum_over_parts(sums: Sequence[tuple[Names, jax.Array]]) -> jax.Array:
 
 
 def whole_size(x: jax.Array) -> int:
-    """How many elements the whole has."""
+    """The number of elements of the whole."""
     return int(x.size) * axes_size(parts(x))
 
 
@@ -139,57 +139,58 @@ def whole_sum(x: jax.Array) -> jax.Array:
 
 
 def whole_count(x: jax.Array) -> jax.Array:
-    """How many elements of the whole are true, float32."""
+    """The number of true elements of the whole, float32."""
     if whole_size(x) <= jnp.iinfo(jnp.int32).max:
         count = over_parts(jnp.sum(x, dtype=jnp.int32), parts(x))
         return count.astype(jnp.float32)
-    # int32 wraps, and a float32 to which ones are added stops at 2**24: rows, then their sum.
+    # int32 wraps, and a float32 count stops at 2**24: count rows first, then add them.
     rows = jnp.sum(jnp.atleast_1d(x), axis=-1, dtype=jnp.int32)
     return over_parts(jnp.sum(rows.astype(jnp.float32)), parts(x))
 
 
 def whole_length(x: jax.Array, axes: tuple[int, ...]) -> int:
-    """How many elements `sum_along` adds."""
+    """The number of elements that `sum_along` adds."""
     names = parts(x) if axes and len(axes) == x.ndim else ()
     return math.prod(x.shape[i] for i in axes) * axes_size(names)
 
 
 def sum_along(x: jax.Array, axes: tuple[int, ...]) -> jax.Array:
-    """The sum along axes, which stay with length 1; over the whole if they are all axes."""
+    """The sum along axes, which are kept with length 1; over the whole if they are all axes."""
     total = jnp.sum(x, axes, keepdims=True)
     return over_parts(total, parts(x)) if axes and len(axes) == x.ndim else total
 
 
 def refuse_part(x: jax.Array, what: str) -> None:
-    """Raise if `x` is a part, for something that must know along which of its own axes it is cut.
+    """Raise if `x` is a part, for operations that depend on the axes along which it is cut.
 
     Args:
       x: an array.
-      what: is asked of it, for the message.
+      what: the operation, for the message.
 
     Raises:
-      ExplainedError: it is a part.
+      ExplainedError: `x` is a part.
     """
     names = () if _UNTRACKED.get() else parts(x)
     if names:
         raise ExplainedError(
             f"{what} needs the whole array, of which a device holds a part here, cut along the "
             f"mesh {'axes' if len(names) > 1 else 'axis'} {', '.join(map(repr, names))} of a "
-            "shard_map, and it is not known along which of its own: run this update outside "
+            "shard_map, and the cut axes of the array are not known: run this update outside "
             "shard_map, under jit with sharded arrays, or gather the array first"
         )
 
 
 def refuse_differing(name: str, what: str, x: jax.Array) -> None:
-    """Raise if a number of the step is another on each device.
+    """Raise if a number of the step differs between devices.
 
     Args:
-      name: of the transformation.
-      what: the argument, or the function that gave it.
+      name: the name of the transformation.
+      what: the argument, or the function that returned it.
       x: its value.
 
     Raises:
-      ExplainedError: devices that must decide alike hold different values, or that is not known.
+      ExplainedError: devices that must decide alike hold different values, or it is not known
+        whether they do.
     """
     if not manual_axes() or (_OVER.get() is not None and not are_tracked()):
         return
@@ -203,7 +204,7 @@ def refuse_differing(name: str, what: str, x: jax.Array) -> None:
 
 
 def parted_like(updates: Any, params: Any) -> Any:
-    """Updates as such that vary wherever their parameters do, for they are parts like them."""
+    """Mark updates as varying wherever their parameters do, because they are parts like them."""
     if params is None or not manual_axes() or not are_tracked():
         return updates
     leaves, treedef = jax.tree.flatten(updates, is_leaf=is_leaf)
@@ -217,7 +218,7 @@ def check_summed(name: str, updates: Any, params: Any) -> None:
     """Updates must not vary along mesh axes along which their parameters do not.
 
     Raises:
-      ValueError: they do, and the parameters would be different on each device.
+      ValueError: they do, so the parameters would become different on each device.
     """
     if params is None or not manual_axes() or not are_tracked():
         return
@@ -235,12 +236,12 @@ def check_summed(name: str, updates: Any, params: Any) -> None:
             )
             raise ValueError(
                 f"{name}.update: inside shard_map, the update of {path!r} varies along the mesh "
-                f"axes {names}, and the parameter, which does not, would be another on each "
+                f"axes {names}, but the parameter does not, and would become different on each "
                 f"device: {cause}"
             )
 
 
-# `pcast` under its former name.
+# The former name of `pcast`.
 _vary: Any = (
     functools.partial(lax.pcast, to="varying")
     if hasattr(lax, "pcast")
@@ -249,7 +250,7 @@ _vary: Any = (
 
 
 def varying_like(x: jax.Array, *others: Any) -> jax.Array:
-    """The same values, as such that may differ wherever those of the others do."""
+    """The same values, marked as varying wherever the others do."""
     names = frozenset().union(*map(varying_axes, others)) - varying_axes(x)
     if not names:
         return x
@@ -257,5 +258,5 @@ def varying_like(x: jax.Array, *others: Any) -> jax.Array:
 
 
 def shard_index(x: Any) -> list[jax.Array]:
-    """Which part `x` is, along each mesh axis over which it is one."""
+    """The index of the part `x` along each mesh axis over which it is a part."""
     return [lax.axis_index(name) for name in parts(x)]

@@ -18,11 +18,11 @@ def apply_updates(params: Params, updates: Updates) -> Params:
 
     Args:
       params: a tree of arrays.
-      updates: a tree of the same structure and shapes; where it is `None`, the parameter stays,
-        and a `RowSparse` is added to its rows alone.
+      updates: a tree of the same structure and shapes; where it is `None`, the parameter does not
+        change, and a `RowSparse` is added only to its rows.
 
     Raises:
-      ValueError: the trees, a shape or a kind of number differ; the message names the path.
+      ValueError: the trees, a shape or a kind of number differs; the message names the path.
 
     >>> import jax.numpy as jnp
     >>> params = {"w": jnp.ones(2, jnp.bfloat16), "frozen": jnp.ones(1)}

@@ -12,7 +12,7 @@ def own_axes(where: str, axes: int | tuple[int, ...] | None, x: Any) -> tuple[in
 
     Args:
       where: the argument's full name, for messages.
-      axes: what it holds.
+      axes: the value of the argument.
       x: an array, or an abstract one.
 
     Raises:

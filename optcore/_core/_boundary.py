@@ -26,15 +26,15 @@ from ._tape import Waiting, settle
 from ._types import GradientTransformation, trained
 
 PATIENCE = 2
-"""Eager calls of one structure are compiled for this many sets of numbers at once. Another set
-has to come once more often, and so has what is inside of something that is not compiled, or a
-number that changes in every call would be compiled each time."""
+"""Eager calls of one structure are compiled at once for this many sets of numbers. A further set,
+or a part of an uncompiled transformation, is compiled only at its second call; otherwise a number
+that changes in every call would be compiled each time."""
 
 _counting = threading.Lock()
 
 
 class Callee(Protocol):
-    """What this module needs to know of a declared transformation."""
+    """The interface of a declared transformation that this module uses."""
 
     @property
     def name(self) -> str: ...
@@ -61,10 +61,10 @@ def init(declaration: Callee, params: Any) -> Any:
 def update(
     declaration: Callee, updates: Any, state: Any, params: Any, extra: Mapping[str, Any]
 ) -> tuple[Any, Any]:
-    """`update`: the outermost call checks its arguments, and what runs eagerly is compiled.
+    """`update`: the outermost call checks its arguments, and eager calls are compiled.
 
-    Compiled is the largest part in which everything is declared: a jit that is cached by value
-    would keep what a plain function once said.
+    The largest part in which everything is declared is compiled: a jit cached by value would keep
+    old results of a plain function.
     """
     caller = mode()
     if caller == "outermost":
@@ -101,15 +101,15 @@ def _eager_or_traced(
 
 
 def again(declaration: Callee, trees: Any, *, at_once: bool) -> tuple["Constant", list[Any]] | None:
-    """What a compiled function of an eager call is given in front of its trees.
+    """The leading arguments of a compiled function for an eager call, before its trees.
 
-    `None` where the call is not one to compile: something is traced or not declared, or the
-    numbers have not come often enough.
+    The result is `None` if the call is not compiled: something is traced or not declared, or the
+    numbers have not occurred often enough.
     """
     leaves, treedef = declaration.flatten()
     structure = structure_of(treedef)
     extra = trees[-1]
-    # A Python bool among the extras is there to be branched on.
+    # A Python bool among the extras may be used in a branch.
     plain = not any(isinstance(x, bool) for x in jax.tree.leaves(extra))
     if not (plain and structure.pure and all(map(_is_concrete, jax.tree.leaves((leaves, trees))))):
         return None
@@ -120,7 +120,7 @@ def again(declaration: Callee, trees: Any, *, at_once: bool) -> tuple["Constant"
 
 
 def _as_array(x: Any) -> Any:
-    """A Python number that someone put into a state, as a state holds it; an int counts steps."""
+    """A Python number in a state as an array; an int counts steps."""
     if not _is_number(x) or isinstance(x, bool):
         return x
     small = isinstance(x, int) and abs(x) < 2**31
@@ -138,7 +138,7 @@ def _comes_again(structure: Structure, numbers: tuple[float | None, ...], *, at_
 
 
 def _refuse_wrapped(declaration: Callee) -> None:
-    """Raise where what must be outermost is called by another transformation."""
+    """Raise if a transformation that must be outermost is called by another one."""
     if declaration.factory.outermost:
         name = declaration.name
         raise ValueError(
@@ -165,10 +165,10 @@ def call(
     params: Any,
     extra: Mapping[str, Any],
 ) -> tuple[Any, Any]:
-    """A pair's `update`, which sees updates that wait, and lets its own wait, only if leafwise.
+    """A pair's `update`; only a leafwise one gets and returns updates that still wait on a tape.
 
-    A body that returns a declared transformation leaves that question to it. What is not leafwise
-    gets arrays alone.
+    For a body that returns a declared transformation, that transformation decides. A pair that is
+    not leafwise gets only arrays.
     """
     leafwise = isinstance(pair, Leafwise) or hasattr(pair, "declaration")
     if not leafwise:

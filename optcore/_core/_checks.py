@@ -25,12 +25,12 @@ CALL = "the call is tx.update(updates, state, params=params)"
 
 
 class Caller(NamedTuple):
-    """How the hints speak of the function that was called with updates and parameters.
+    """The words in hints for the function that was called with updates and parameters.
 
     Attributes:
-      call: how it is called.
-      updates: what it takes for updates.
-      origin: where those come from.
+      call: the correct call.
+      updates: its word for updates.
+      origin: the source of the updates.
     """
 
     call: str
@@ -42,7 +42,7 @@ UPDATE = Caller(CALL, "gradients", "gradients come from jax.grad at the same par
 APPLY = Caller(
     "the call is apply_updates(params, updates)",
     "updates",
-    "the updates are the first of what tx.update gives for the same parameters",
+    "updates are the first result of tx.update for the same parameters",
 )
 
 
@@ -58,7 +58,7 @@ def check_params(name: str, params: Any) -> None:
 
 
 def check_needs(name: str, needs: tuple[str, ...], params: Any, extra: Mapping[str, Any]) -> None:
-    """What a transformation needs must have been given."""
+    """The arguments that a transformation needs must have been given."""
     if "params" in needs and params is None:
         raise MissingArgumentError(
             f"{name} needs the parameters, got params=None: {CALL}; inside optax.chain or a "
@@ -74,9 +74,9 @@ def check_needs(name: str, needs: tuple[str, ...], params: Any, extra: Mapping[s
 
 
 def check_names(name: str, takes: set[str], extra: Mapping[str, Any]) -> None:
-    """No extra argument may be a slip of the pen for one that was not given.
+    """Refuse an extra argument whose name looks like a misspelled one.
 
-    What is like none of them may be meant for others.
+    Names unlike any known one may be meant for other transformations.
     """
     missing = sorted(takes - extra.keys())
     for given in sorted(extra.keys() - takes):
@@ -109,21 +109,21 @@ def check_state(
     Args:
       name: of the transformation.
       expected: the state for a scalar parameter, or `None` if there is none.
-      exactly: gives the abstract state for the real parameters: dearer, and asked for only
-        where the first seems to disagree.
-      state: what came.
-      updates: what came with it.
-      params: what came with it.
+      exactly: returns the abstract state for the real parameters, which is more expensive and used
+        only if the first comparison fails.
+      state: the state to check.
+      updates: the updates given with it.
+      params: the parameters given with it.
 
     Returns:
-      The abstract state that it fits; `None` if nothing is known.
+      The abstract state that it fits; `None` if it is unknown.
     """
     if expected is not None and state_problem(expected, state) is None:
         return expected
     if expected is None:
         return exactly() if _was_set(state) else None
     precise = exactly()
-    # Without parameters, what is `None` among the updates is `None` in the precise state.
+    # Without parameters, an update of `None` leads to `None` in the precise state.
     kinds_only = precise is not None and params is None
     likely = expected if precise is None else precise
     problem = state_problem(likely, state, kinds_only=kinds_only)
@@ -131,7 +131,7 @@ def check_state(
         return likely
     cause = "was it made by another optimizer, or by the same one with other options?"
     if params is not None and _is_state_like(expected) and state_problem(expected, params) is None:
-        cause = f"state and params seem to have changed places: {CALL}"
+        cause = f"state and params seem to be swapped: {CALL}"
     elif _is_state_like(expected) and state_problem(expected, updates) is None:
         cause = f"the first argument looks like the state: {CALL}"
     elif _same_structure(updates, state):
@@ -142,7 +142,7 @@ def check_state(
 
 
 def _was_set(state: Any) -> bool:
-    """Whether a hyper-parameter in the state has another type than those that `init` makes."""
+    """Whether the type of a hyper-parameter in the state differs from that of `init`."""
     held = (x for holder in holders_in(state) for x in jax.tree.leaves(holder.hyperparams))
     return any(getattr(x, "dtype", None) != np.float32 for x in held)
 
@@ -158,7 +158,7 @@ def explain_failure(
     if problem is not None:
         raise TypeError(
             f"{name}.update: the state does not belong to this transformation: {problem}; was it "
-            f"made by another optimizer, or have arguments changed places ({CALL})?"
+            f"made by another optimizer, or are arguments swapped ({CALL})?"
         ) from error
     sentences = listed(differences(precise, state))
     if sentences:
@@ -192,7 +192,7 @@ def state_problem(
 ) -> str | None:
     """The first place where `state` is of another kind than the skeleton, or `None`.
 
-    With `kinds_only` that there are other parameters is no problem.
+    With `kinds_only`, a state for other parameters is accepted.
     """
     if isinstance(expected, jax.ShapeDtypeStruct):
         return None
@@ -329,7 +329,7 @@ def _refuse_structure(name: str, updates: Any, params: Any, caller: Caller) -> N
         )
     cause = caller.origin
     if jax.tree.structure(updates) == jax.tree.structure(params):
-        cause = "None stands in other places"
+        cause = "None is in different places"
     raise ValueError(
         f"{name}: the updates and the parameters are different trees: {sentences}; {cause}; "
         f"{caller.call}"
@@ -337,7 +337,7 @@ def _refuse_structure(name: str, updates: Any, params: Any, caller: Caller) -> N
 
 
 def check_result(name: str, updates: Any, new_updates: Any, per_example: bool) -> None:
-    """What comes out must have the shapes of what went in."""
+    """Outgoing updates must have the shapes of the incoming ones."""
     leaves, treedef = jax.tree.flatten(updates, is_leaf=is_leaf)
     for i, (g, u) in enumerate(zip(leaves, flatten_like(treedef, new_updates), strict=True)):
         if u is not None and g is not None and np.shape(u) != np.shape(g)[per_example:]:
@@ -352,7 +352,7 @@ def check_result(name: str, updates: Any, new_updates: Any, per_example: bool) -
 def check_state_kept(name: str, exactly: Callable[[], Any], state: Any, new_state: Any) -> None:
     """A state keeps its structure, shapes and dtypes, or takes on those that `init` makes.
 
-    What someone put into it, or wrote with an earlier version, may have had others.
+    Values that were put there by hand, or saved by an earlier version, may have had others.
     """
     if _alike(state, new_state, _type):
         return
@@ -376,6 +376,6 @@ def _type(x: Any) -> Any:
 
 
 def _dtype(x: Any) -> Any:
-    """A leaf's dtype; a Python or NumPy number that someone put there counts as it would in JAX."""
+    """A leaf's dtype; a Python or NumPy number has the dtype that JAX would give it."""
     number = isinstance(x, (int, float, complex, np.number, np.bool_))
     return jnp.result_type(x) if number else getattr(x, "dtype", None)

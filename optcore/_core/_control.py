@@ -1,4 +1,4 @@
-"""Branches of `lax`, taken at once where it is known which: JAX would compile each new closure."""
+"""`lax` branches that run directly if the choice is known: JAX would compile each new closure."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

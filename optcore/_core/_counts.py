@@ -1,4 +1,4 @@
-"""Checks of step counts: what is one, and boundaries that are."""
+"""Checks of step counts and boundaries."""
 
 import itertools
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from ._paths import what_it_is
 
 
 def check_boundaries(name: str, what: str, members: int, boundaries: Sequence[int]) -> None:
-    """Boundaries must be one fewer than what they lie between, and increase."""
+    """Boundaries must increase and be one fewer than the pieces that they separate."""
     if len(boundaries) != members - 1:
         raise ValueError(
             f"{name}: boundaries must be one fewer than the {what}: expected "
@@ -34,7 +34,7 @@ def _are_whole(x: Any) -> bool:
 def check_count(name: str, count: Any) -> jax.Array:
     """A step count as int32: an integer or an array of integers, held within [0, 2³¹−1].
 
-    Floats that are whole and known count as integers: `np.linspace` makes such.
+    Known whole floats count as integers, because `np.linspace` makes them.
     """
     number = None if isinstance(count, (np.ndarray, jax.Array)) else whole(count)
     if number is not None:
@@ -48,7 +48,7 @@ def check_count(name: str, count: Any) -> jax.Array:
     elif dtype is None or not jnp.issubdtype(dtype, jnp.integer):
         raise TypeError(f"{name}: the count must be an integer, got {what_it_is(count)}")
     last = min(np.iinfo(np.int32).max, np.iinfo(dtype).max)
-    # NumPy's arrays may be wider than any that JAX has.
+    # NumPy arrays may be wider than any JAX dtype.
     xp = np if isinstance(count, np.ndarray) else jnp
     held = xp.minimum(xp.maximum(count, np.array(0, dtype)), np.array(last, dtype))
     return jnp.asarray(held).astype(jnp.int32)

@@ -2,7 +2,6 @@
 
 import copy
 import functools
-import importlib
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self
 
@@ -14,7 +13,7 @@ from jax.typing import ArrayLike
 from . import _boundary
 from ._counts import check_count
 from ._examples import Aggregation, aggregation_of, check_declared
-from ._factory import REGISTRY, Factory
+from ._factory import Factory, factory_of
 from ._marks import is_transformation
 from ._numerics import increment, is_inexact, weak, wide, zero_count
 from ._paths import path_name
@@ -39,7 +38,7 @@ class Declaration:
         self._flat: tuple[list[Any], Any] | None = None
 
     def __repr__(self) -> str:
-        # Methods print whose they are.
+        # Methods print their owner.
         return repr(declare(self.factory, self.arguments))
 
     @property
@@ -49,7 +48,7 @@ class Declaration:
 
     @property
     def structure(self) -> Structure:
-        """What is known of everything that differs from it only in its numbers."""
+        """The record of all declarations that differ from it only in their numbers."""
         return structure_of(self.flatten()[1])
 
     def flatten(self) -> tuple[list[Any], Any]:
@@ -97,7 +96,7 @@ class Declaration:
         if self.schedules():
             self._built = self._scheduled()
         elif all(isinstance(x, (int, float)) for x in self._own_numbers()):
-            # Arrays that the body makes are constants, not part of the trace that is running.
+            # Arrays that the body makes are constants, not part of a current trace.
             with jax.ensure_compile_time_eval():
                 self._built = self.resolved({})
         else:
@@ -105,7 +104,7 @@ class Declaration:
         return self._built
 
     def build(self) -> None:
-        """Run the factory's body once, for the checks that it makes of its arguments."""
+        """Run the factory's body once, for the checks of its arguments."""
         scheduled = self.schedules()
         if scheduled:
             scalar = jax.ShapeDtypeStruct((), np.float32)
@@ -148,7 +147,7 @@ class Declaration:
             found = aggregation_of(self.resolved(self._values(count)))
             if found is None:
                 raise ValueError(
-                    f"{self.name}: what it makes of examples has no two parts, and so batches "
+                    f"{self.name}: its update of examples has no two parts, so batches "
                     "cannot be added up in between"
                 )
             return found
@@ -180,7 +179,7 @@ class Declaration:
         return _boundary.update(self, updates, state, params, extra)
 
     def key(self) -> tuple[Any, ...]:
-        """What equality and hash go by; raises where an array stands in for a number."""
+        """The key for equality and hash; raises if an array is in place of a number."""
         tx = declare(self.factory, self.arguments)
         paths, treedef = jax.tree_util.tree_flatten_with_path(tx)
         for path, value in paths:
@@ -194,11 +193,11 @@ class Declaration:
 
 
 def _nothing(_: Any) -> None:
-    """What `eval_shape` may return when only the checks on the way matter."""
+    """A result for `eval_shape` when only the checks on the way matter."""
 
 
 class Declared:
-    """What declared transformations and schedules share: value semantics."""
+    """The shared base of declared transformations and schedules: value semantics."""
 
     declaration: Declaration
 
@@ -216,12 +215,12 @@ class Declared:
         """The same factory with some arguments changed, all of them checked again.
 
         Args:
-          **arguments: by name; those of what is inside by path, or by as much of the end of the
-            path as makes it unique, as in `set_hyperparams`.
+          **arguments: by name; inner arguments by path, or by a unique end of the path, as in
+            `set_hyperparams`.
 
         Raises:
           KeyError: a name is not there, or ambiguous; the message suggests.
-          TypeError: there is nothing inside, and a name is not there.
+          TypeError: nothing is inside, and a name is unknown.
 
         >>> import optcore
         >>> optcore.sgd(0.1, momentum=0.9).replace(learning_rate=0.2)
@@ -272,13 +271,11 @@ class Declared:
 
 
 def _restore(key: str, arguments: dict[str, Any]) -> Any:
-    if key not in REGISTRY:
-        importlib.import_module(key.partition(":")[0])
-    return declare(REGISTRY[key], arguments)
+    return declare(factory_of(key), arguments)
 
 
 class DeclaredPair(Declared):
-    """What declared transformations share, whatever class of pairs they are instances of."""
+    """The shared base of declared transformations, for any class of pairs."""
 
     plain: ClassVar[Any]
     """The class of pairs."""

@@ -2,8 +2,8 @@
 
 
 class ExplainedError(ValueError):
-    """An error that names its cause; none further is looked for in the state."""
+    """An error that names its cause, so the state is not searched for another one."""
 
 
 class MissingArgumentError(ExplainedError):
-    """`update` was not given what it needs."""
+    """`update` was not given an argument that it needs."""

@@ -1,7 +1,7 @@
-"""Transformations of the gradients of single examples: what holds them, and what stands in front.
+"""Transformations of the gradients of single examples, and what may surround them.
 
-What clips each example bounds what one of them can move. The bound is lost where something mixes
-the examples before that, or gets past it, so all that is not known to be safe is refused.
+Clipping each example bounds the influence of any one of them. The bound is lost if a transformation
+mixes the examples before the clip, or bypasses it, so anything not known to be safe is refused.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,16 +20,16 @@ from ._types import GradientTransformation, Init
 from ._walk import Part, is_declared, walk
 
 PAST_THE_CLIP = ("grad_fn", "obj_fn", "value_fn")
-"""Extra arguments that give losses or gradients of the data, which nothing has made private."""
+"""Extra arguments that give losses or gradients of the data that are not private."""
 
 
 class Aggregation(NamedTuple):
     """An `update` of single examples in two parts, between which batches can be added up.
 
     Attributes:
-      total: `total(updates, state, params, extra)` gives the sum of what is kept of each example.
-      finish: `finish(total, examples, state, params, extra)` gives the updates and the next
-        state, for the sum over so many examples.
+      total: `total(updates, state, params, extra)` returns the sum of the clipped gradients.
+      finish: `finish(total, examples, state, params, extra)` returns the updates and the next state
+        for the sum over that many examples.
     """
 
     total: Callable[[Any, Any, Any, Mapping[str, Any]], Any]
@@ -39,7 +39,7 @@ class Aggregation(NamedTuple):
 def renamed(
     parts: Aggregation, inner: Callable[[Any], Any], outer: Callable[[Any], Any]
 ) -> Aggregation:
-    """The two parts of a wrapper that keeps the state of what it wraps in another form."""
+    """The two parts of a wrapper that stores the inner state in another form."""
 
     def total(updates: Any, state: Any, params: Any, extra: Mapping[str, Any]) -> Any:
         return parts.total(updates, inner(state), params, extra)
@@ -71,7 +71,7 @@ class Aggregating(GradientTransformation):
 
 
 def aggregates(tx: Any) -> bool:
-    """Whether it takes one gradient per example, and gives one update."""
+    """Whether it takes one gradient per example and returns one update."""
     if not is_declared(tx):
         return False
     known: bool = tx.declaration.structure.per_example
@@ -79,7 +79,7 @@ def aggregates(tx: Any) -> bool:
 
 
 def aggregation_of(tx: Any) -> Aggregation | None:
-    """The two parts of something that takes single examples, or `None` if it has none."""
+    """The two parts of a transformation of single examples, or `None` if it has none."""
     if is_declared(tx):
         return aggregation_of(tx.declaration.pair())
     found: Aggregation | None = getattr(tx, "aggregation", None)
@@ -95,7 +95,7 @@ def freezes(tx: Any) -> bool:
 
 
 def number_of_examples(updates: Any, params: Any) -> int:
-    """The length of the first axis; 0 if there are no arrays. Of all devices in `shard_map`."""
+    """The length of the first axis, over all devices in `shard_map`; 0 if there are no arrays."""
     here = max([g.shape[0] for g in jax.tree.leaves(updates)], default=0)
     return here * axes_size(example_axes(updates, params)[0])
 
@@ -104,12 +104,12 @@ def example_axes(grads: Any, params: Any) -> tuple[Names, Names]:
     """The mesh axes along which devices hold other examples, and those along which other parts.
 
     Args:
-      grads: of single examples.
-      params: whose they are; what varies along an axis and whose parameter does not is one of
-        other examples.
+      grads: the gradients of single examples.
+      params: their parameters; a gradient that varies along an axis along which its parameter does
+        not belongs to other examples.
 
     Raises:
-      ExplainedError: that is not known, or one axis is both.
+      ExplainedError: the axes are not known, or one axis is both.
     """
     leaves, manual, over = jax.tree.leaves(grads), manual_axes(), told()
     if not manual or not leaves or over == ():
@@ -125,7 +125,7 @@ def example_axes(grads: Any, params: Any) -> tuple[Names, Names]:
     if params is None and any(found):
         raise ExplainedError(
             "the gradients of single examples differ between the devices of a shard_map, as parts "
-            "or as those of other examples: only the parameters tell, give params"
+            "or as those of other examples: pass params, which tell the two apart"
         )
     if params is None:
         return (), ()
@@ -147,16 +147,16 @@ def without_examples(updates: Any) -> Any:
 
 
 def refuse_examples(owner: str, facts: Facts, parts: Sequence[tuple[str, Part]]) -> None:
-    """Raise if what takes single examples would lose by standing where it does.
+    """Raise if the surroundings of a transformation of single examples would break its bound.
 
     Args:
       owner: the factory that holds the parts.
       facts: its facts.
-      parts: what it is given, each with its argument, in their order.
+      parts: its parts, each with its argument, in their order.
 
     Raises:
-      ValueError: something in front of it is not known to leave examples apart, something beside
-        it gets around it, or the owner is not known to.
+      ValueError: a transformation in front of it is not known to keep examples apart, one beside it
+        bypasses it, or the owner is not known to keep examples apart.
     """
     given = [(name, part.value) for name, part in parts if part.is_transformation]
     private = [i for i, (_, tx) in enumerate(given) if does_to_examples(tx) == "aggregates"]
@@ -184,17 +184,17 @@ def refuse_examples(owner: str, facts: Facts, parts: Sequence[tuple[str, Part]])
 
 
 def check_declared(tx: Any) -> None:
-    """Raise if a factory whose body makes something for single examples does not say so."""
+    """Raise if a factory whose body takes single examples does not declare it."""
     if does_to_examples(tx) != "aggregates":
         name = tx.declaration.name
         raise ValueError(
             f"{name}: what it makes takes one gradient per example: declare it, as in "
-            '@transformation(..., per_example="aggregates"), or nobody knows what it must be given'
+            '@transformation(..., per_example="aggregates"), so that callers give it examples'
         )
 
 
 def _check_chain(owner: str, links: Sequence[Any], first: int) -> None:
-    """In front stands what is safe for single examples; behind, what does not ask for them."""
+    """Links in front must be safe for single examples; links behind must not take them."""
     private = _name(links[first])
     for link in links[:first]:
         if does_to_examples(link) != "single":
@@ -204,20 +204,20 @@ def _check_chain(owner: str, links: Sequence[Any], first: int) -> None:
                 else "is of another library, and may mix the examples"
             )
             raise ValueError(
-                f"{owner}: {_name(link)} stands in front of {private}, which bounds what one "
+                f"{owner}: {_name(link)} is in front of {private}, which bounds what one "
                 f"example can move; {_name(link)} {cause}, and the bound would be lost. Put it "
                 "behind: chain(differentially_private_aggregate(...), ...)"
             )
     for link in links[first + 1 :]:
         if does_to_examples(link) == "aggregates":
             raise ValueError(
-                f"{owner}: {_name(link)} stands behind {private}, which has made one gradient of "
+                f"{owner}: {_name(link)} is behind {private}, which has made one gradient of "
                 "those of all examples: leave one of the two out"
             )
         past = [name for name in PAST_THE_CLIP if name in contents_of(link).takes]
         if past:
             raise ValueError(
-                f"{owner}: {_name(link)} stands behind {private}, which makes gradients private, "
+                f"{owner}: {_name(link)} is behind {private}, which makes gradients private, "
                 f"and takes others from {past[0]!r}, which are not: train without it"
             )
 
@@ -249,7 +249,7 @@ def _check_beside(owner: str, facts: Facts, given: Sequence[tuple[str, Any]]) ->
 
 
 def _noise_keys(tx: Any) -> set[Any]:
-    """The keys of all that makes gradients private in it."""
+    """The keys of all private aggregations in it."""
     found = set()
     for part in walk(tx):
         if (

@@ -1,6 +1,7 @@
-"""Factories: what is known of one, the registry of all, and how its arguments are bound."""
+"""Factories: their facts, the registry, and the binding of arguments."""
 
 import dataclasses
+import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -22,10 +23,9 @@ class Factory(Facts):
       key: `module:qualname`; `optcore:name` for the library's own.
       function: the undecorated body.
       signature: of the body.
-      roles: what each argument is.
+      roles: the role of each argument.
       example: makes a sensible instance, for the conformance suite.
-      classes: of what it declares, a declaration and the object itself; `None` for those of
-        the library's own manners.
+      classes: the classes of its declarations and objects; `None` for the library's defaults.
     """
 
     _: dataclasses.KW_ONLY
@@ -59,7 +59,7 @@ class Factory(Facts):
         return arguments
 
     def bind_named(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Like `bind`, with every argument by name, also those that the signature stars."""
+        """Like `bind`, with every argument by name, including starred ones."""
         positional, keywords = self.split(arguments)
         return self.bind(*positional, **keywords)
 
@@ -69,7 +69,7 @@ class Factory(Facts):
         return self.function(*positional, **keywords)
 
     def split(self, arguments: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """What is handed over by position, and the rest by name."""
+        """The positional arguments, and the rest by name."""
         keywords = dict(arguments)
         positional: list[Any] = []
         pending: list[Any] = []
@@ -90,11 +90,11 @@ class Factory(Facts):
         return names[: names.index(starred)]
 
     def default(self, name: str) -> Any:
-        """What an argument is if it is not given; `inspect.Parameter.empty` if it must be."""
+        """The default of an argument; `inspect.Parameter.empty` if it is required."""
         return self.signature.parameters[name].default
 
     def check_findable(self) -> None:
-        """Raise if the registry's key no longer leads here, as pickles and configs need it to."""
+        """Raise if the registry's key leads to another factory; pickles and configs rely on it."""
         if REGISTRY.get(self.key) is not self:
             raise TypeError(
                 f"{self.name}: the factory {self.key!r} was defined again since, so its name no "
@@ -102,7 +102,7 @@ class Factory(Facts):
             )
 
     def example_inner(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """What the example wraps: for each required transformation that it does not give."""
+        """The transformations that the example wraps, for required arguments that it omits."""
         required = (n for n, p in self.signature.parameters.items() if p.default is p.empty)
         return {
             name: _EXAMPLE_INNER[-1]()
@@ -126,11 +126,23 @@ REGISTRY: dict[str, Factory] = {}
 """Every factory by key, in the order of definition."""
 
 
+RENAMED: dict[str, str] = {}
+"""Keys that earlier versions wrote, each with the one that a factory has now."""
+
+
+def factory_of(key: str) -> Factory:
+    """The factory of a key in a pickle; the module that defines it is imported."""
+    key = RENAMED.get(key, key)
+    if key not in REGISTRY:
+        importlib.import_module(key.partition(":")[0])
+    return REGISTRY[key]
+
+
 _EXAMPLE_INNER: list[Callable[[], Any]] = []
 
 
 def provide_example_inner(make: Callable[[], Any]) -> None:
-    """Say what the examples of wrappers wrap; it is made of transformations, which come later."""
+    """Set the transformation that wrapper examples wrap; it is defined after this module."""
     _EXAMPLE_INNER.append(make)
 
 
@@ -141,8 +153,8 @@ def registry(kind: Kind | None = None) -> dict[str, Factory]:
       kind: `"optimizer"`, `"direction"`, `"transform"`, `"wrapper"`, `"schedule"`, or all.
 
     Returns:
-      A new dict in the order of registration. Names are unique in optcore; a later factory
-      that has the name of an earlier one stands under `module:name`.
+      A new dict in the order of registration. Names are unique in optcore; a later factory with the
+      name of an earlier one is listed as `module:name`.
 
     Raises:
       ValueError: there is no such kind.

@@ -1,4 +1,4 @@
-"""What is known of a factory: the facts that stand beside its algorithm, listed once."""
+"""The facts of a factory, which are declared beside its algorithm."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -13,51 +13,48 @@ PARTIAL: tuple[str, ...] = get_args(Partial)
 PerExample = Literal["aggregates", "single", "inner", "results"]
 PER_EXAMPLE: tuple[str, ...] = get_args(PerExample)
 Arguments = Mapping[str, Any]
-"""The arguments of a factory by name, as they were normalised."""
+"""The normalised arguments of a factory by name."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Facts:
-    """The facts of a factory, which go by what it declares and never by its name.
+    """The facts of a factory, as it declares them; its name never matters.
 
     Attributes:
       kind: `"optimizer"` (its updates are steps), `"direction"` (without rate and sign),
         `"transform"`, `"wrapper"` (of other transformations), or `"schedule"`.
       example: keyword arguments of a sensible instance, or a function that makes one; the
         conformance suite runs on it.
-      needs: what `update` must be given besides updates and state, such as `("params",)`.
-      real_only: the algorithm has no meaning for complex parameters.
-      per_example: what it does to updates with one gradient per example along a first axis: it
-        makes one update of them (`"aggregates"`), or acts on each alone, by elements, so that
-        neither other examples nor what it remembers of them have a part in it (`"single"`). A
-        wrapper does what its parts do (`"inner"`), or uses only what they make of the examples
-        (`"results"`). With `None` it must see no examples, and in front of what aggregates it
-        is refused.
-      stage: what a chain must know of a transform to refuse nonsense: that it turns directions
-        into steps (`"rate"`, unless its argument `flip_sign` is False), that it adds to a
-        direction of ascent what shrinks weights (`"decay"`), that it moves parameters whose
-        update is zero (`"drift"`), or that it makes updates zero (`"freeze"`).
-      uses: the extra arguments that `update` uses if they are there, or a function that says so
-        of the factory's arguments by name, `None` for anything. What `update` names in its
-        signature needs no mention, nor what the transformations use that the factory is given or
-        returns.
-      holds: for a wrapper whose state has a field `hyperparams`: a function of the factory's
-        arguments by name that says which hyper-parameters are in it, as a dict from key to path.
+      needs: the arguments that `update` requires besides updates and state, such as `("params",)`.
+      real_only: the algorithm is not defined for complex parameters.
+      per_example: how it handles updates with one gradient per example along a first axis. It makes
+        one update of them (`"aggregates"`), or acts on each element alone, independently of other
+        examples and of its state (`"single"`). A wrapper does what its parts do (`"inner"`), or
+        uses only their results (`"results"`). With `None` it must not see examples, and is refused
+        in front of an aggregation.
+      stage: the kind of a transform, by which a chain refuses wrong orders: it turns directions
+        into steps (`"rate"`, unless its argument `flip_sign` is False), adds a weight decay to a
+        direction of ascent (`"decay"`), moves parameters whose update is zero (`"drift"`), or makes
+        updates zero (`"freeze"`).
+      uses: the optional extra arguments of `update`, or a function from the factory's arguments by
+        name to these; `None` for any argument. Arguments in the signature of `update` need not be
+        listed, nor those of transformations that the factory is given or returns.
+      holds: for a wrapper whose state has a field `hyperparams`: a function from the factory's
+        arguments by name to the hyper-parameters in it, as a dict from key to path.
       strict: `update` refuses extra arguments that nothing in it takes.
-      outermost: nothing may wrap it, since it relies on its updates being added as they are.
+      outermost: nothing may wrap it, because it relies on its updates being added unchanged.
       chains: it applies the transformations that it is given one after another.
-      partial: each transformation that it is given sees some of the `"parameters"`, also where
-        those of the others pass (`"masked"`), or gives some of the `"steps"`, or a part of each.
-      skips: it keeps some steps from what it wraps.
-      skips_nonfinite: a gradient that is not finite leaves its state as it is, but for its
-        counters; or a function that says so of the factory's arguments by name.
+      partial: each inner transformation sees some of the `"parameters"`, also if the other
+        parameters pass through (`"masked"`), or gives some of the `"steps"`, or a part of each.
+      skips: it does not pass every step to the transformation that it wraps.
+      skips_nonfinite: a gradient that is not finite changes only the counters of its state; or a
+        function from the factory's arguments by name to this fact.
       scales_loss: it expects the gradients of a loss that was multiplied by its scale.
-      all_reduces: how many times devices that hold parts of the parameters must hear of each
-        other in an `update`, one after another: a norm counts 1, and several that do not wait for
-        each other 1 together. Those of what it is given, or makes, are not counted here. `None` if
-        it is not known.
-      whole: inside `shard_map` it refuses arrays of which a device holds a part, since it must know
-        along which of their own axes they are cut.
+      all_reduces: the number of sequential all-reduces in an `update` if devices hold parts of the
+        parameters: a norm counts 1, and several independent ones count 1 together. Those of its
+        inner transformations are not counted. `None` if it is unknown.
+      whole: inside `shard_map` it refuses arrays of which a device holds a part, because it depends
+        on the axes along which they are cut.
     """
 
     kind: Kind
@@ -103,7 +100,7 @@ class Facts:
                 raise TypeError(f"transformation: {name} must be a tuple of names, got {names!r}")
 
     def known(self, fact: str, arguments: Arguments) -> Any:
-        """A fact that may depend on the factory's arguments."""
+        """A fact that can depend on the factory's arguments."""
         value = getattr(self, fact)
         return value(arguments) if callable(value) else value
 

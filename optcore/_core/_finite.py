@@ -1,4 +1,4 @@
-"""Is all of it finite, and which of two trees stays."""
+"""Checks for finite values, and selection between two trees."""
 
 import functools
 from collections.abc import Iterator
@@ -32,22 +32,22 @@ def _sum(numbers: Iterator[jax.Array]) -> jax.Array:
 def all_finite(tree: Any) -> jax.Array:
     """Whether no floating-point leaf of a tree holds NaN or an infinity, as a boolean scalar.
 
-    Inside `shard_map` it is the same on all devices that hold parts of the same leaves.
+    Inside `shard_map` the result is the same on all devices that hold parts of the same leaves.
     """
     leaves = _floats(tree)
     return jnp.isfinite(over_parts(_sum(map(_zero_or_nan, leaves)), joint(*leaves)))
 
 
 def step_is_sound(before: Any, steps: Any, new: Any, old: Any) -> tuple[jax.Array, jax.Array]:
-    """Whether what came in is finite; and whether a step is, and every leaf of the state that was.
+    """Whether the gradients are finite; and whether the step and the state are still finite.
 
-    Both are one agreement between the devices: nothing that is computed may wait for the first.
+    Both are one agreement between devices, so the computation does not wait for the first.
 
     Args:
       before: the gradients.
-      steps: what was made of them.
+      steps: the updates made from them.
       new: the state.
-      old: the one before; what starts at infinity may stay there.
+      old: the previous state; a leaf that was infinite may stay infinite.
     """
     came, went = _floats(before), _floats(steps)
     pairs = [
@@ -68,7 +68,7 @@ def choose(take: jax.Array, new: Any, old: Any) -> Any:
 
 
 def tally(fine: jax.Array, in_a_row: jax.Array, total: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Steps in a row that were not fine, and all of them, with this one."""
+    """The skipped steps in a row and in total, with this one."""
     return jnp.where(fine, 0, increment(in_a_row)), jnp.where(fine, total, increment(total))
 
 

@@ -1,4 +1,4 @@
-"""The leaves of one tree at the places of another, whatever their containers know of them."""
+"""The leaves of one tree at the places of another, regardless of static data in containers."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,10 +7,10 @@ import jax
 
 
 def flatten_like(treedef: Any, tree: Any) -> list[Any]:
-    """What `tree` has at each leaf of `treedef`: like `treedef.flatten_up_to(tree)`.
+    """The subtree of `tree` at each leaf of `treedef`: like `treedef.flatten_up_to(tree)`.
 
-    Some containers keep with their keys where they hold no array (Haiku's immutable dicts do):
-    to JAX two of them differ as soon as one holds `None`. Here they count as the same.
+    Some containers record as static data where they hold no array (Haiku's immutable dicts do). For
+    JAX, two of them differ as soon as one holds `None`. Here they count as the same.
 
     Raises:
       ValueError: the trees differ in more than that.
@@ -30,7 +30,7 @@ def flatten_like(treedef: Any, tree: Any) -> list[Any]:
 
 
 class _Place:
-    """Where a leaf belongs; no pytree, and so a leaf itself."""
+    """The place of a leaf; it is not a pytree, and so is itself a leaf."""
 
     def __init__(self, number: int):
         self.number = number
@@ -40,7 +40,7 @@ _MISSING = object()
 
 
 def _fill(found: list[Any], numbered: Any, node: Any) -> bool:
-    """Put what stands at each place into its number; whether the trees are alike."""
+    """Store the subtree at each place by its number; returns whether the trees are alike."""
     if isinstance(numbered, _Place):
         found[numbered.number] = node
         return True

@@ -1,4 +1,4 @@
-"""Tracebacks that show the caller's code and an algorithm's, and not what lies between."""
+"""Tracebacks that show the code of the caller and of the algorithm, without frames between."""
 
 import os
 import types
@@ -9,9 +9,9 @@ _HERE = os.path.dirname(__file__)
 
 
 def shorten(error: Exception) -> None:
-    """Take the frames of the core out of an error's traceback, and out of those that led to it.
+    """Remove the frames of the core from the traceback of an error and of its causes.
 
-    The frame that raised stays. Nothing changes where JAX is to show its own frames.
+    The frame that raised is kept. Nothing changes if JAX is set to show its own frames.
     """
     if getattr(jax.config, "jax_traceback_filtering", "auto") == "off":
         return

@@ -1,4 +1,4 @@
-"""What `help` and editors show of a factory: annotations by the names they were written with."""
+"""The signature of a factory in `help` and editors: annotations print as they were written."""
 
 import inspect
 import types
@@ -14,7 +14,7 @@ class Named:
 
     Attributes:
       annotation: the real one.
-      name: how it was written.
+      name: the name in the source.
     """
 
     __slots__ = ("annotation", "name")
@@ -43,7 +43,7 @@ def shown_signature(function: Callable[..., Any]) -> inspect.Signature:
 
 
 def _aliases(namespace: Mapping[str, Any]) -> dict[Any, str]:
-    """The annotations in a module that have no name of their own, with those they have there."""
+    """The unnamed annotations of a module, with their names there."""
     return {
         value: name
         for name, value in namespace.items()
@@ -89,7 +89,7 @@ def _name(annotation: Any, names: Mapping[Hashable, str]) -> str:
         return f"Literal[{', '.join(map(repr, arguments))}]"
     if origin is not None:
         return f"{_name(origin, names)}[{_listed(arguments, names)}]"
-    # The names of some classes have their module in front.
+    # Some class names include their module.
     return getattr(annotation, "__name__", repr(annotation)).rpartition(".")[2]
 
 
@@ -109,7 +109,7 @@ def _members(rest: list[Any], names: Mapping[Hashable, str]) -> list[str]:
 
 
 def _wider(annotation: Any, names: Mapping[Hashable, str]) -> str:
-    """The name of what was made narrower where it was used, such as a range of a number."""
+    """The name of an annotation that was narrowed at its use, such as the range of a number."""
     metadata = annotation.__metadata__
     for cut in range(len(metadata) - 1, 0, -1):
         wider = Annotated[(annotation.__origin__, *metadata[:cut])]

@@ -13,12 +13,12 @@ from ._paths import path_name
 
 
 def is_key(x: Any) -> bool:
-    """Whether something is an array of typed random keys, as `jax.random.key` makes them."""
+    """Whether an object is an array of typed random keys, as `jax.random.key` makes them."""
     return hasattr(x, "dtype") and jax.numpy.issubdtype(x.dtype, jax.dtypes.prng_key)
 
 
 def key_data(key: jax.Array) -> jax.Array:
-    """The words of a typed key, uint32, as a state holds them: any serialiser can write them.
+    """The words of a typed key, uint32, as states hold them: any serialiser can write them.
 
     They are in a buffer of their own, so that the state may be donated.
     """
@@ -26,9 +26,9 @@ def key_data(key: jax.Array) -> jax.Array:
 
 
 def typed_key(data: jax.Array, like: jax.Array) -> jax.Array:
-    """The typed key of the data in a state, of the implementation that the user's key has.
+    """The typed key of the data in a state, with the implementation of the user's key.
 
-    A typed key stays what it is: states held one before they held words.
+    A typed key is returned unchanged, because older states held one instead of words.
 
     >>> key = jax.random.key(3)
     >>> bool(typed_key(key_data(key), key) == key)
@@ -40,23 +40,23 @@ def typed_key(data: jax.Array, like: jax.Array) -> jax.Array:
     if words != expected:
         raise ExplainedError(
             f"the state's key consists of words of shape {words}, but a "
-            f"{jax.random.key_impl(like)} key of {expected}: was the state made with a key of "
+            f"{jax.random.key_impl(like)} key has {expected}: was the state made with a key of "
             "another implementation?"
         )
     return jax.random.wrap_key_data(data, impl=jax.random.key_impl(like))
 
 
 def leaf_keys(key: jax.Array, count: jax.Array, tree: Any) -> Any:
-    """A tree like `tree` with one key per leaf, which depends on nothing but its arguments.
+    """A tree like `tree` with one key per leaf, which depends only on its arguments.
 
-    A leaf's key comes from its path, so that it does not change when other leaves come or go.
-    Inside `shard_map` each part of a leaf has its own, and what is the same on several devices
-    the same.
+    A leaf's key comes from its path, so adding or removing other leaves does not change it. Inside
+    `shard_map` each part of a leaf has its own key; replicated leaves have the same key on all
+    devices.
 
     Args:
       key: a typed key.
       count: the step, an integer scalar.
-      tree: whose leaves are to have keys.
+      tree: its leaves get keys.
 
     >>> import jax.numpy as jnp
     >>> tree = {"a": jnp.zeros(2), "b": jnp.zeros(2)}
@@ -76,6 +76,6 @@ def leaf_keys(key: jax.Array, count: jax.Array, tree: Any) -> Any:
 
 
 def key_words(key: jax.Array) -> list[int]:
-    """The numbers that a concrete key consists of, also while something is traced."""
+    """The numbers of a concrete key, also during a trace."""
     with jax.ensure_compile_time_eval():
         return [int(word) for word in np.asarray(jax.random.key_data(key))]

@@ -1,4 +1,4 @@
-"""One map over leaves: it alone owns precision, `None`, and one trace per distinct leaf."""
+"""The map over leaves, which handles precision, `None`, and one trace per distinct leaf."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -23,14 +23,14 @@ def map_leaves(
     """Lift an algorithm written for one array to trees.
 
     `leaf(g, *slots, *reads, *scalars)` returns the update, or `(update, *slots)` if there are
-    slots; the result is the tree of updates, or a tuple with one tree per slot behind it.
+    slots; the result is the tree of updates, or a tuple of it and one tree per slot.
 
     * Everything is computed in float32 or wider. Each slot keeps the dtype it has; updates
       come out in the dtype of computation.
-    * Where the update is `None` (or float0), the result is `None` and the slots stay.
+    * Where the update is `None` (or float0), the result is `None` and the slots do not change.
     * Under tracing, `leaf` is traced once per distinct signature of its arrays.
     * `scalars` are values of the step, computed once and not again in every kernel.
-    * In a chain, calls that follow on each other are played as one.
+    * In a chain, consecutive calls are played as one.
 
     Args:
       leaf: the algorithm for one array; it may close over hyper-parameters.
@@ -38,11 +38,11 @@ def map_leaves(
       slots: trees of state; each has an array or `None` per update.
       reads: trees that are only read, like the parameters.
       scalars: traced scalars of the step, such as bias corrections.
-      rows: whether `leaf` gives the same for rows that have a gradient, whatever rows have none;
-        then it is applied to the rows of a `RowSparse`, and no others.
+      rows: whether the result of `leaf` for rows with a gradient does not depend on rows without
+        one; then it is applied only to the rows of a `RowSparse`.
 
     Raises:
-      TypeError: an update is a `RowSparse`, and there are slots or not `rows`.
+      TypeError: an update is a `RowSparse`, and there are slots or `rows` is False.
 
     >>> import jax.numpy as jnp
     >>> def momentum(g, m):
@@ -51,7 +51,7 @@ def map_leaves(
     >>> map_leaves(momentum, {"w": jnp.float32(1.0)}, ({"w": jnp.float32(2.0)},))
     ({'w': Array(-2., dtype=float32)}, {'w': Array(2., dtype=float32)})
     """
-    # What the stage reads comes first: to settle it may play the tape that the updates wait on.
+    # Settle the trees that the stage reads first: this may play the tape of the updates.
     slots, reads = settle(tuple(slots)), settle(tuple(reads))
     follows = isinstance(updates, Waiting) and updates.tape.is_open_at(updates.step)
     tape = updates.tape if follows else Tape(settle(updates))

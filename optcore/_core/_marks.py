@@ -1,4 +1,4 @@
-"""What an annotation says of an argument: its kind, its range, and how a value is kept."""
+"""The marks in annotations of arguments: kind, range, and normalisation of values."""
 
 import abc
 import dataclasses
@@ -18,7 +18,7 @@ RoleKind = Literal["hyperparameter", "transformation", "schedule", "dtype", "key
 
 @dataclasses.dataclass(frozen=True)
 class Range:
-    """The interval that a concrete value must lie in; `low` is included, `high` by `closed`.
+    """The interval of valid concrete values; `low` is included, `high` depending on `closed`.
 
     Args:
       low: the smallest legal value.
@@ -49,7 +49,7 @@ def _short(number: float) -> str:
 
 
 class Argument(Protocol):
-    """What a mark needs to know of the argument that it stands on."""
+    """The properties of an annotated argument that a mark needs."""
 
     @property
     def where(self) -> str: ...
@@ -74,7 +74,7 @@ class Mark(abc.ABC):
 
     @abc.abstractmethod
     def kept(self, role: Argument, value: Any) -> Any:
-        """The value as it is kept; raises a `TypeError` or `ValueError` that names the argument."""
+        """The normalised value; raises a `TypeError` or `ValueError` that names the argument."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,7 +108,7 @@ class HyperparameterMark(Mark):
 
 @dataclasses.dataclass(frozen=True)
 class TransformationMark(Mark):
-    """This argument holds gradient transformations; their type stands for it."""
+    """This argument holds gradient transformations; it is implied by their type."""
 
     kind = "transformation"
 
@@ -142,14 +142,14 @@ class ScheduleMark(Mark):
             cause = "unpack it: f(*schedules)" if several else f"constant_schedule({value!r})"
             raise TypeError(
                 f"{role.where} must be a schedule, a function count -> value, got {value!r}; "
-                f"was this meant: {cause}?"
+                f"did you mean {cause}?"
             )
         return value
 
 
 @dataclasses.dataclass(frozen=True)
 class DTypeMark(Mark):
-    """This argument is a dtype; it is compared and printed as such."""
+    """This argument is a dtype; it is compared and printed as a dtype."""
 
     kind = "dtype"
 
@@ -212,9 +212,9 @@ class StaticMark(Mark):
 
 
 def _refuse_unseen(role: Argument, value: Any) -> None:
-    """Raise where a transformation would be hidden from what looks for those inside.
+    """Raise if a transformation is hidden in an argument that is not annotated to hold one.
 
-    An annotation that says what the argument holds, as a mapping of anything, is believed.
+    An annotation that states what the argument holds, such as a mapping of anything, is trusted.
     """
     if role.base not in (Any, object):
         return
@@ -241,7 +241,7 @@ def is_transformation(value: Any) -> bool:
 def _static_float(role: Argument, value: Any) -> float:
     _refuse_traced(role, value, "number")
     if callable(value):
-        raise TypeError(f"{role.where} is static and takes no schedule, got {value!r}")
+        raise TypeError(f"{role.where} is static and cannot be a schedule, got {value!r}")
     return HyperparameterMark().kept(role, value)
 
 

@@ -16,13 +16,13 @@ Mask = Any | Callable[[Any], Any]
 
 
 def select(name: str, mask: Mask | None, tree: Any, params: Any) -> Any:
-    """`tree` with `None` where the mask is False; all of it if there is no mask.
+    """`tree` with `None` where the mask is False; the whole tree if there is no mask.
 
-    Mask and tree are matched by the paths of their leaves; a box around one makes no difference.
+    Mask and tree are matched by the paths of their leaves, ignoring boxes around leaves.
 
     Raises:
-      TypeError: a leaf of the mask is no boolean.
-      ValueError: the mask is no prefix of the parameters.
+      TypeError: a leaf of the mask is not a boolean.
+      ValueError: the mask is not a prefix of the parameters.
     """
     if mask is None:
         return tree
@@ -31,7 +31,7 @@ def select(name: str, mask: Mask | None, tree: Any, params: Any) -> Any:
     for path, keep in named_leaves(chosen):
         if keep is not None and not isinstance(keep, (bool, np.bool_)):
             raise TypeError(
-                f"{name}: the mask must say True or False for each parameter, got "
+                f"{name}: the mask must be True or False for each parameter, got "
                 f"{what_it_is(keep)} at {path!r}; part of an array cannot be masked"
             )
     leaves, treedef = jax.tree.flatten(tree, is_leaf=is_leaf)
@@ -40,9 +40,9 @@ def select(name: str, mask: Mask | None, tree: Any, params: Any) -> Any:
 
 
 def fitting(init: Init | None, *masks: tuple[str, Mask | None]) -> Init:
-    """An `init` that refuses masks, each with whose it is, that do not fit the parameters.
+    """An `init` that refuses masks that do not fit the parameters; each mask comes with its owner.
 
-    By default it remembers nothing. A single array may be there in place of the parameters.
+    By default the state is empty. The parameters may also be a single array.
     """
 
     def checked(params: Params) -> State:

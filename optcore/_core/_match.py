@@ -1,7 +1,7 @@
-"""Trees that belong to each other: matched by structure, or by the paths of their leaves.
+"""Matching of trees by structure, or by the paths of their leaves.
 
-A mask that was made of a model's state has boxes where the gradients have bare arrays, or dicts
-where they have attributes: the paths still say which leaf is which.
+A mask made from a model's state may have boxes where the gradients have bare arrays, or dicts where
+they have attributes: the paths still identify the leaves.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,17 +18,17 @@ Names = tuple[str, ...]
 def spread(
     given: Any, tree: Any, what: str, noun: str, leaf: Callable[[Any], bool] = is_leaf
 ) -> list[Any]:
-    """For each leaf of a tree, of which `None` is one, what another tree says of it.
+    """For each leaf of a tree (`None` counts as a leaf), its entry in another tree.
 
     Args:
       given: a tree with a leaf for each leaf of `tree`, or for whole subtrees of it.
       tree: like the parameters.
-      what: the argument that `given` is, for messages, such as `adamw: the mask`.
-      noun: what its leaves are, such as `booleans`; nothing if that is no news.
-      leaf: what is a leaf of `tree` besides arrays.
+      what: the name of the argument `given`, for messages, such as `adamw: the mask`.
+      noun: the word for its leaves, such as `booleans`; empty to omit it.
+      leaf: whether a node of `tree` is a leaf, besides arrays.
 
     Raises:
-      ValueError: a leaf of one of them is nowhere in the other; the message names the first.
+      ValueError: a leaf of one of them is missing in the other; the message names the first.
 
     >>> spread({"a": True, "b": False}, {"a": {"w": 1.0, "b": 2.0}, "b": 3.0}, "mask", "booleans")
     [True, True, False]
@@ -66,10 +66,10 @@ def _by_path(
         own = _names(path)
         n = _lookup(own, _unboxed(path), known, boxed)
         if leaf is None or empty(leaf):
-            # Whatever stands there in the other tree has no meaning.
+            # The entry of the other tree at that place has no meaning.
             used |= {m for at, m in (*known.items(), *boxed.items()) if at[: len(own)] == own}
         elif n is None or labels[n] is None:
-            raise ValueError(_problem(what, noun, given, f"says nothing of {_name(path)}"))
+            raise ValueError(_problem(what, noun, given, f"has no entry for {_name(path)}"))
         used |= set() if n is None else {n}
         if not empty(leaf):
             found.append(None if n is None else labels[n])
@@ -98,7 +98,7 @@ def _problem(what: str, noun: str, other: Any, problem: str) -> str:
 def _lookup(
     own: Names, unboxed: Names, known: Mapping[Names, int], boxed: Mapping[Names, int]
 ) -> int | None:
-    """The entry for a leaf: at its path, with or without a box, or at the start of it."""
+    """The entry for a leaf: at its path, with or without a box, or at a prefix of it."""
     if own in known:
         return known[own]
     for path in (unboxed, own):

@@ -1,4 +1,4 @@
-"""Who calls a transformation: the user, or another one that has checked its arguments."""
+"""The caller of a transformation: the user, or another one that has checked its arguments."""
 
 import contextlib
 import threading
@@ -11,13 +11,13 @@ _local = threading.local()
 
 
 def mode() -> Mode:
-    """Who calls: the user, a transformation that runs eagerly, or one that is being traced."""
+    """The caller: the user, a transformation that runs eagerly, or one that is traced."""
     return getattr(_local, "mode", "outermost")
 
 
 @contextlib.contextmanager
 def within(inner: Mode) -> Iterator[None]:
-    """Mark what is called from here as inner: the outermost call has checked its arguments."""
+    """Mark calls inside as inner: the outermost call has checked its arguments."""
     before = mode()
     _local.mode = inner
     try:

@@ -17,13 +17,13 @@ from ._paths import is_leaf
 from ._tape import any_tracer, real_dtype, settle
 
 LARGE = 1 << 16
-"""Elements from which on a leaf's running time counts for more than its compile time."""
+"""The number of elements from which a leaf's running time matters more than its compile time."""
 
 FEW = 8
-"""Arrays that XLA for CPUs would stack in the loop that sums them, which takes long to compile."""
+"""Arrays that XLA for CPUs would stack in its summing loop, which is slow to compile."""
 
 Alike = tuple[jax.Array, ...]
-"""Arrays of one type, whose squares are added before they are summed."""
+"""Arrays of the same type, whose squares are added before they are summed."""
 
 
 def _plus_squares(total: jax.Array, *alike: jax.Array) -> jax.Array:
@@ -66,13 +66,13 @@ class _Sum:
 
 
 def _lost(squares: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Whether squares overflowed, and whether so many vanished that the sum says nothing."""
+    """Whether squares overflowed, and whether so many vanished that the sum is useless."""
     smallest = 2.0 ** (-0.78 * jnp.finfo(squares.dtype).maxexp)
     return ~(squares < np.inf), squares < smallest
 
 
 def _factors(one: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Powers of two that bring the largest and the smallest numbers within reach of squaring.
+    """Powers of two that scale the largest and the smallest numbers so that they can be squared.
 
     Their own squares do not overflow: XLA may multiply the factors before the numbers.
     """
@@ -119,12 +119,12 @@ def _again_if_lost(leaves: list[jax.Array], total: _Sum) -> tuple[jax.Array, jax
 def _all_at_once(
     leaves: list[jax.Array], total: _Sum, over: tuple[Names, ...]
 ) -> tuple[jax.Array, jax.Array]:
-    """The sum with three factors, of which one is chosen: nothing waits for the outcome.
+    """The sum with three factors, of which one is selected, without waiting for a first result.
 
-    Of leaves that are parts of a whole it is taken over the others too: `over` says where.
+    For leaves that are parts of a whole it includes the other parts, along the axes `over`.
     """
-    # XLA makes x²·f² of (x·f)² where f is a known constant and a device holds one number, and the
-    # factor is then of no use.
+    # XLA turns (x·f)² into x²·f² where f is a known constant and a device holds one number, which
+    # makes the factor useless.
     down, up = lax.optimization_barrier(_factors(total.one))
     sums = []
     for names, members in _by_names(leaves, over).items():
@@ -138,7 +138,7 @@ def _all_at_once(
 def _chosen(
     plain: jax.Array, shrunk: jax.Array, grown: jax.Array, factors: tuple[jax.Array, jax.Array]
 ) -> tuple[jax.Array, jax.Array]:
-    """The sum of squares that is not lost, and the factor that it was taken with."""
+    """The sum of squares without overflow or underflow, and its factor."""
     down, up = factors
     overflowed, underflowed = _lost(plain)
     rescued = jnp.where(overflowed, shrunk, grown)
@@ -161,10 +161,10 @@ def _agreed(sums: Sequence[tuple[Names, tuple[jax.Array, ...]]]) -> tuple[jax.Ar
 
 
 def _branches() -> bool:
-    """Whether a norm is better computed again, if it is lost, than thrice at once."""
-    # On a CPU a second pass over memory is dear and a branch is free; on accelerators a branch
-    # makes the host wait, and reductions of the same array share one pass. Between several
-    # devices each sum is a collective: those in a loop can neither be combined nor overlap.
+    """Whether recomputing a lost norm is faster than computing all three sums at once."""
+    # On a CPU a second pass over memory is expensive and a branch is free; on accelerators a branch
+    # makes the host wait, and reductions of the same array share one pass. Between several devices
+    # each sum is a collective: those in a loop can neither be combined nor overlap.
     return jax.default_backend() == "cpu" and jax.device_count() == 1
 
 
@@ -201,13 +201,13 @@ _compiled_norm = jax.jit(_norm, static_argnums=(0, 1))
 def global_norm(tree: Any) -> jax.Array:
     """The Euclidean norm over all floating-point leaves of a tree.
 
-    It is computed in at least float32, does not overflow or vanish where the result is
-    representable, and has derivative 0 at 0. A tree without leaves has norm 0. What stands
-    several times for one row of a `RowSparse` is summed first. Inside `shard_map` it is the norm of
-    the whole, of which a device holds a part along the mesh axes over which a leaf varies.
+    It is computed in at least float32, does not overflow or vanish if the result is representable,
+    and has derivative 0 at 0. A tree without leaves has norm 0. Repeated rows of a `RowSparse` are
+    summed first. Inside `shard_map` it is the norm of the whole, of which a device holds a part
+    along the mesh axes over which a leaf varies.
 
     Raises:
-      ValueError: inside `shard_map` with `check_vma=False`, where that is not known.
+      ValueError: inside `shard_map` with `check_vma=False`, where these axes are not known.
 
     >>> import jax.numpy as jnp
     >>> float(global_norm({"a": jnp.array([3.0]), "b": jnp.array([4.0]), "c": None}))
@@ -225,7 +225,7 @@ def global_norm(tree: Any) -> jax.Array:
 
 
 def norm_along(x: jax.Array, axes: int | tuple[int, ...]) -> jax.Array:
-    """The Euclidean norm along some axes, which stay with length 1; safe like `global_norm`.
+    """The Euclidean norm along some axes, which are kept with length 1; safe like `global_norm`.
 
     Raises:
       ValueError: inside `shard_map`, a device holds a part of `x`, and the axes are not all.
@@ -248,11 +248,11 @@ def _norm_along(branches: bool, axes: int | tuple[int, ...], x: jax.Array) -> ja
     if branches:
         largest = jnp.max(jnp.abs(x), axis=axes, keepdims=True, initial=0)
         down, up = _factors(jnp.ones_like(largest))
-        # Powers of two far from the ends of the range: dividing by the largest number itself is
-        # multiplying by its reciprocal, which may vanish.
+        # Powers of two far from the ends of the range: division by the largest number is a
+        # multiplication by its reciprocal, which may vanish.
         factor = jnp.where(largest > 2.0**40, down, jnp.where(largest < 2.0**-40, up, 1))
         return jnp.sqrt(squares(factor)) / factor
-    # Sums that do not wait for each other: on several devices, one agreement and not two.
+    # Independent sums: on several devices, one agreement instead of two.
     down, up = lax.optimization_barrier(_factors(jnp.ones((), x.real.dtype)))
     chosen, factor = _chosen(squares(1), squares(down), squares(up), (down, up))
     return jnp.sqrt(chosen) / factor

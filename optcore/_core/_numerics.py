@@ -1,4 +1,4 @@
-"""Numerics that must not go wrong: bias correction, roots, norms and step counts."""
+"""Safe numerics: bias correction, roots, norms and step counts."""
 
 import math
 from typing import Any
@@ -32,7 +32,7 @@ def increment(count: jax.Array) -> jax.Array:
 
 
 def whole(value: Any) -> int | None:
-    """A number without a fraction as an int, also a float's; `None` for everything else.
+    """A whole number as an int, also from a float; `None` for everything else.
 
     >>> whole(10.0), whole(10.5), whole(True)
     (10, None, None)
@@ -58,7 +58,7 @@ def weak(value: jax.Array) -> jax.Array:
 
 
 def debias(decay: ArrayLike, count: jax.Array) -> jax.Array:
-    """`1 - decay**count` without the cancellation that `1 - decay**count` suffers near 1.
+    """`1 - decay**count` without cancellation for decays near 1.
 
     Args:
       decay: in [0, 1), a number or a traced scalar.
@@ -102,10 +102,10 @@ def _traced_debias_jvp(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Arra
 
 
 _NEAR_ZERO = 2.0**-40
-"""What is divided by is taken for steady where it is less, and a square root likewise.
+"""A denominator below this bound counts as constant in derivatives, and so does a square root.
 
-Derivatives of second order hold its third power, which would overflow, and infinity times the
-zero that stands beside it is NaN.
+Second-order derivatives contain the third power of its reciprocal, which would overflow, and
+infinity times the zero beside it is NaN.
 """
 
 
@@ -118,7 +118,7 @@ def _steady(f: Any, b: jax.Array, least: float, *a: Any) -> jax.Array:
 
 @jax.custom_jvp
 def safe_sqrt(x: jax.Array) -> jax.Array:
-    """The square root, with derivative 0 at 0, so that gradients through an update stay finite.
+    """The square root, with derivative 0 at 0, which keeps gradients through an update finite.
 
     >>> import jax
     >>> float(jax.grad(safe_sqrt)(0.0)), float(jax.grad(safe_sqrt)(4.0))
@@ -156,8 +156,8 @@ def safe_divide(a: ArrayLike, b: jax.Array) -> jax.Array:
     """`a / b`, and 0 where `b` is 0; derivatives are finite there too.
 
     Args:
-      a: what is divided, real or complex.
-      b: real.
+      a: the numerator, real or complex.
+      b: the denominator, real.
 
     >>> import jax.numpy as jnp
     >>> safe_divide(3.0, jnp.array([4.0, 0.0])).tolist()
@@ -169,10 +169,10 @@ def safe_divide(a: ArrayLike, b: jax.Array) -> jax.Array:
 
 
 def over_root(g: jax.Array, nu: jax.Array, eps: ArrayLike, eps_root: ArrayLike) -> jax.Array:
-    """`g / (√(nu + eps_root) + eps)`, and 0 where that is 0/0: what has never moved stays.
+    """`g / (√(nu + eps_root) + eps)`, and 0 where that is 0/0, without any gradient so far.
 
     Args:
-      g: what is divided, real or complex.
+      g: the numerator, real or complex.
       nu: a second moment, ≥ 0.
       eps: added to the root, ≥ 0.
       eps_root: added inside the root, ≥ 0.
@@ -182,7 +182,7 @@ def over_root(g: jax.Array, nu: jax.Array, eps: ArrayLike, eps_root: ArrayLike) 
     [1.5, 0.0]
     """
     root = safe_sqrt(nu + eps_root) + eps
-    # A smaller number than the smallest normal one counts as 0.
+    # Numbers below the smallest normal one count as 0.
     tiny = float(jnp.finfo(root.dtype).tiny)
     if any(isinstance(x, float) and x >= tiny for x in (eps, eps_root)):
         return _quotient(g, root)
@@ -208,11 +208,11 @@ def abs_sq(x: jax.Array, weight: ArrayLike | None = None, *, summed: bool = Fals
     The weight is multiplied in first: a moment and a norm that both need `x·x` would otherwise
     make XLA compute it once and store it, at the cost of a pass over memory.
 
-    No finite number makes the term of a moment infinite: what is squared is bounded, at 2⁶² in
-    float32, which leaves room to correct an average for its start. After a huge gradient an
-    average falls, and the steps come back, as its decay says. What is averaged beside the squares
-    is `squarable`, or a step would be as many times too long. An infinity gives NaN: it shows. Sums
-    are `saturated`; if they are taken over axes, with `summed`, nothing else is bounded, since XLA
+    No finite number makes the term of a moment infinite: the squared number is bounded, at 2⁶² in
+    float32, which leaves room for bias correction. After a huge gradient, the average and the steps
+    recover at the rate of the decay. Gradients averaged beside the squares must be `squarable`, or
+    steps would be too long by the same factor. An infinity gives NaN, so it is not hidden. Sums are
+    `saturated`; if they are taken over axes, with `summed`, nothing else is bounded, because XLA
     would store it.
 
     >>> import jax.numpy as jnp
@@ -233,11 +233,11 @@ def abs_sq(x: jax.Array, weight: ArrayLike | None = None, *, summed: bool = Fals
 
 
 def squarable(x: jax.Array, *, spoilt: bool = False) -> jax.Array:
-    """A gradient, at most as large as `abs_sq` with a weight counts it: about 2⁶² in float32.
+    """A gradient with the bound that `abs_sq` applies with a weight: about 2⁶² in float32.
 
-    For first moments beside second ones. An infinity is bounded too, for it shows in the second
-    moment, or with `spoilt` gives NaN, for where that is `saturated`. Of a complex number each part
-    is bounded by itself.
+    Use it for first moments beside second ones. An infinity is bounded too, because it shows in the
+    second moment; where that is `saturated`, `spoilt` makes it NaN instead. Each part of a complex
+    number is bounded by itself.
 
     >>> import jax.numpy as jnp
     >>> [float(x) for x in squarable(jnp.array([3.0, -1e30])) / 2.0**62 * jnp.array([2.0**62, 1])]
@@ -246,7 +246,7 @@ def squarable(x: jax.Array, *, spoilt: bool = False) -> jax.Array:
     if jnp.iscomplexobj(x):
         parts = squarable(x.real, spoilt=spoilt), squarable(x.imag, spoilt=spoilt)
         return jax.lax.complex(*parts)
-    # Not quite the bound of the squares: XLA would store what both need.
+    # Not quite the bound of the squares: XLA would store a value that both use.
     bounded = _bounded(x, 1 - 2.0**-20)
     return bounded + 0 * x if spoilt else bounded
 
@@ -258,9 +258,9 @@ def _bounded(x: jax.Array, share: float = 1.0) -> jax.Array:
 
 
 def saturated(total: jax.Array, weight: ArrayLike = 1.0) -> jax.Array:
-    """A sum of squares, at most 2¹²⁴ in float32, so that one more may be added; NaN stays NaN.
+    """A sum of squares, at most 2¹²⁴ in float32, so that one more can be added; NaN stays NaN.
 
-    With a weight, that of the squares in the sum, so many times less.
+    With a weight, that of the squares in the sum, the bound is multiplied by it.
 
     >>> import jax.numpy as jnp
     >>> float(saturated(jnp.float32(jnp.inf))) == 2.0**124
@@ -282,7 +282,7 @@ def wide(dtype: Any) -> Any:
 
 
 def is_inexact(x: Any) -> bool:
-    """Whether a leaf is a floating-point or complex array (or number): something to optimize."""
+    """Whether a leaf can be optimized: a floating-point or complex array or number."""
     if isinstance(x, (float, complex)):
         return True
     return hasattr(x, "dtype") and jnp.issubdtype(x.dtype, jnp.inexact)
@@ -295,7 +295,7 @@ def shrink(size: jax.Array, limit: ArrayLike) -> tuple[jax.Array, jax.Array]:
 
     Args:
       size: a norm, ≥ 0.
-      limit: what it is brought down to, ≥ 0.
+      limit: the largest norm allowed, ≥ 0.
 
     >>> import jax.numpy as jnp
     >>> [float(a * b) for a, b in (shrink(jnp.float32(x), 2.0) for x in (0.0, 1.0, 8.0))]

@@ -1,4 +1,4 @@
-"""Nodes that count as one leaf: updates that are kept in another form than an array."""
+"""Nodes that count as one leaf: updates in a form other than an array."""
 
 import abc
 from collections.abc import Callable
@@ -9,21 +9,21 @@ import numpy as np
 
 
 class OneLeaf(abc.ABC):
-    """A pytree node that stands among the updates for one array of its shape and dtype.
+    """A pytree node among the updates that represents one array of its shape and dtype.
 
-    Trees of updates are compared, named and checked as if the array itself stood there. Only
-    what is asked for here needs to know the form.
+    Trees of updates are compared, named and checked as if the array itself were there. Only these
+    methods need to know the form.
     """
 
     advice = ""
-    """What to do where only arrays are taken."""
+    """Advice for places that take only arrays."""
 
     shape: tuple[int, ...]
 
     @property
     @abc.abstractmethod
     def dtype(self) -> np.dtype[Any]:
-        """Of the array that it stands for."""
+        """The shape of the array that it represents."""
 
     @property
     def ndim(self) -> int:
@@ -32,7 +32,7 @@ class OneLeaf(abc.ABC):
 
     @abc.abstractmethod
     def problem(self) -> str | None:
-        """What is wrong with it, as the rest of a sentence; `None` if nothing is."""
+        """A problem with it, as the rest of a sentence; `None` if there is none."""
 
     @abc.abstractmethod
     def astype(self, dtype: Any) -> "OneLeaf":
@@ -44,12 +44,12 @@ class OneLeaf(abc.ABC):
 
     @abc.abstractmethod
     def added_to(self, p: Any) -> jax.Array:
-        """`p` plus the array that it stands for, rounded once to the dtype of `p`."""
+        """`p` plus the array that it represents, rounded once to the dtype of `p`."""
 
     @abc.abstractmethod
     def mapped(self, leaf: Callable[[jax.Array, Any], jax.Array], reads: Any) -> "OneLeaf":
-        """`leaf(elements, reads)` on the elements that are kept, with what it reads at them."""
+        """`leaf(elements, reads)` on the stored elements, with `reads` at the same elements."""
 
 
 class OneLeafError(TypeError):
-    """An update in another form came to where only arrays are taken."""
+    """An update in another form reached a place that takes only arrays."""

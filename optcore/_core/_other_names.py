@@ -1,10 +1,10 @@
-"""What is meant by a name: the end of a path, and what arguments are called elsewhere."""
+"""Resolution of names: ends of paths, and names of arguments in other libraries."""
 
 import difflib
 from collections.abc import Collection, Iterable
 from typing import Any
 
-# Of several names the first that is there is meant.
+# The first known name of several is used.
 _ELSEWHERE: dict[str, tuple[str, ...]] = {
     "lr": ("learning_rate", "max_learning_rate", "step_size"),
     "eta": ("learning_rate", "max_learning_rate", "step_size"),
@@ -49,7 +49,7 @@ _ELSEWHERE: dict[str, tuple[str, ...]] = {
 
 
 def meant(name: str, known: Collection[str]) -> list[str]:
-    """Which of the known names are probably meant by one that is not among them.
+    """The known names that an unknown name probably refers to.
 
     >>> meant("betas", ["learning_rate", "b1", "b2"]), meant("nesterof", ["nesterov"])
     (['b1', 'b2'], ['nesterov'])
@@ -63,7 +63,7 @@ def meant(name: str, known: Collection[str]) -> list[str]:
 
 
 def find_among(tx: Any, name: str, known: list[str], what: str) -> str:
-    """The one path among those known that has this name, or this end."""
+    """The only known path with this name, or this end."""
     matches = [path for path in known if path == name or path.endswith(f".{name}")]
     if name in known:
         matches = [name]

@@ -1,4 +1,4 @@
-"""Names of leaves: the path of a parameter as people write it, and how two trees differ."""
+"""Names of leaves, as readable paths, and the differences of two trees."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,12 +10,12 @@ from ._one_leaf import OneLeaf, OneLeafError
 
 
 def is_none(x: Any) -> bool:
-    """`None` as a leaf: where a tree has nothing."""
+    """Whether it is `None`, to treat it as a leaf."""
     return x is None
 
 
 def is_leaf(x: Any) -> bool:
-    """What is a leaf of updates besides arrays: `None`, and a node that counts as one leaf."""
+    """Whether it is a leaf of updates besides arrays: `None`, or a node that counts as one leaf."""
     return is_none(x) or isinstance(x, OneLeaf)
 
 
@@ -60,7 +60,7 @@ def named_leaves(tree: Any) -> list[tuple[str, Any]]:
 
 
 def what_it_is(leaf: Any) -> str:
-    """What a leaf is, for a message: `float32[3,4]`, `None`, or its type."""
+    """A leaf in words for a message: `float32[3,4]`, `None`, or its type."""
     if leaf is None:
         return "None"
     if hasattr(leaf, "shape") and hasattr(leaf, "dtype"):
@@ -76,12 +76,12 @@ def refuse_one_leaf(updates: Any) -> None:
         path, leaf = next((p, x) for p, x in named_leaves(updates) if isinstance(x, OneLeaf))
         raise OneLeafError(
             f"the update of {path!r} is a {type(leaf).__name__} in place of {what_it_is(leaf)}, "
-            f"and here only arrays are taken; {leaf.advice}"
+            f"but must be an array here; {leaf.advice}"
         )
 
 
 def differences(expected: Any, got: Any) -> Iterator[str]:
-    """One sentence per leaf that stands in only one of the trees, or differs in shape or dtype."""
+    """One sentence per leaf that is in only one of the trees, or differs in shape or dtype."""
     wanted, found = dict(named_leaves(expected)), dict(named_leaves(got))
     for name, leaf in wanted.items():
         if name not in found:
@@ -94,7 +94,7 @@ def differences(expected: Any, got: Any) -> Iterator[str]:
 
 
 def listed(sentences: Iterator[str], most: int = 4) -> str:
-    """The first few sentences, and how many more there are."""
+    """The first few sentences, and the number of further ones."""
     found = list(sentences)
     more = f"; and {len(found) - most} more" if len(found) > most else ""
     return "; ".join(found[:most]) + more

@@ -1,4 +1,4 @@
-"""A transformation said in three things: its slots, the numbers of the step, and its leaf."""
+"""A transformation defined by three parts: its slots, the numbers of the step, and its leaf."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -10,9 +10,9 @@ from ._types import EmptyState, GradientTransformation, Init, Params, State, Upd
 
 
 class Leafwise(GradientTransformation):
-    """A pair whose `update` hands updates and slots only to what takes trees that wait.
+    """A pair whose `update` passes updates and slots only to functions that accept waiting trees.
 
-    That is `map_leaves`, `global_norm` and other leafwise pairs. A chain computes it together
+    These are `map_leaves`, `global_norm` and other leafwise pairs. A chain computes it together
     with its neighbours, in one traced function per kind of leaf.
     """
 
@@ -34,8 +34,8 @@ def per_leaf(
     slots. If the state has a `count`, it is increased by one in every step.
 
     Args:
-      init: makes the state of the parameters, a NamedTuple with a `count` if there are `scalars`;
-        `None` if nothing is remembered.
+      init: makes the state from the parameters, a NamedTuple with a `count` if there are `scalars`;
+        `None` for a stateless transformation.
       leaf: the algorithm for one array; it may close over hyper-parameters.
       slots: the fields of the state that `leaf` is given and returns, in its order.
       scalars: the numbers of step `t`, such as bias corrections: a function of `t`, the int32
@@ -44,8 +44,8 @@ def per_leaf(
       rows: as in `map_leaves`.
 
     Raises:
-      TypeError: `slots` is a string, or there are slots and no `init`; in `update`: the state is
-        not a NamedTuple with these fields, or `leaf` does not return what it must.
+      TypeError: `slots` is a string, or there are slots and no `init`; in `update`, the state is
+        not a NamedTuple with these fields, or `leaf` does not return the update and slots.
 
     >>> import jax.numpy as jnp
     >>> from typing import Any, NamedTuple
@@ -66,7 +66,7 @@ def per_leaf(
     if isinstance(slots, str):
         raise TypeError(f"per_leaf: slots must be a sequence of names, such as ({slots!r},)")
     if init is None and (slots or scalars):
-        raise TypeError("per_leaf: slots and scalars are of a state, and there is no init")
+        raise TypeError("per_leaf: slots and scalars need a state, so give init")
 
     def update(
         updates: Updates, state: State, params: Params | None = None, **extra: object

@@ -1,4 +1,4 @@
-"""Where the arrays of a state belong: on the mesh of the parameters, along the axes they keep."""
+"""The placement of a state's arrays: on the mesh of the parameters, along the axes they keep."""
 
 import math
 from typing import Any
@@ -13,18 +13,18 @@ from ._paths import path_name
 from ._slots import SlotAxes, is_concrete, recording, slot_axes
 
 Entry = str | tuple[str, ...] | None
-"""What a partition spec says of one axis of an array."""
+"""The entry of a partition spec for one axis of an array."""
 
 
 def explicit_sharding(x: Any) -> NamedSharding | None:
-    """The sharding of an array if axes of its mesh are explicit: operations are told it then."""
+    """The sharding of an array if axes of its mesh are explicit, to pass to operations."""
     sharding = x.sharding if is_concrete(x) else jax.typeof(x).sharding
     named = isinstance(sharding, NamedSharding)
     return sharding if named and AxisType.Explicit in sharding.mesh.axis_types else None
 
 
 def replicated(x: jax.Array) -> jax.Array:
-    """The array whole on all devices of an explicit mesh, so that it can stand beside others."""
+    """The array replicated on all devices of an explicit mesh, to combine it with others."""
     sharding = explicit_sharding(x)
     if sharding is None:
         return x
@@ -38,9 +38,9 @@ def placed_like(like: Any, x: jax.Array) -> jax.Array:
 
 
 def beside_slots(tx: Any, updates: Any, state: Any, params: Any) -> tuple[Any, Any]:
-    """Updates and parameters, each cut as its slots are, on a mesh of explicit axes.
+    """Updates and parameters, each cut like its slots, on a mesh of explicit axes.
 
-    A state that is cut further than the parameters, as with `zero`, stands beside them then.
+    They can then be combined with a state that is cut further than the parameters, as with `zero`.
     """
     like = updates if params is None else params
     own = {_type(x) for x in jax.tree.leaves(like)} - {None}
@@ -77,7 +77,7 @@ def _entries(sharding: NamedSharding, ndim: int) -> tuple[Any, ...]:
 
 
 def split_last(x: jax.Array, count: int, size: int) -> jax.Array:
-    """The last axis as two, `count` and `size` long, filled up with zeros.
+    """Split the last axis into two of lengths `count` and `size`, padded with zeros.
 
     On an explicit mesh the first of the two is cut as far as the devices divide it.
     """
@@ -102,9 +102,9 @@ def _split(x: jax.Array, count: int, size: int, missing: int) -> jax.Array:
 
 
 def placed_init(init: Any, params: Any) -> Any:
-    """The state of `init`, each array of which lies on the mesh of the parameters, if they do.
+    """The state of `init`, with each array on the mesh of the parameters, if they have one.
 
-    An array stays where it is if it lies there already.
+    An array that is already there is not moved.
     """
     shardings = {
         path: x.sharding
@@ -137,10 +137,10 @@ def sharding_of(
     """The sharding of an array of a state.
 
     Args:
-      axes: what is known of the array.
-      shape: its own.
-      shardings: of the parameters, by path.
-      mesh: theirs.
+      axes: the `SlotAxes` of the array.
+      shape: the shape of the array.
+      shardings: the shardings of the parameters, by path.
+      mesh: the mesh of the parameters.
     """
     if axes.path is None or axes.path not in shardings:
         return NamedSharding(mesh, PartitionSpec())
@@ -150,14 +150,14 @@ def sharding_of(
         None if i is None else _fitting(entries[i], n, mesh)
         for i, n in zip(axes.axes, shape, strict=True)
     ]
-    # Without what says nothing: two specs are one to a compiled function only if they are equal.
+    # Without trailing `None`: a compiled function treats two specs as one only if they are equal.
     while own and own[-1] is None:
         own.pop()
     return NamedSharding(mesh, PartitionSpec(*own), memory_kind=owner.memory_kind)
 
 
 def _fitting(entry: Any, length: int, mesh: Any) -> Entry:
-    """As many of the mesh axes of an entry, from the first, as divide the length."""
+    """The leading mesh axes of an entry that divide the length."""
     names: tuple[str, ...] = ()
     for name in _names((entry,)):
         if length % _size((*names, name), mesh):
@@ -171,8 +171,8 @@ def cut_further(
 ) -> NamedSharding:
     """The sharding with more mesh axes, at the longest axis of the array that they divide.
 
-    On explicit axes only where nothing is cut yet: there, a sum of arrays of which one is cut
-    further than the other along one axis is an error.
+    On explicit axes, only array axes that are not cut yet are used: adding two arrays that are cut
+    differently along one axis is an error there.
     """
     mesh, spec = sharding.mesh, _entries(sharding, len(shape))
     free = tuple(name for name in along if name not in _names(spec))
@@ -218,10 +218,10 @@ def named_shardings(
     Args:
       owner: for messages.
       params: arrays, or shapes that have shardings.
-      shardings: a tree like it, in the place of their own.
+      shardings: a tree like `params`, instead of their own.
 
     Raises:
-      ValueError: a parameter has no named sharding, or they lie on several meshes.
+      ValueError: a parameter has no named sharding, or parameters are on several meshes.
     """
     given = params if shardings is None else shardings
     found: dict[tuple[Any, ...], Any] = {
@@ -246,7 +246,7 @@ def named_shardings(
     meshes = {sharding.mesh: path for path, sharding in found.items()}
     if len(meshes) > 1:
         first, second = map(path_name, list(meshes.values())[:2])
-        raise ValueError(f"{owner}: {first!r} and {second!r} lie on different meshes")
+        raise ValueError(f"{owner}: {first!r} and {second!r} are on different meshes")
     if not meshes:
-        raise ValueError(f"{owner}: there are no parameters, and so there is no mesh")
+        raise ValueError(f"{owner}: params must hold an array with a mesh, got none")
     return found, next(iter(meshes))

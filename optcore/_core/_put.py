@@ -1,4 +1,4 @@
-"""What someone put into a state by hand, in the types that `init` makes."""
+"""Conversion of values that were put into a state by hand to the types from `init`."""
 
 from typing import Any
 
@@ -11,19 +11,19 @@ from ._scheduled import is_holder
 
 
 def as_made(name: str, expected: Any, state: Any) -> Any:
-    """The state with the numbers that someone put there in the types that `init` makes.
+    """The state with numbers that were put there by hand converted to the types from `init`.
 
-    That is hyper-parameters, whose types do not depend on the parameters, and ints in the places
-    of real numbers.
+    These are hyper-parameters, whose types do not depend on the parameters, and ints in place of
+    real numbers.
 
     Args:
       name: of the transformation.
-      expected: an abstract state; what does not fit it stays as it is.
+      expected: an abstract state; values that do not fit it are not changed.
       state: what came.
 
     Raises:
-      TypeError: something in the place of a hyper-parameter is no real number.
-      ValueError: it has another shape.
+      TypeError: a hyper-parameter is not a real number.
+      ValueError: a hyper-parameter has the wrong shape.
     """
     if isinstance(expected, jax.ShapeDtypeStruct):
         return state.astype(expected.dtype) if _is_int_for_real(expected, state) else state
@@ -69,7 +69,7 @@ def _number(where: str, expected: Any, value: Any) -> jax.Array:
     if dtype is None or not any(jnp.issubdtype(dtype, k) for k in (np.integer, np.floating)):
         cause = ""
         if callable(value):
-            cause = "; a schedule is given to the factory, where the number stood"
+            cause = "; give a schedule to the factory instead, in place of the number"
         raise TypeError(f"{where} must be a real number, got {what_it_is(value)}{cause}")
     if np.shape(value) != expected.shape:
         raise ValueError(

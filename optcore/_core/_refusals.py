@@ -1,4 +1,4 @@
-"""What may not stand inside what: a table of the facts of the owner and of a part of it."""
+"""Refused nestings: a table of the facts of an owner and of a part of it."""
 
 from typing import Any
 
@@ -7,11 +7,11 @@ from ._walk import is_declared, walk
 
 
 def refuse_parts(owner: str, facts: Facts, argument: str, value: Any) -> None:
-    """Raise if a transformation may not stand in `argument` of the factory `owner`.
+    """Raise if a transformation is not allowed in `argument` of the factory `owner`.
 
     Raises:
-      ValueError: it must be outermost; or something in it scales a loss whose gradients the
-        owner would keep from it, or would show to others.
+      ValueError: it must be outermost; or a part of it scales a loss, and the owner would withhold
+        gradients from it, or show scaled gradients to others.
     """
     for part in walk(value):
         if not is_declared(part.value):
@@ -30,19 +30,19 @@ def refuse_parts(owner: str, facts: Facts, argument: str, value: Any) -> None:
                 else "the steps that overflow would never reach it, and the scale would never fall"
             )
             raise ValueError(
-                f"{owner}: {factory.name} must stand outside, as in "
+                f"{owner}: {factory.name} must be outside, as in "
                 f"{factory.name}({owner}(...)): inside, {cause}"
             )
 
 
 def loss_scale_in(value: Any) -> str | None:
-    """The name of the first loss scale in a transformation, itself included."""
+    """The name of the first loss scale in a transformation, including itself."""
     parts = (part.value.declaration.factory for part in walk(value) if is_declared(part.value))
     return next((factory.name for factory in parts if factory.scales_loss), None)
 
 
 def skips_nonfinite(value: Any) -> bool:
-    """Whether a gradient that is not finite is known to leave it as it is, but for its counters."""
+    """Whether a gradient that is not finite is known to change only its counters."""
     if not is_declared(value):
         return False
     declaration = value.declaration

@@ -1,4 +1,4 @@
-"""Replacing arguments of a declared object, also of those inside it."""
+"""Replacing arguments of a declared object, and of objects inside it."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -12,17 +12,17 @@ Make = Callable[[Any, Mapping[str, Any]], Any]
 
 
 def replaced(tx: Any, arguments: Mapping[str, Any], make: Make) -> Any:
-    """Its factory called with other arguments, and so at every level that they change.
+    """Call the factory again with changed arguments, at every level that they affect.
 
     Args:
       tx: a declared object; it is not changed.
-      arguments: by name, by path, or by as much of the end of the path as makes it unique.
-      make: from a factory and arguments by name to what is declared.
+      arguments: by name, by path, or by a unique end of the path.
+      make: from a factory and arguments by name to the declared object.
 
     Raises:
       KeyError: a name is not there, or ambiguous; the message suggests.
-      TypeError: one argument is in another, or given twice.
-      Exception: what the factories raise.
+      TypeError: one argument contains another, or is given twice.
+      Exception: any error of the factories.
     """
     factory, old = tx.declaration.factory, tx.declaration.arguments
     known = list(dict.fromkeys(_paths(tx)))
@@ -33,7 +33,7 @@ def replaced(tx: Any, arguments: Mapping[str, Any], make: Make) -> Any:
         path = find_among(tx, name, known, "argument")
         for other in changes:
             if _is_in(path, other) or _is_in(other, path):
-                raise TypeError(f"replace: {other!r} and {path!r} are one, or one in the other")
+                raise TypeError(f"replace: {other!r} and {path!r} are one, or one is in the other")
         changes[path] = value
     return _with(tx, changes, make)
 
@@ -77,7 +77,7 @@ def _with(tx: Any, changes: Mapping[str, Any], make: Make) -> Any:
 def _member(
     path: str, value: Any, changes: Mapping[str, Any], make: Make, *, pairs: bool = False
 ) -> Any:
-    """An argument, or a part of one, with what changes in it; paths as in `parts_in`."""
+    """An argument, or a part of one, with its changes; paths as in `parts_in`."""
     if path in changes:
         return changes[path]
     if is_declared(value):

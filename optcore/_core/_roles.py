@@ -1,4 +1,4 @@
-"""What each argument of a factory is, read from its annotation; normalising and checking it."""
+"""The roles of a factory's arguments, read from annotations; checks and normalisation."""
 
 import collections.abc
 import dataclasses
@@ -39,7 +39,7 @@ class Role:
 
     @property
     def kind(self) -> RoleKind:
-        """What its annotation makes of it."""
+        """The mark from its annotation."""
         return self.mark.kind
 
     @property
@@ -54,19 +54,19 @@ class Role:
 
     @property
     def holds_pairs(self) -> bool:
-        """Whether it holds pairs of a transformation and what stands in front of it."""
+        """Whether it holds pairs of a key, such as a name or a pattern, and a transformation."""
         members = typing.get_args(self.base)
         return typing.get_origin(self.base) is tuple and members[1:] == (GradientTransformation,)
 
     @property
     def or_int(self) -> bool:
-        """Whether a static int may stand in the place of the schedule."""
+        """Whether a static int may replace the schedule."""
         return self.kind == "schedule" and int in (
             _base(member)[0] for member in typing.get_args(self.base)
         )
 
     def normalise(self, value: Any) -> Any:
-        """The value as it is kept; raises a `TypeError` or `ValueError` that names the argument."""
+        """The normalised value; raises a `TypeError` or `ValueError` that names the argument."""
         if value is None:
             if not self.optional:
                 raise TypeError(f"{self.where} is required, got None")
@@ -76,7 +76,7 @@ class Role:
         return self._single(value)
 
     def number(self, value: Any) -> Any:
-        """One of the numbers that the argument holds, checked, as it is kept."""
+        """One of the numbers of the argument, checked and normalised."""
         return self._single(value)
 
     def _container(self, value: Any) -> Any:
@@ -93,8 +93,8 @@ class Role:
     def _member(self, value: Any) -> Any:
         if self.kind == "hyperparameter" and callable(value):
             raise TypeError(
-                f"{self.where} holds the function {value!r}: a schedule can stand for a whole "
-                "hyper-parameter, not for one number among several"
+                f"{self.where} holds the function {value!r}: a schedule can replace a whole "
+                "hyper-parameter, but not one number among several"
             )
         if not self.holds_pairs:
             return self._single(value)
@@ -126,7 +126,7 @@ def roles_of(function: Callable[..., Any]) -> dict[str, Role]:
     for name, p in parameters.items():
         if p.kind is p.VAR_KEYWORD:
             raise TypeError(
-                f"{function.__name__}: a declared factory names its arguments, got **{name}"
+                f"{function.__name__}: a declared factory must name its arguments, got **{name}"
             )
     roles = {n: _role(function.__name__, p, hints.get(n, Any)) for n, p in parameters.items()}
     for role in roles.values():
@@ -140,7 +140,7 @@ def roles_of(function: Callable[..., Any]) -> dict[str, Role]:
 
 
 _ORDER = (HyperparameterMark, TransformationMark, ScheduleMark, DTypeMark, KeyMark)
-"""Which mark decides where an annotation has several."""
+"""The mark that decides if an annotation has several."""
 
 
 def _role(owner: str, parameter: inspect.Parameter, hint: Any) -> Role:

@@ -1,4 +1,4 @@
-"""Hyper-parameters that follow a schedule: the state that keeps them, and their values."""
+"""Hyper-parameters that follow a schedule: their state and their values."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -15,8 +15,8 @@ class ScheduledState(NamedTuple):
 
     Attributes:
       count: int32, updates made so far.
-      hyperparams: float32 scalars by name: the values used at the last step (before the first
-        step, those that it will use).
+      hyperparams: float32 scalars by name: the values used at the last step (before the first step,
+        those of the first step).
       inner: the state of the transformation itself.
     """
 
@@ -26,7 +26,7 @@ class ScheduledState(NamedTuple):
 
 
 HOLDERS: set[type] = {ScheduledState}
-"""The types of states whose field `hyperparams` holds values in use, by name."""
+"""The types of states whose field `hyperparams` holds current values, by name."""
 
 
 def evaluate(where: str, schedule: Callable[[ArrayLike], Any], count: jax.Array) -> jax.Array:
@@ -37,10 +37,10 @@ def evaluate(where: str, schedule: Callable[[ArrayLike], Any], count: jax.Array)
         error.add_note(f"while evaluating the schedule {where}")
         raise
     if value.ndim:
-        raise ValueError(f"{where} is a schedule that gives shape {value.shape}, expected a scalar")
+        raise ValueError(f"{where} must return a scalar, the schedule returned shape {value.shape}")
     if jnp.iscomplexobj(value):
-        raise TypeError(f"{where} is a schedule that gives {value.dtype}, expected a real number")
-    # A copy, or a schedule that returns a stored array would share its buffer with the state.
+        raise TypeError(f"{where} is a schedule that returns {value.dtype}, expected a real number")
+    # A copy, because a schedule that returns a stored array would share its buffer with the state.
     return jnp.array(value, jnp.float32, copy=not isinstance(value, jax.core.Tracer))
 
 

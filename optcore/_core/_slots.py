@@ -1,4 +1,4 @@
-"""Where slots are made: one array per parameter, and from which of its axes."""
+"""Slots: one array per parameter, and the axes of the parameter that it keeps."""
 
 import contextlib
 import contextvars
@@ -16,21 +16,21 @@ from ._paths import path_name
 from ._tape import complex_dtype, real_dtype
 
 Axes = tuple[int | None, ...]
-"""For each axis of an array the axis of the parameter that it runs along, or `None`."""
+"""For each axis of an array, the axis of the parameter that it runs along, or `None`."""
 
 
 @dataclasses.dataclass(frozen=True)
 class SlotAxes:
-    """Which parameter an array of a state belongs to, and which of its axes it keeps.
+    """The parameter that an array of a state belongs to, and the axes that it keeps.
 
     `slot_axes` says it.
 
     Attributes:
-      path: of the parameter, keys as in `jax.tree_util.tree_flatten_with_path`; `None` for what
-        belongs to no parameter, such as a count.
-      axes: for each axis of the array the axis of the parameter that it runs along; `None` for
-        one along which something else stands, such as one mean. An axis may be shorter than the
-        parameter's, where an element stands for a block.
+      path: the path of the parameter, with keys as in `jax.tree_util.tree_flatten_with_path`;
+        `None` for an array that belongs to no parameter, such as a count.
+      axes: for each axis of the array, the axis of the parameter that it runs along; `None` for any
+        other axis, such as one of length 1 for a mean. An axis may be shorter than the parameter's,
+        if an element represents a block.
 
     >>> import jax
     >>> SlotAxes((jax.tree_util.DictKey("w"),), axes=(0, None))
@@ -53,18 +53,18 @@ def slots(
     real: bool = False,
     axes: Callable[[Any], Axes | None] | None = None,
 ) -> Any:
-    """A tree like `params` to remember one array per parameter, at least float32.
+    """A tree like `params` with one state array per parameter, at least float32.
 
     Args:
       params: a tree of arrays or `jax.ShapeDtypeStruct`s.
-      dtype: of the slots; by default that of the parameter, widened to float32. For a complex
-        parameter a real `dtype` gives its complex counterpart.
+      dtype: the dtype of the slots; by default that of the parameter, widened to float32. For a
+        complex parameter a real `dtype` gives its complex counterpart.
       fill: the initial value of every element.
-      real: make the slots of complex parameters real, for squares of absolute values.
-      axes: what a slot keeps of its parameter, as a function of the parameter: for each axis of
-        the slot, in order, the axis of the parameter, or `None` for one of length 1; instead of
-        them `None` for a parameter that has no slot here. By default a slot keeps all axes. What
-        needs several arrays for a parameter has several trees.
+      real: whether the slots of complex parameters are real, for squares of absolute values.
+      axes: the axes of the parameter that a slot keeps, as a function of the parameter: for each
+        axis of the slot, in order, the axis of the parameter, or `None` for an axis of length 1.
+        For a parameter without a slot the function returns `None`. By default a slot keeps all
+        axes. An algorithm that needs several arrays per parameter uses several trees.
 
     Returns:
       A tree of arrays, and `None` where there is no slot or no floating-point parameter. Slots
@@ -89,7 +89,7 @@ def slots(
         whole = axes is not None and manual_axes() and not any(isinstance(i, int) for i in kept)
         like = p if kept == every and not whole else _part(p, kept)
         if whole:
-            # One number for all parts.
+            # A single number for the whole parameter has the same value on all devices.
             like = jax.ShapeDtypeStruct(like.shape, like.dtype)
         made = jnp.zeros_like(like, kind) if zero else jnp.full_like(like, fill, kind)
         return slot_of(p, made, kept)
@@ -98,15 +98,15 @@ def slots(
 
 
 def _part(p: Any, kept: Axes) -> jax.ShapeDtypeStruct:
-    """What a slot with these axes is like, abstractly."""
+    """The abstract array of a slot with these axes."""
     lost = tuple(i for i in range(np.ndim(p)) if i not in kept)
     added = tuple(j for j, i in enumerate(kept) if i is None)
-    # By reductions of the parameter, which know the shardings of abstract arrays.
+    # Made by reductions of the parameter, because these know the shardings of abstract arrays.
     part: jax.ShapeDtypeStruct = jax.eval_shape(
         lambda p: jnp.expand_dims(jnp.sum(p, lost), added), p
     )
     if is_concrete(p):
-        # Its sharding would be one of an abstract mesh, where no array can be made.
+        # Its sharding would have an abstract mesh, on which arrays cannot be made.
         return jax.ShapeDtypeStruct(part.shape, part.dtype)
     return part
 
@@ -117,7 +117,7 @@ def is_concrete(x: Any) -> bool:
 
 
 def copies(params: Any, *, widened: bool = False) -> Any:
-    """A tree like `params` with a copy of each, in its own dtype: no buffer is shared.
+    """A tree like `params` with a copy of each parameter, in its own dtype, without shared buffers.
 
     With `widened` it is at least float32. `None` where there is no floating-point parameter, and
     zeros where only a shape is known.
@@ -148,11 +148,11 @@ def slot_dtype(p: Any, dtype: Any) -> np.dtype:
 
 
 class _Record:
-    """What is known of the arrays that an `init` has made so far, by identity."""
+    """The owners and axes of the arrays that an `init` has made so far, by identity."""
 
     def __init__(self, params: Any) -> None:
         paths, _ = jax.tree_util.tree_flatten_with_path(params)
-        # With the arrays themselves, or an identity could be given away again.
+        # Keeps the arrays themselves, so that an identity cannot be reused.
         self.known = {id(p): (p, SlotAxes(path, _all_axes(p))) for path, p in paths}
 
     def add(self, owner: Any, array: Any, axes: Axes) -> None:
@@ -170,15 +170,15 @@ _RECORD: contextvars.ContextVar[_Record | None] = contextvars.ContextVar("record
 
 
 def slot_of(owner: Any, array: Any, axes: Axes | None = None) -> Any:
-    """The array itself, of which it is noted that it was made of `owner`.
+    """Record that `array` was made from `owner`, and return it.
 
-    `slots` and `copies` do so. A wrapper does for what it makes of a parameter before it hands
-    it on, or of a slot before it keeps it.
+    `slots` and `copies` call it. A wrapper calls it for arrays that it makes from a parameter
+    before passing it on, or from a slot before storing it.
 
     Args:
-      owner: a parameter, or an array that was made of one.
-      array: what was made of it.
-      axes: for each axis of the array the axis of the owner, or `None`; by default the same.
+      owner: a parameter, or an array that was made from one.
+      array: the array made from it.
+      axes: for each axis of the array, the axis of the owner, or `None`; by default the same axes.
 
     >>> import jax.numpy as jnp, optcore
     >>> def init(params):
@@ -208,21 +208,22 @@ def recording(params: Any) -> Iterator[_Record]:
 
 
 def slot_axes(tx: Any, params: Any) -> Any:
-    """For every array of a state which parameter it belongs to, and which of its axes it keeps.
+    """For every array of a state, the parameter that it belongs to and the axes that it keeps.
 
-    With it shardings and transfers of states are made from those of the parameters: nothing is
-    told from shapes. Nothing is computed either.
+    It allows shardings and transfers of states to follow those of the parameters. Nothing is
+    computed or guessed from shapes.
 
     Args:
-      tx: the transformation. Of another library's states nothing is known.
+      tx: the transformation. The states of other libraries are unknown.
       params: a tree of arrays or `jax.ShapeDtypeStruct`s.
 
     Returns:
       A tree like the state, with a `SlotAxes` for every array.
 
-    >>> import jax.numpy as jnp, optcore
+    >>> import jax.numpy as jnp
+    >>> from optcore.optimizers import scale_by_factored_rms
     >>> params = {"w": jnp.ones((2, 3))}
-    >>> state = slot_axes(optcore.scale_by_factored_rms(min_dim_size_to_factor=2), params)
+    >>> state = slot_axes(scale_by_factored_rms(min_dim_size_to_factor=2), params)
     >>> state.nu_row["w"], state.nu_col["w"], state.count
     (SlotAxes('w', axes=(0, None)), SlotAxes('w', axes=(None, 1)), SlotAxes(None, axes=()))
     """

@@ -1,4 +1,4 @@
-"""Values that are not leaves: how they are packed into a pytree, compared, hashed and printed."""
+"""Values that are not leaves: packing into a pytree, comparison, hashing and printing."""
 
 import dataclasses
 import re
@@ -16,7 +16,7 @@ _PLAIN = (bool, int, float, complex, str, np.dtype, np.generic, np.ndarray, jax.
 
 
 def is_plain(value: Any) -> bool:
-    """Whether a value is compared by what it holds, and cannot change unseen.
+    """Whether a value is compared by content, and is immutable.
 
     >>> is_plain({"a": 1.0}), is_plain(lambda: 1.0)
     (True, False)
@@ -72,7 +72,7 @@ class Frozen:
 
 
 def hashable(value: Any) -> Hashable:
-    """A hashable stand-in for a value: containers by content, arrays by bytes, objects as they are.
+    """A hashable key for a value: containers by content, arrays by bytes, other objects unchanged.
 
     >>> hashable({"b": [1, 2]}) == hashable({"b": [1, 2]})
     True
@@ -96,13 +96,13 @@ def hashable(value: Any) -> Hashable:
     try:
         hash(value)
     except TypeError:
-        # An object that can change has no value to compare by, only an identity.
+        # A mutable object is compared by identity, not by value.
         return type(value), id(value)
     return type(value), value
 
 
 def ordered_like(members: dict[Any, Any], model: Any) -> dict[Any, Any]:
-    """An ordered dict if the model is one: keys that cannot be sorted stand in no other pytree."""
+    """An ordered dict if the model is one: other pytrees cannot have keys that cannot be sorted."""
     return OrderedDict(members) if isinstance(model, OrderedDict) else members
 
 

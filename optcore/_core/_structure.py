@@ -1,4 +1,4 @@
-"""What is known of the structure of a transformation, computed once: its states and arguments."""
+"""The structure of a transformation, computed once: its states and arguments."""
 
 import dataclasses
 import functools
@@ -16,7 +16,7 @@ from ._walk import children, is_declared, joined
 
 
 class Containing(GradientTransformation):
-    """A pair that can say what is in it, if that is no argument of anything declared."""
+    """A pair that can list its parts, if they are not arguments of anything declared."""
 
     inside: Callable[[], Sequence[Any]]
 
@@ -30,15 +30,15 @@ class Containing(GradientTransformation):
 
 @dataclasses.dataclass
 class Contents:
-    """What is known of all parts of a transformation together, those that bodies make among them.
+    """The combined facts of all parts of a transformation, including those that bodies make.
 
     Attributes:
-      holders: for every state in it that holds hyper-parameters, in the order of the state, the
-        names under which it does, each with its path (`None` if it is no argument of anything).
+      holders: for every state in it that holds hyper-parameters, in the order of the state, their
+        names, each with its path (`None` if it is not an argument).
       takes: the extra arguments that some part names.
-      open: whether some part of another library takes any argument, or is not known.
-      all_reduces: see `Facts`; of all parts, one after another, `None` if of one it is not known.
-      whole: whether some part refuses what is not whole, see `Facts`.
+      open: whether some part of another library takes any argument, or is unknown.
+      all_reduces: see `Facts`; the sum over all parts, `None` if one is unknown.
+      whole: whether some part refuses arrays that are not whole, see `Facts`.
     """
 
     holders: list[dict[str, str | None]] = dataclasses.field(default_factory=list)
@@ -56,11 +56,11 @@ class Structure:
 
     @functools.cached_property
     def contents(self) -> Contents:
-        """What stands in its states, and what its `update` takes."""
+        """The contents of its states, and the arguments of its `update`."""
         found = Contents()
 
         def look(leaves: list[Any], number: jax.Array) -> None:
-            # Made anew, so that every part is an object of its own.
+            # Made again, so that every part is a separate object.
             _Look(found, number).visit(self.treedef.unflatten(leaves), "", {})
 
         jax.eval_shape(look, self._numbers(), _NUMBER)
@@ -68,10 +68,10 @@ class Structure:
 
     @functools.cached_property
     def skeleton(self) -> Any:
-        """The state for one parameter, abstractly: what kinds of state stand where.
+        """The abstract state for one parameter, which shows the kinds of states and their places.
 
-        Where those for a scalar and for a large matrix differ, it says nothing. `None` where
-        `init` cannot work on a scalar parameter, and so nothing can be said at all.
+        Places where the states for a scalar and for a large matrix differ are left open. The result
+        is `None` if `init` does not work on a scalar parameter.
         """
 
         def init(p: Any, leaves: list[Any]) -> Any:
@@ -94,12 +94,12 @@ class Structure:
 
     @functools.cached_property
     def pure(self) -> bool:
-        """Whether every part is declared, so that equality by value is equality of meaning."""
+        """Whether every part is declared, so that equal values have equal meanings."""
         return is_plain(self._instance)
 
     @functools.cached_property
     def constants(self) -> dict[Any, int]:
-        """The numbers that eager calls came with, each with how often."""
+        """The numbers of eager calls, each with its frequency."""
         return {}
 
     @property
@@ -115,7 +115,7 @@ _MATRIX = jax.ShapeDtypeStruct((4096, 4096), np.float32)
 
 
 def _common(a: Any, b: Any) -> Any:
-    """What two skeletons agree on; a number, which stands for anything, where they do not."""
+    """The common part of two skeletons; a number, which matches anything, where they differ."""
     if a is None and b is None:
         return None
     if isinstance(a, dict) and isinstance(b, dict) and a.keys() == b.keys():
@@ -128,12 +128,12 @@ def _common(a: Any, b: Any) -> Any:
 
 @functools.lru_cache(maxsize=256)
 def structure_of(treedef: Any) -> Structure:
-    """The record of a structure, one for all that have it."""
+    """The record of a structure, shared by all transformations with it."""
     return Structure(treedef)
 
 
 def does_to_examples(tx: Any) -> str | None:
-    """`"aggregates"` or `"single"` (see `Facts.per_example`); `None` if nothing is known."""
+    """`"aggregates"` or `"single"` (see `Facts.per_example`); `None` if it is unknown."""
     if not is_declared(tx):
         return None
     fact: str | None = tx.declaration.factory.per_example
@@ -146,7 +146,7 @@ def does_to_examples(tx: Any) -> str | None:
 
 
 def contents_of(tx: Any) -> Contents:
-    """What is in a transformation, declared or not."""
+    """The contents of a transformation, declared or not."""
     if is_declared(tx):
         return structure_of(jax.tree.structure(tx)).contents
     return _of_foreign(tx, Contents())
@@ -160,12 +160,12 @@ def _of_foreign(tx: Any, found: Contents) -> Contents:
 
 
 def extras_of(function: Callable[..., Any], by_position: int = 3) -> tuple[set[str], bool]:
-    """The extra arguments that a function takes by name, and whether it takes all others too.
+    """The extra arguments that a function takes by name, and whether it also takes all others.
 
     Args:
-      function: an `update`, or another function that is handed extra arguments.
-      by_position: how many it is given by position, whatever they are called: of an `update`
-        the updates, the state and the parameters.
+      function: an `update`, or another function that gets extra arguments.
+      by_position: the number of positional arguments, with any names: for an `update` the updates,
+        the state and the parameters.
     """
     try:
         parameters = inspect.signature(function).parameters.values()
@@ -183,9 +183,9 @@ _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_O
 
 @dataclasses.dataclass
 class _Look:
-    """A look into the parts, and into what their bodies make, within a trace.
+    """Inspects the parts, and the results of their bodies, within a trace.
 
-    A part that a body makes has no path, but what it was given may be an argument that has one.
+    A part that a body makes has no path, but its own arguments may have one.
     """
 
     found: Contents
@@ -231,7 +231,7 @@ class _Look:
             self.visit(part.value, where, known, resolved=factory.holds is not None)
 
     def _contents(self, made: Containing) -> None:
-        """What a pair says is in it; anything, if that cannot be made of traced numbers."""
+        """The declared contents of a pair; unknown if they cannot be made from traced numbers."""
         try:
             inside = made.inside()
         except Exception:
@@ -244,7 +244,7 @@ class _Look:
         self.found.holders.append(dict(names))
 
     def _made(self, declaration: Any, schedules: Mapping[str, Any]) -> Any:
-        """What the body returns; `None` if it does not work on traced numbers."""
+        """The result of the body; `None` if it does not work on traced numbers."""
         try:
             return declaration.resolved(dict.fromkeys(schedules, self.number))
         except Exception:

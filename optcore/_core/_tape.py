@@ -1,9 +1,9 @@
-"""Leafwise stages that are recorded one after another and played in one function per leaf.
+"""A tape that records leafwise stages and plays them in one function per leaf.
 
-A stage is an algorithm for one array with the trees that it reads. Played together, the stages
-of a chain are traced once per distinct signature of a leaf and called once per leaf, as if one
-had written the fused step by hand. Whoever begins a tape (`begin`) is given trees that wait, and
-settles what it returns.
+A stage is an algorithm for one array with the trees that it reads. Played together, the stages of a
+chain are traced once per distinct signature of a leaf and called once per leaf, like a hand-written
+fused step. The caller that begins a tape (`begin`) gets waiting trees, and settles the trees that
+it returns.
 """
 
 import dataclasses
@@ -33,9 +33,9 @@ class Recorded:
 
 
 class Tape:
-    """Stages over the leaves of one tree of updates, and whether anything they read is traced.
+    """Stages over the leaves of one tree of updates, and whether any of their inputs is traced.
 
-    `whole` says whether among the leaves are nodes that count as one.
+    `whole` tells whether some leaves are nodes that count as one leaf.
     """
 
     def __init__(self, updates: Any):
@@ -83,7 +83,7 @@ class Tape:
         play: Any = self._kernel
         if self.traced:
             play = jax.jit(play)
-            # Behind a barrier, or XLA computes the scalars again in every kernel.
+            # Behind a barrier; otherwise XLA computes the scalars again in every kernel.
             scalars = lax.optimization_barrier(scalars) if jax.tree.leaves(scalars) else scalars
 
         updates: list[Any] = []
@@ -116,7 +116,7 @@ class Tape:
         g = _widened(g, width)
         kept = []
         for stage, old, read, step in zip(self.stages, slots, reads, scalars, strict=True):
-            # All widths are equal by now; a real number times a complex one is no accident.
+            # All widths are equal by now; a mix of real and complex numbers is intended.
             with jax.numpy_dtype_promotion("standard"):
                 out = stage.leaf(g, *_widened((*old, *read, *step), width))
             g, *new = _results(out, len(old))
@@ -126,7 +126,7 @@ class Tape:
 
 @dataclasses.dataclass(frozen=True)
 class Waiting:
-    """A tree that a tape has still to compute: updates after a stage, or one tree of its slots."""
+    """A tree that a tape still has to compute: updates after a stage, or one tree of its slots."""
 
     tape: Tape
     step: int
@@ -138,9 +138,9 @@ class Waiting:
 
 
 def begin(updates: Any) -> Any:
-    """The updates as the start of a tape on which leafwise stages wait for those that follow.
+    """The updates as the start of a tape, on which leafwise stages wait for later ones.
 
-    What does not run under tracing is not put off.
+    Outside a trace, nothing waits.
     """
     if isinstance(updates, Waiting) or not any_tracer(updates):
         return updates
@@ -148,11 +148,11 @@ def begin(updates: Any) -> Any:
 
 
 def settle(tree: Any) -> Any:
-    """A tree in which nothing waits any more."""
+    """The tree with all waiting parts computed."""
     try:
         return jax.tree.map(lambda x: x.settle() if isinstance(x, Waiting) else x, tree)
     except ValueError:
-        # A dict whose keys cannot be sorted, which eager calls of optax's may return in a state.
+        # A dict whose keys cannot be sorted, which optax may return in a state of an eager call.
         if type(tree) is dict:
             return {key: settle(member) for key, member in tree.items()}
         if isinstance(tree, tuple):
@@ -162,7 +162,7 @@ def settle(tree: Any) -> Any:
 
 
 def _results(out: Any, slots: int) -> tuple[Any, ...]:
-    """What an algorithm for one array returned: the update, and then each slot."""
+    """The results of an algorithm for one array: the update, then each slot."""
     several = isinstance(out, (tuple, list))
     if not slots and not several:
         return (out,)
@@ -174,13 +174,13 @@ def _results(out: Any, slots: int) -> tuple[Any, ...]:
 
 
 def _without_slots(play: Any, nothing: Any, scalars: Any, g: jax.Array, reads: Any) -> jax.Array:
-    """The update alone of stages that have no slots, as the kept elements of a node need it."""
+    """The update from stages without slots, as needed for the stored elements of a node."""
     update: jax.Array = play(g, nothing, reads, scalars)[0]
     return update
 
 
 def is_absent(g: Any) -> bool:
-    """Whether there is no update here: `None`, or the float0 that JAX gives for integers."""
+    """Whether it is not an update: `None`, or the float0 that JAX gives for integers."""
     return g is None or getattr(g, "dtype", None) == jax.dtypes.float0
 
 

@@ -18,15 +18,16 @@ P = ParamSpec("P")
 class transformation(Facts):  # noqa: N801 (a decorator)
     """Declare a factory of gradient transformations, with its facts.
 
-    The body stays plain closures over its arguments; the decorator makes what it returns a
-    pytree of its hyper-parameters, compared, hashed and printed by value, with schedules on
-    every `Hyperparameter`, checks of arguments and calls, a place in the registry and a config.
+    The body consists of plain closures over its arguments. The decorator turns its result into a
+    pytree of its hyper-parameters that is compared, hashed and printed by value. It adds schedules
+    for every `Hyperparameter`, checks of arguments and calls, an entry in the registry, and a
+    config.
 
     Args:
       kind: `"optimizer"` (its updates are steps), `"direction"` (without rate and sign),
         `"transform"`, or `"wrapper"` (of other transformations).
-      example: keyword arguments of a sensible instance, or a function that makes one. A required
-        transformation that is left out is momentum.
+      example: keyword arguments of a sensible instance, or a function that makes one. An omitted
+        transformation is momentum.
       **facts: see `Facts`, which lists them.
 
     Raises:

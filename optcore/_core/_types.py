@@ -9,13 +9,16 @@ from jax.typing import DTypeLike
 from ._marks import DTypeMark, HyperparameterMark, KeyMark, Range, ScheduleMark, StaticMark
 
 Params = Any
-"""A pytree of arrays: what is trained."""
+"""A pytree of arrays: the trained parameters."""
 
 Updates = Any
 """A pytree like the parameters: gradients, directions or steps."""
 
 State = Any
-"""A pytree of arrays: what a transformation remembers."""
+"""A pytree of arrays: the memory of a transformation."""
+
+OptState = State
+"""The public name of `State`."""
 
 
 class Init(Protocol):
@@ -37,8 +40,8 @@ class GradientTransformation(NamedTuple):
 
     `init(params)` gives the state; `update(updates, state, params=None, **extra)` gives the
     transformed updates and the next state. The structure, shapes and dtypes of a state never
-    change. Extra keyword arguments are handed on to whoever uses them. Updates are *added* to
-    the parameters (`apply_updates`).
+    change. Extra keyword arguments reach every transformation that uses them. Updates are *added*
+    to the parameters (`apply_updates`).
 
     >>> import jax.numpy as jnp
     >>> def negated(updates, state, params=None, **extra):
@@ -54,7 +57,7 @@ class GradientTransformation(NamedTuple):
 
 
 class EmptyState(NamedTuple):
-    """The state of a transformation that remembers nothing.
+    """The state of a transformation without memory.
 
     >>> EmptyState()
     EmptyState()
@@ -64,11 +67,11 @@ class EmptyState(NamedTuple):
 class LookaheadParams(NamedTuple):
     """Fast and slow parameters, which `lookahead` moves together.
 
-    Gradients are those of the fast parameters. optax's name and fields.
+    Gradients are taken at the fast parameters. The name and the fields are those of optax.
 
     Attributes:
-      fast: what gradients are taken at.
-      slow: what to evaluate; `eval_params` reads it.
+      fast: the parameters that gradients are taken at.
+      slow: the parameters to evaluate; `eval_params` reads them.
     """
 
     fast: Params
@@ -89,10 +92,10 @@ Schedule = Annotated[Callable[[Any], Any], ScheduleMark()]
 """A pure function of the step count (int32, from 0; an int, an array or traced) to a number."""
 
 Hyperparameter = Annotated[Any, HyperparameterMark()]
-"""A number, or a schedule of it: it may be traced, swept and differentiated. Absent is `None`.
+"""A number or a schedule, which may be traced, swept and differentiated; `None` if absent.
 
 For the caller of a factory it is `ArrayLike | Schedule`; for the factory's body it is always a
-number, which no one annotation can say.
+number; a single annotation cannot express both.
 """
 
 Rate = Annotated[Hyperparameter, Range(0)]
@@ -102,7 +105,7 @@ Decay = Annotated[Hyperparameter, Range(0, 1)]
 """A decay of a moving average, in [0, 1)."""
 
 Retention = Annotated[Hyperparameter, Range(0, 1, closed=True)]
-"""How much is kept at each step, in [0, 1]; with 1 a running sum forgets nothing."""
+"""The fraction kept at each step, in [0, 1]; with 1 a running sum forgets nothing."""
 
 Bound = Annotated[Hyperparameter, Range(0, math.inf, closed=True)]
 """A non-negative threshold; infinity means none."""
@@ -114,7 +117,7 @@ Length = Annotated[int, Range(1, 2**31)]
 """A static number of steps, at least one."""
 
 StaticFloat = Annotated[float, StaticMark()]
-"""A static number, such as the part of a run that decides at which step something happens."""
+"""A static number, such as the fraction of a run after which a phase starts."""
 
 DType = Annotated[DTypeLike, DTypeMark()]
 """A dtype, static."""

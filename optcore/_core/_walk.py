@@ -1,4 +1,4 @@
-"""The one walk through what a declared object is made of: its parts, with path and role."""
+"""The walk through the parts of a declared object, with their paths and roles."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping
@@ -10,14 +10,14 @@ from ._roles import Role
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """A transformation or schedule that something declared was given.
+    """A transformation or schedule among the arguments of a declared object.
 
-    A pair of another library is a part in which nothing can be seen.
+    A pair of another library is an opaque part.
 
     Attributes:
-      path: where it stands, such as `transforms.1`; empty for the whole.
+      path: its path, such as `transforms.1`; empty for the whole.
       value: the transformation or schedule itself.
-      role: of the argument that holds it; `None` for the whole.
+      role: the role of the argument that holds it; `None` for the whole.
     """
 
     path: str
@@ -26,7 +26,7 @@ class Part:
 
     @property
     def is_transformation(self) -> bool:
-        """Whether it is one of the transformations that something wraps, or the whole."""
+        """Whether it is a wrapped transformation, or the whole."""
         return self.role is None or self.role.kind == "transformation"
 
 
@@ -36,16 +36,16 @@ def is_declared(value: Any) -> bool:
 
 
 def walk(value: Any, path: str = "", role: Role | None = None) -> Iterator[Part]:
-    """The whole and all its parts, those of parts among them, in the order of the states."""
+    """The whole and all its parts, including parts of parts, in the order of the states."""
     yield Part(path, value, role)
     for part in children(value):
         yield from walk(part.value, joined(path, part.path), part.role)
 
 
 def children(value: Any, *, given: bool = False) -> Iterator[Part]:
-    """The parts that something declared was given itself, in the order of the states.
+    """The direct parts of a declared object, in the order of the states.
 
-    With `given` they come in the order of the arguments, which for what is named is another.
+    With `given` they come in the order of the arguments, which differs for named parts.
     """
     if is_declared(value):
         for name, role in value.declaration.factory.roles.items():
@@ -53,7 +53,7 @@ def children(value: Any, *, given: bool = False) -> Iterator[Part]:
 
 
 def parts_in(role: Role, path: str, value: Any, *, given: bool = False) -> Iterator[Part]:
-    """The parts in one argument; what is named is sorted as in a state, unless as it was given."""
+    """The parts in one argument; named parts are sorted as in a state, unless `given`."""
     if role.kind not in ("transformation", "schedule", "hyperparameter"):
         return
     if is_declared(value) or is_transformation(value):
@@ -79,5 +79,5 @@ def _first(pair: tuple[str, Any]) -> str:
 
 
 def joined(path: str, name: str) -> str:
-    """A path and what follows on it."""
+    """A path with a further step."""
     return f"{path}.{name}" if path else name

@@ -1,4 +1,9 @@
-"""Which parameters to evaluate: averages, slow parameters, snapshots."""
+"""Averages of the parameters, and snapshots of them.
+
+`with_average` keeps an average of the parameters after each update, and `eval_params` returns the
+parameters to evaluate from any state. `init_snapshots`, `take_snapshot`, `snapshot_members` and
+`ensemble_probabilities` make several networks of one run. The guide is README.md in this folder.
+"""
 
 from .._core import LookaheadParams as LookaheadParams
 from ._eval_params import eval_params as eval_params

@@ -1,4 +1,4 @@
-"""Which parameters to evaluate: read out of any state."""
+"""The parameters to evaluate, read from any state."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -12,22 +12,21 @@ from .._core import LookaheadParams, Params, State, flatten_like, is_none, named
 def eval_params(state: State, params: Params) -> Params:
     """The parameters to evaluate, in the dtypes of `params`.
 
-    They are the average that `with_average` or `asgd` keeps, the slow parameters of `lookahead`,
-    wherever they stand in the state; and `params` where nothing in the state knows better, as
-    with any plain optimizer. A state knows better if its class has a method
-    `evaluated(params)`, which returns a tree like the parameters (`None` where it has nothing to
-    say).
+    These are the average that `with_average` or `asgd` keeps, or the slow parameters of
+    `lookahead`, anywhere in the state; otherwise `params` itself, as with any plain optimizer. A
+    custom state takes part if its class has a method `evaluated(params)`, which returns a tree like
+    the parameters, with `None` for parameters that it does not average.
 
     Args:
-      state: of an optimizer, after an update.
+      state: the state of an optimizer, after an update.
       params: the parameters after the same update; also `LookaheadParams`.
 
     Returns:
       A tree like `params`; for `LookaheadParams`, like `params.slow`.
 
     Raises:
-      TypeError: state and parameters have changed places.
-      ValueError: the state is that of other parameters, or has two averages of one parameter.
+      TypeError: `state` and `params` are swapped.
+      ValueError: the state belongs to other parameters, or has two averages of one parameter.
 
     >>> import jax.numpy as jnp, optcore
     >>> for tx in (optcore.sgd(1.0), optcore.with_average(optcore.sgd(1.0), "tail")):
@@ -58,7 +57,7 @@ def eval_params(state: State, params: Params) -> Params:
         if len(found) > 1:
             raise ValueError(
                 f"eval_params: the state has {len(found)} averages of "
-                f"{named_leaves(plain)[i][0]!r}; read the one that is meant from the state"
+                f"{named_leaves(plain)[i][0]!r}; read the one you need from the state"
             )
         chosen.append(_like(p, found[0], plain, i) if found else p)
     return treedef.unflatten(chosen)
@@ -71,7 +70,7 @@ def _column(owner: str, treedef: Any, tree: Any) -> list[Any]:
         return flatten_like(treedef, _slow(tree))
     except ValueError as error:
         raise ValueError(
-            f"eval_params: the average in {owner} is that of other parameters: expected "
+            f"eval_params: the average in {owner} belongs to other parameters: expected "
             f"{treedef}, got {jax.tree.structure(tree)}"
         ) from error
 
@@ -80,7 +79,7 @@ def _like(p: Any, average: jax.Array, params: Params, i: int) -> jax.Array:
     if average.shape != jnp.shape(p):
         raise ValueError(
             f"eval_params: the average of {named_leaves(params)[i][0]!r} has shape "
-            f"{average.shape}, the parameter {jnp.shape(p)}: is it of another model?"
+            f"{average.shape}, the parameter {jnp.shape(p)}: does it belong to another model?"
         )
     return average.astype(jnp.result_type(p))
 
@@ -94,7 +93,7 @@ def _is_state(part: Any) -> bool:
 
 
 def _parts(state: Any) -> Iterator[Any]:
-    """The containers in a state, outer before inner, and nothing inside one that can be read."""
+    """The containers in a state, outer before inner, without the insides of readable ones."""
     if isinstance(state, Mapping):
         members = list(state.values())
     elif isinstance(state, (tuple, list)):

@@ -1,4 +1,4 @@
-"""Snapshots of the parameters: a store for the last few, and the ensemble that they make."""
+"""Snapshots of the parameters: a store for the last few, and an ensemble of them."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -12,12 +12,12 @@ from .._core import Params, increment, is_none, named_leaves, slot_of, zero_coun
 
 
 class Snapshots(NamedTuple):
-    """The last parameters that were kept; a carry of `lax.scan` like any state.
+    """The last snapshots; it can be a carry of `lax.scan`, like any state.
 
     Attributes:
       count: int32, snapshots taken so far.
-      params: like the parameters, with a first axis for the places. The snapshot number `n`
-        (from 0) stands in place `n % size`; what was not yet taken is zero.
+      params: like the parameters, with a first axis for the places. Snapshot number `n` (from 0) is
+        in place `n % size`; unused places are zero.
     """
 
     count: jax.Array  # type: ignore[assignment]
@@ -29,7 +29,7 @@ def init_snapshots(params: Params, size: int) -> Snapshots:
 
     Args:
       params: a tree of arrays or `jax.ShapeDtypeStruct`s.
-      size: ≥ 1; one more takes the place of the oldest.
+      size: ≥ 1; further snapshots replace the oldest.
 
     Raises:
       ValueError: `size` is not a positive int, or `params` holds no array.
@@ -43,26 +43,26 @@ def init_snapshots(params: Params, size: int) -> Snapshots:
         raise ValueError(f"init_snapshots: params must hold an array, got {params!r}")
 
     def places(p: Any) -> jax.Array:
-        # Of zeros like the parameter, which bring its sharding along.
+        # From zeros like the parameter, which inherit its sharding.
         return slot_of(p, jnp.stack([jnp.zeros_like(p)] * size), (None, *range(jnp.ndim(p))))
 
     return Snapshots(zero_count(), jax.tree.map(places, params))
 
 
 def take_snapshot(snapshots: Snapshots, params: Params, when: ArrayLike = True) -> Snapshots:
-    """Keep a copy of the parameters, in place of the oldest if the store is full.
+    """Store a copy of the parameters, replacing the oldest if the store is full.
 
-    Under `jit` the store is updated in place, and only one place of it is written. For a copy
-    at the end of each cycle call it after the `n`-th update with
-    `when=jnp.isin(n, jnp.array(cycle_ends(schedule, total_steps)))`.
+    Under `jit` the store is updated in place, and only one place is written. For a copy at the end
+    of each cycle, call it after the `n`-th update with `when=jnp.isin(n,
+    jnp.array(cycle_ends(schedule, total_steps)))`.
 
     Args:
       snapshots: the store.
-      params: what to keep.
-      when: a boolean, also traced; nothing is kept where it is False.
+      params: the parameters to store.
+      when: a boolean, which may be traced; if it is False, nothing is stored.
 
     Raises:
-      ValueError: the parameters are not those that the store was made for.
+      ValueError: the parameters do not fit the store.
 
     >>> store = init_snapshots(jnp.float32(0.0), 2)
     >>> for step in range(1, 10):
@@ -95,7 +95,7 @@ def take_snapshot(snapshots: Snapshots, params: Params, when: ArrayLike = True) 
 
 
 def snapshot_members(snapshots: Snapshots) -> list[Params]:
-    """The parameters in the store, the oldest first; the count must be known, so not under jit.
+    """The parameters in the store, oldest first; not under `jit`, because the count must be known.
 
     >>> store = take_snapshot(init_snapshots({"w": jnp.zeros(2)}, 3), {"w": jnp.ones(2)})
     >>> [w["w"].tolist() for w in snapshot_members(store)]
@@ -117,17 +117,17 @@ def ensemble_probabilities(
     By Jensen's inequality its cross-entropy is at most the mean cross-entropy of the members.
 
     Args:
-      predict_fn: `(params, *inputs)` to logits, the classes along the last axis.
+      predict_fn: `(params, *inputs)` to logits, with the classes along the last axis.
       snapshots: a store with at least one snapshot.
-      inputs: handed to `predict_fn`.
-      last: how many members, the newest ones; by default all. While there are fewer, those.
+      inputs: passed to `predict_fn`.
+      last: the number of newest members to use; by default all. If there are fewer, all of them.
 
     Returns:
       Probabilities, shaped like the logits.
 
     Raises:
-      ValueError: there is no snapshot (a traced count is not checked: then NaN), or `last` does
-        not lie within the store.
+      ValueError: there is no snapshot (a traced count is not checked: the result is NaN), or `last`
+        is not within the size of the store.
 
     >>> store = init_snapshots(jnp.zeros(2), 2)
     >>> for logits in ([100.0, 0.0], [0.0, 100.0]):
@@ -140,9 +140,7 @@ def ensemble_probabilities(
     if not 1 <= last <= size:
         raise ValueError(f"ensemble_probabilities: last must lie in [1, {size}], got {last}")
     if not isinstance(snapshots.count, jax.core.Tracer) and int(snapshots.count) == 0:
-        raise ValueError(
-            "ensemble_probabilities: no snapshot was taken yet; does `when` ever hold?"
-        )
+        raise ValueError("ensemble_probabilities: no snapshot was taken yet; is `when` ever True?")
     logits = jax.vmap(lambda p: predict_fn(p, *inputs))(snapshots.params)
     chosen = chosen_places(snapshots, last)
     chosen = chosen.reshape(size, *[1] * (logits.ndim - 1))
@@ -151,7 +149,7 @@ def ensemble_probabilities(
 
 
 def chosen_places(snapshots: Snapshots, last: int) -> jax.Array:
-    """Which places hold one of the last snapshots, booleans of shape `(size,)`."""
+    """Booleans of shape `(size,)`: which places hold one of the last snapshots."""
     size = _size(snapshots)
     age = (snapshots.count - 1 - jnp.arange(size, dtype=jnp.int32)) % size
     return age < jnp.minimum(snapshots.count, last)

@@ -1,4 +1,4 @@
-"""Averages of the parameters, beside any optimizer."""
+"""Averages of the parameters for any optimizer."""
 
 from typing import Any, Literal, NamedTuple
 
@@ -34,9 +34,10 @@ class WithAverageState(NamedTuple):
 
     Attributes:
       count: int32, updates made so far.
-      average: of the parameters after each update, at least float32; `None` for `"lawa"`.
-      correction: float32, the weight that `"ema"` with `debias` has given away so far; or `None`.
-      snapshots: the last ones in the parameters' dtypes, for `"lawa"`; or `None`.
+      average: the average of the parameters after each update, at least float32; `None` for
+        `"lawa"`.
+      correction: float32, for `"ema"` with `debias`, the total weight so far; otherwise `None`.
+      snapshots: the last parameters in their dtypes, for `"lawa"`; otherwise `None`.
       inner: the state of the optimizer.
     """
 
@@ -69,39 +70,37 @@ def with_average(
     every: Length = 1,
     window: Length | None = None,
 ) -> GradientTransformation:
-    r"""Keep an average of the parameters after each update; descent makes no use of it.
+    r"""Keep an average of the parameters after each update; descent does not use it.
 
-    With the parameters `p_1, p_2, …` that count, those after every `every`-th update beyond the
-    first `begin`:
+    Let `p_1, p_2, …` be the parameters after every `every`-th update beyond the first `begin`:
 
     * `"ema"`: `a_1 = p_1`, `a_n = d a_{n-1} + (1 - d) p_n`, as torch's `AveragedModel` with
-      `get_ema_multi_avg_fn(d)`. There the first parameters have the weight of `1 / (1 - d)`
-      later ones. With `debias` all weights are those of an average that started at zero,
-      divided by their sum, `1 - d^n`. With `warmup`, `d_n = min(d, (1 + n) / (10 + n))`, as in
-      TensorFlow.
-    * `"swa"`: the mean of all (Izmailov et al., arXiv 1803.05407). With the rate of
-      `cyclic_schedule` or `cosine_restarts_schedule`, `every` is the length of a cycle.
+      `get_ema_multi_avg_fn(d)`. The first parameters have the weight of `1 / (1 - d)` later ones.
+      With `debias` the weights are those of an average that starts at zero, divided by their sum,
+      `1 - d^n`. With `warmup`, `d_n = min(d, (1 + n) / (10 + n))`, as in TensorFlow.
+    * `"swa"`: the mean of all (Izmailov et al., arXiv 1803.05407). With `cyclic_schedule` or
+      `cosine_restarts_schedule` as the rate, set `every` to the length of a cycle.
     * `"tail"`: the mean of all, with `every=1` (tail averaging, Jain et al., arXiv 1610.03774;
       from the first step on it is Polyak's and Ruppert's).
     * `"lawa"`: the mean of the last `window` (Kaddour, arXiv 2209.14981), which are kept.
 
-    `eval_params(state, params)` reads the average; until there is one, the parameters. The
-    parameters that are averaged are those that `apply_updates` gives, rounded to their dtype.
+    `eval_params(state, params)` reads the average, or the parameters until there is one. The
+    average is over the parameters that `apply_updates` returns, rounded to their dtype.
 
-    It must be outermost: what changes the updates after it would make it average parameters
-    that never were. Transformations of optcore refuse to wrap it; an `optax.chain` around it is
-    not noticed, so write `with_average(optax.chain(...))`.
+    It must be outermost: if a later transformation changed the updates, the average would be over
+    parameters that are never used. Transformations of optcore refuse to wrap it. It cannot detect
+    an `optax.chain` around it, so write `with_average(optax.chain(...))`.
 
     Args:
       inner: the whole optimizer.
-      average: which.
-      decay: `d` in [0, 1], and less than 1 with `debias`; with 1 the average stays as it is, so
-        that a schedule may end there. Needed by `"ema"`, and by no other.
+      average: the kind of average.
+      decay: `d` in [0, 1], less than 1 with `debias`; with 1 the average does not change, so a
+        schedule may end there. Required for `"ema"`, and only for it.
       debias: of `"ema"`.
       warmup: of `"ema"`.
-      begin: updates before the first that counts, ≥ 0.
+      begin: the number of updates before averaging starts, ≥ 0.
       every: ≥ 1.
-      window: ≥ 1; needed by `"lawa"`, and by no other.
+      window: ≥ 1; required for `"lawa"`, and only for it.
 
     Raises:
       ValueError: an argument is missing, or belongs to another average; another transformation
@@ -136,7 +135,7 @@ def with_average(
         )
 
     def weights(n: jax.Array, given: jax.Array | None) -> tuple[jax.Array, jax.Array | None]:
-        """The weight of the `n`-th parameters, and what is given away with it."""
+        """The weight of the `n`-th parameters, and the total weight with it."""
         m = n.astype(jnp.float32)
         if decay is None:
             return 1 / jnp.maximum(m, 1), None
@@ -169,7 +168,7 @@ def with_average(
         weight, given = weights(n, state.correction)
         if given is not None and state.correction is not None:
             given = jnp.where(counts, given, state.correction)
-        # Until the first that counts, the average is a copy.
+        # Until averaging starts, the average is a copy.
         scalars = weight, n <= 1, counts | (n == 0)
         slot = state.average
         values = jax.tree.map(lambda a, p: None if a is None else p, slot, after, is_leaf=is_none)
@@ -187,7 +186,7 @@ def _check(
     belongs = {"decay": "ema", "debias": "ema", "warmup": "ema", "window": "lawa"}
     need = needs.get(average)
     if need is not None and given[need] is None:
-        raise ValueError(f"with_average: {need} is needed by {average!r}, got None")
+        raise ValueError(f"with_average: {need} is required for {average!r}, got None")
     for name, value in given.items():
         if value is not None and belongs[name] != average:
             raise ValueError(
@@ -200,7 +199,7 @@ def _check(
         )
     if average == "tail" and every != 1:
         raise ValueError(
-            f"with_average: every must be 1 for 'tail', got {every}; one in so many is 'swa'"
+            f"with_average: every must be 1 for 'tail', got {every}; for every n-th use 'swa'"
         )
 
 

@@ -1,15 +1,18 @@
-"""Transformations of transformations: in a chain, in turn, around and beside each other."""
+"""Transformations of transformations: in a chain, in turn, around and beside each other.
 
+`chain` and `named_chain` join transformations. `accumulate` and `microbatch` make one step of
+several gradients, `switch` changes the optimizer at a step, `sam`, `lookahead`, `cautious`,
+`graft` and `flatten` change what an optimizer does, and `monitor` measures it. The guide is
+README.md in this folder.
+"""
+
+from .._core import LookaheadParams as LookaheadParams
 from ._accumulate import AccumulateState as AccumulateState
 from ._accumulate import accumulate as accumulate
 from ._cautious import CautiousState as CautiousState
 from ._cautious import cautious as cautious
 from ._chain import chain as chain
 from ._chain import named_chain as named_chain
-from ._conditionally import ConditionallyMaskState as ConditionallyMaskState
-from ._conditionally import ConditionallyTransformState as ConditionallyTransformState
-from ._conditionally import conditionally_mask as conditionally_mask
-from ._conditionally import conditionally_transform as conditionally_transform
 from ._descend import descend as descend
 from ._flatten import flatten as flatten
 from ._graft import GraftState as GraftState
@@ -19,11 +22,6 @@ from ._lookahead import lookahead as lookahead
 from ._microbatch import microbatch as microbatch
 from ._monitor import MonitorState as MonitorState
 from ._monitor import monitor as monitor
-from ._multi_steps import MultiSteps as MultiSteps
-from ._multi_steps import MultiStepsState as MultiStepsState
-from ._multi_steps import has_updated as has_updated
-from ._multi_steps import skip_large_updates as skip_large_updates
-from ._multi_steps import skip_not_finite as skip_not_finite
 from ._sam import SamState as SamState
 from ._sam import asam as asam
 from ._sam import sam as sam

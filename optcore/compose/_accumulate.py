@@ -33,16 +33,16 @@ from ._branch import run_if
 
 
 class AccumulateState(NamedTuple):
-    """What was accumulated since the last step, and the state of what is wrapped.
+    """The gradients accumulated since the last step, and the state of `inner`.
 
     Attributes:
       count: int32, steps that `inner` has made.
-      mini_step: int32, gradients in the accumulator, for which `inner` has not yet run.
+      mini_step: int32, gradients in the accumulator that `inner` has not seen yet.
       weight: float32, the sum of their weights.
       acc_grads: their mean, at least float32; the first gradient of a window overwrites it.
       skipped: int32, gradients in a row that were not finite.
       total_notfinite: int32, all gradients that were not finite.
-      inner: its state.
+      inner: the state of `inner`.
     """
 
     count: jax.Array  # type: ignore[assignment]
@@ -72,38 +72,39 @@ def accumulate(inner: GradientTransformation, every: Length | Schedule) -> Gradi
         W_i = W_{i-1} + w_i, \quad
         \bar g_i = \frac{W_{i-1}}{W_i} \bar g_{i-1} + \frac{w_i}{W_i} g_i
 
-    in at least float32: no sum that could overflow. The call that completes a window of `every`
-    gradients runs `inner` on `ḡ`, which is the gradient of the batch that the window makes up.
-    All others cost about an addition: `inner` stands behind a real branch (`lax.cond`). Under
-    `vmap` that becomes a selection: `inner` runs in every call, and what it did is not chosen.
+    in at least float32, without a sum that could overflow. The call that completes a window of
+    `every` gradients runs `inner` on `ḡ`, the gradient of the batch that the window makes up. All
+    other calls cost about an addition, because `inner` runs in a real branch (`lax.cond`). Under
+    `vmap` the branch becomes a selection: `inner` runs in every call, and its result is discarded
+    where it is not due.
 
     A gradient that is not finite neither enters the accumulator nor counts: the window takes one
-    more. `check` raises after several in a row. A finite mean of which `inner` makes something
-    that is not, is up to a guard: `accumulate(guard(adam(1e-3)), 8)`.
+    more. `check` raises after several in a row. If `inner` makes a non-finite update from a finite
+    mean, a guard inside handles it: `accumulate(guard(adam(1e-3)), 8)`.
 
-    `inner` sees the parameters and the extra arguments of the call that completes the window
-    (a `value` that it watches is that of the last gradient). Where the gradient is `None` it
-    counts as 0 in the mean, and a parameter with `None` in the last call of a window stays.
+    `inner` sees the parameters and the extra arguments of the call that completes the window (a
+    `value` that it watches is that of the last gradient). A gradient of `None` counts as 0 in the
+    mean, and a parameter whose gradient is `None` in the last call of a window does not move.
 
-    Around `dpsgd`, or a chain or route with what clips single examples, the window makes up one
-    lot (Abadi et al., arXiv 1607.00133, section 3.1): each call adds to the sum of the examples'
-    clipped gradients, and the last one adds the noise, once, and divides by the number of all
-    examples. `acc_grads` is then that sum, and `weight` the number.
+    Around `dpsgd`, or a chain or route with a transformation that clips single examples, the window
+    makes up one lot (Abadi et al., arXiv 1607.00133, section 3.1): each call adds to the sum of the
+    examples' clipped gradients, and the last one adds the noise, once, and divides by the number of
+    all examples. `acc_grads` is then that sum, and `weight` is that number.
 
     Args:
-      inner: what runs once for every window.
+      inner: the transformation that runs once for every window.
       every: gradients in a window, ≥ 1: an int, or a schedule of it over the steps of `inner`
-        (`state.count`), which is rounded; less than 1 counts as 1.
+        (`state.count`), which is rounded; values below 1 count as 1.
 
-    The extra argument `weight` of `update`, a scalar ≥ 0, says how much a gradient counts, such
-    as the number of tokens that it is the mean of; without it, each counts 1. One of weight 0
-    changes nothing but is counted, and a mean of weight 0 is 0. A weight that is negative or
-    not finite is treated like a gradient that is not finite. `inner` is handed the sum.
+    The extra argument `weight` of `update`, a scalar ≥ 0, is the weight of a gradient, such as the
+    number of tokens that it averages over; the default is 1. A gradient of weight 0 changes nothing
+    but is counted, and a mean of weight 0 is 0. A weight that is negative or not finite is treated
+    like a gradient that is not finite. `inner` receives the sum of the weights.
 
     Raises:
-      ValueError: `inner` contains `dynamic_loss_scale`, which must stand outside, or takes
-        single examples inside another wrapper; `weight` or the value of the schedule is no real
-        scalar, or examples have a `weight`.
+      ValueError: `inner` contains `dynamic_loss_scale`, which must be outside, or takes single
+        examples inside another wrapper; `weight` or the value of the schedule is not a real scalar,
+        or examples have a `weight`.
 
     A batch of three in two parts, weighted by their sizes:
 
@@ -167,10 +168,10 @@ def accumulate(inner: GradientTransformation, every: Length | Schedule) -> Gradi
 
 
 def _lot_of(inner: GradientTransformation) -> Aggregation | None:
-    """The two parts of what takes single examples; `None` if it takes none.
+    """The two parts of an `inner` that takes single examples; `None` for any other.
 
     Raises:
-      ValueError: it takes examples, and does not say where their sum is complete.
+      ValueError: it takes examples, and does not declare where their sum is complete.
     """
     if not aggregates(inner):
         return None
@@ -178,8 +179,8 @@ def _lot_of(inner: GradientTransformation) -> Aggregation | None:
     if parts is None:
         raise ValueError(
             f"accumulate: inner is {inner!r}, in which accumulate cannot reach the sum of the "
-            "examples' clipped gradients, which it has to add up before the noise; put it around "
-            "dpsgd, or a chain or route with it, and other wrappers outside: "
+            "examples' clipped gradients, which it must add up before the noise; put accumulate "
+            "around dpsgd, or a chain or route with it, and other wrappers outside: "
             "guard(accumulate(dpsgd(...), every))"
         )
     return parts
@@ -188,8 +189,8 @@ def _lot_of(inner: GradientTransformation) -> Aggregation | None:
 def _refuse_weight(weight: Any) -> None:
     if weight is not None:
         raise ValueError(
-            "accumulate: inner takes one gradient per example, of which each counts once, or the "
-            "noise would not fit; leave weight out"
+            "accumulate: inner takes one gradient per example, and each must count once for the "
+            "noise to fit; expected no weight, so leave it out"
         )
 
 
@@ -207,9 +208,9 @@ def _step_of(
 
 
 def shares(before: jax.Array, weight: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """The sum of the weights, and the shares in the mean of what was there and of what comes.
+    """The sum of the weights, and the shares of the old mean and of the new gradient.
 
-    The shares of the first gradient are 0 and 1: what is left of another window vanishes.
+    For the first gradient they are 0 and 1, which clears the previous window.
     """
     total = before + weight
     add = safe_divide(weight, total)
@@ -219,7 +220,7 @@ def shares(before: jax.Array, weight: jax.Array) -> tuple[jax.Array, jax.Array, 
 def gather(
     updates: Updates, acc_grads: Updates, keep: jax.Array, add: jax.Array, fine: jax.Array
 ) -> tuple[Updates, Updates]:
-    """`keep · acc + add · g`, or the accumulator as it is: as updates, and to be stored."""
+    """`keep · acc + add · g`, or the unchanged accumulator: as updates, and as stored."""
 
     def leaf(g: jax.Array, acc: jax.Array, keep: jax.Array, add: jax.Array, fine: jax.Array) -> Any:
         mean = jnp.where(fine, keep * acc + add * g, acc)
@@ -246,7 +247,7 @@ def as_weight(name: str, weight: Any) -> jax.Array:
 
 
 def window(name: str, every: int | Callable[[Any], Any], count: jax.Array) -> jax.Array:
-    """How many gradients make up the window that follows on `count` steps."""
+    """How many gradients make up the window after `count` steps."""
     if isinstance(every, int):
         return jnp.asarray(every, jnp.int32)
     value = jnp.asarray(every(count))

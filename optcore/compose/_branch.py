@@ -1,4 +1,4 @@
-"""A transformation behind a branch: it runs, or gives zeros and leaves its state."""
+"""A transformation in a branch: it runs, or gives zeros and keeps its state."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -25,7 +25,7 @@ def run_if(
     params: Params | None,
     extra: Mapping[str, Any],
 ) -> tuple[Updates, State]:
-    """`inner.update` behind a real branch; without it, exact zeros and the state as it is.
+    """`inner.update` in a real branch; in the other one, exact zeros and the unchanged state.
 
     Under `vmap` with a condition per member the branch is a selection, and `inner` always runs.
     """
@@ -43,5 +43,5 @@ def run_if(
 
 
 def like(updates: Updates, steps: Updates) -> Updates:
-    """The steps in the dtypes of the updates: both branches must give the same types."""
+    """The steps in the dtypes of the updates, because both branches must give the same types."""
     return jax.tree.map(lambda g, u: jnp.asarray(u).astype(g.dtype), updates, steps)

@@ -1,4 +1,4 @@
-"""Cautious optimizers: only what agrees with the gradient moves."""
+"""Cautious optimizers: only coordinates that agree with the gradient move."""
 
 from typing import Any, Literal, NamedTuple
 
@@ -21,10 +21,10 @@ from .._core import (
 
 
 class CautiousState(NamedTuple):
-    """The state of what is masked.
+    """The state of the masked transformation.
 
     Attributes:
-      inner: its state, which the mask does not touch.
+      inner: the state of `inner`, which the mask does not affect.
     """
 
     inner: State
@@ -45,30 +45,29 @@ def cautious(
     .. math::
         u = \alpha \, \phi \, d, \quad \phi = [d g > 0]
 
-    For a leaf of `n` elements, `k` of which agree, three factors `α` are in circulation, called
-    here by the code that they come from:
+    For a leaf of `n` elements, of which `k` agree, published code uses three factors `α`, named
+    here after that code:
 
     * `"c_adamw"`, the authors' AdamW: `n / max(k, n / 1000)`;
-    * `"c_lion"`, the authors' Lion and the paper's text: `n / (k + 1)`, which shrinks an update
-      that agrees everywhere;
-    * `"heavyball"`, HeavyBall: `n / max(k, 1)`. There a coordinate in which `d` or `g` is zero
-      agrees; in the two others it does not, and the rest is scaled up for it.
+    * `"c_lion"`, the authors' Lion and the paper's text: `n / (k + 1)`, which shrinks a fully
+      agreeing update;
+    * `"heavyball"`, HeavyBall: `n / max(k, 1)`. Here a coordinate in which `d` or `g` is zero
+      agrees; in the other two it does not, and the rest is scaled up to compensate.
 
     Complex numbers agree if the angle between them is acute.
 
     Args:
-      inner: the optimizer or direction; its state is that of the unmasked one. Weight decay
-        inside is masked too; in the paper it stands outside:
-        `chain(cautious(scale_by_adam(), gives="directions"), add_decayed_weights(0.1),
-        scale_by_learning_rate(1e-3))`.
+      inner: the optimizer or direction; its state is that without the mask. Weight decay inside is
+        masked too; in the paper, it is outside: `chain(cautious(scale_by_adam(),
+        gives="directions"), add_decayed_weights(0.1), scale_by_learning_rate(1e-3))`.
       scaling: the factor.
       gives: whether `inner` gives steps of descent, like `adam`, or directions of ascent, like
         `scale_by_adam`.
 
     Raises:
-      ValueError: `inner` is an optimizer and said to give directions, or the reverse.
+      ValueError: `inner` is an optimizer and `gives="directions"`, or the reverse.
 
-    Momentum that still points back waits, and the other coordinate takes over its share:
+    A coordinate whose momentum still points back waits, and the other coordinate is scaled up:
 
     >>> import jax.numpy as jnp, optcore
     >>> tx = cautious(optcore.sgd(1.0, momentum=0.9))
@@ -109,7 +108,7 @@ def cautious(
 
 
 def _check_kind(inner: GradientTransformation, gives: str) -> None:
-    """Refuse what is known to give the other thing: the mask would keep what disagrees."""
+    """Refuse an `inner` that is known to give the other kind: the mask would be inverted."""
     if not isinstance(inner, DeclaredTransformation):
         return
     known = {"optimizer": "steps", "direction": "directions"}
@@ -117,5 +116,5 @@ def _check_kind(inner: GradientTransformation, gives: str) -> None:
     if known.get(kind, gives) != gives:
         raise ValueError(
             f"cautious: {inner.declaration.name} gives {known[kind]}, expected {gives}; "
-            f"say gives={known[kind]!r}"
+            f"pass gives={known[kind]!r}"
         )

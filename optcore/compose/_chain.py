@@ -25,7 +25,7 @@ from ._stages import check_order
 
 
 def example_momentum() -> GradientTransformation:
-    """What the examples of wrappers wrap: it has a state, and a rate that changes."""
+    """The optimizer that the examples of wrappers wrap: it has a state and a scheduled rate."""
     return chain(trace(0.5), scale_by_learning_rate(linear_schedule(0.1, 0.05, 8)))
 
 
@@ -39,21 +39,21 @@ def _clipped_momentum() -> GradientTransformation:
 
 @transformation("wrapper", example=_clipped_momentum, chains=True, per_example="inner")
 def chain(*transforms: GradientTransformation) -> GradientTransformation:
-    """Apply transformations one after another; each gets what the one before gave.
+    """Apply transformations one after another; each gets the updates of the one before.
 
     The state is the tuple of their states. Extra arguments of `update` reach all of them.
-    Transformations of other libraries (optax) may stand among them: any pair of `init` and
-    `update`. `chain()` is the identity.
+    Transformations of other libraries (optax) may be among them: any pair of `init` and `update`.
+    `chain()` is the identity.
 
-    Orders in which something would take steps of descent for gradients are refused: behind an
-    optimizer, or a chain that makes one, another optimizer, a direction, a learning rate or a
-    decay of directions; behind a freeze what would move the frozen; and a loss scale behind
-    anything. Learning rates of some parameters, as in `masked`, may stand behind each other.
-    Nothing is known of transformations of other libraries.
+    An order is refused if a transformation would treat steps of descent as gradients. An optimizer,
+    or a chain that makes one, may not be followed by another optimizer, a direction, a learning
+    rate or a decay of directions; a freeze may not be followed by anything that moves frozen
+    parameters; and a loss scale may not follow anything. Learning rates of some parameters, as in
+    `route`, may follow each other. Transformations of other libraries are not checked.
 
     Raises:
-      TypeError: something is no gradient transformation.
-      ValueError: the order makes no sense; the message says why.
+      TypeError: an argument is not a gradient transformation.
+      ValueError: the order is refused; the message says why.
 
     >>> import jax.numpy as jnp, optcore
     >>> tx = chain(optcore.clip(1.0), optcore.scale(-0.5))
@@ -100,7 +100,7 @@ def _in_two_parts(links: Sequence[GradientTransformation]) -> Aggregation | None
     def finish(
         total: Updates, examples: Any, state: Any, params: Params, extra: Mapping[str, Any]
     ) -> tuple[Updates, tuple[State, ...]]:
-        # What acts on each example alone moves on like in any step, whatever it is given.
+        # Links that act on each example alone run as in any step, whatever they are given.
         before = [
             link.update(total, s, params, **extra)[1]
             for link, s in zip(links[:first], state, strict=False)
@@ -131,8 +131,8 @@ def named_chain(*transforms: tuple[str, GradientTransformation]) -> GradientTran
       transforms: pairs `(name, transformation)`.
 
     Raises:
-      TypeError: something is no such pair.
-      ValueError: a name stands twice, or the order makes no sense (see `chain`).
+      TypeError: an element is not such a pair.
+      ValueError: a name occurs twice, or the order is refused (see `chain`).
 
     >>> import jax.numpy as jnp, optcore
     >>> tx = named_chain(("clip", optcore.clip(1.0)), ("momentum", optcore.trace(0.9)))
@@ -143,7 +143,7 @@ def named_chain(*transforms: tuple[str, GradientTransformation]) -> GradientTran
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ValueError(
-            f"named_chain: a name may stand once, got {', '.join(map(repr, twice))} twice"
+            f"named_chain: each name must occur once, got {', '.join(map(repr, twice))} twice"
         )
     check_order("named_chain", [t for _, t in transforms])
     inner = chain(*(t for _, t in transforms))

@@ -1,4 +1,4 @@
-"""What nearly every optimizer is: a direction, a decay of the weights, a rate."""
+"""The form of nearly every optimizer: a direction, a weight decay, a rate."""
 
 from typing import Any
 
@@ -18,10 +18,10 @@ def descend(
     Args:
       direction: without rate and sign.
       learning_rate: a number; the body of a factory has no schedules.
-      weight_decay: decoupled; `None` for an optimizer that has none, and no state for it.
+      weight_decay: decoupled; with `None` the optimizer has neither a decay nor a state for it.
       mask: which parameters decay, see `add_decayed_weights`.
 
-    With the gradient for a direction, a step from `w = 4` is `0.5 · (2 + 0.25 · 4)` long:
+    With the gradient as the direction, a step from `w = 4` has length `0.5 · (2 + 0.25 · 4)`:
 
     >>> import jax.numpy as jnp
     >>> from optcore import identity

@@ -38,18 +38,19 @@ def _clipped_momentum() -> GradientTransformation:
     "wrapper", example=_clipped_momentum, per_example="results", all_reduces=1, whole=True
 )
 def flatten(inner: GradientTransformation) -> GradientTransformation:
-    """Hand all parameters to `inner` as one vector, and its updates back in their shapes.
+    """Give all parameters to `inner` as one vector, and return its updates in their shapes.
 
-    What works leaf by leaf then works on all leaves together: one norm, one trust ratio. It
-    saves no time: joining and splitting cost passes over memory, and XLA fuses leaves by itself.
+    Algorithms that work leaf by leaf then work on all leaves together, with one norm or one trust
+    ratio. It does not save time: joining and splitting cost passes over memory, and XLA fuses
+    leaves by itself.
 
     The vector is in the widest dtype of the parameters, at least float32, and complex if one of
-    them is. Integer parameters are left out. The state of a single vector cannot leave out a
-    part of it: where the gradient is `None`, the parameter stays, but in the state it counts as
-    a gradient of zero. Whoever leaves out gradients must give `update` the parameters.
+    them is. Integer parameters are left out. The state of a single vector cannot leave out a part
+    of it: where the gradient is `None`, the parameter does not move, but the state treats its
+    gradient as zero. If any gradient is `None`, `update` needs the parameters.
 
     Args:
-      inner: what sees the vector. It has no use for masks and rules.
+      inner: the transformation of the vector. Masks and rules have no meaning inside.
 
     The leaves are clipped together:
 
@@ -83,7 +84,7 @@ def flatten(inner: GradientTransformation) -> GradientTransformation:
 
 
 class _Layout:
-    """Where in the vector the leaves of a tree stand."""
+    """The positions of the leaves of a tree in the vector."""
 
     def __init__(self, tree: Any) -> None:
         leaves, self.treedef = jax.tree.flatten(tree)
@@ -110,7 +111,7 @@ class _Layout:
         return jax.vmap(self.join)(tree)
 
     def split(self, vector: jax.Array, tree: Any) -> Any:
-        """The vector in the shapes of the leaves; `None` where the tree has it."""
+        """The vector in the shapes of the leaves; `None` where the tree has `None`."""
         found: list[Any] = []
         start = 0
         for like, x in zip(self.leaves, self._partners(tree), strict=True):

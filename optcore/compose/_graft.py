@@ -1,4 +1,4 @@
-"""Grafting: how far one optimizer goes, and where to another one."""
+"""Grafting: the step length of one optimizer and the direction of another."""
 
 from typing import Any, NamedTuple
 
@@ -40,7 +40,7 @@ def graft(
     *,
     axis: int | tuple[int, ...] | None = None,
 ) -> GradientTransformation:
-    r"""Go as far as `magnitude` would, to where `direction` points.
+    r"""Make steps with the length of `magnitude` and the direction of `direction`.
 
     With the updates `m` and `d` of the two, for each leaf (Agarwal et al., arXiv 2002.11803,
     algorithm 1, layer-wise):
@@ -48,19 +48,19 @@ def graft(
     .. math::
         u = \frac{\|m\|}{\|d\|} \, d
 
-    Both see the same gradients and keep their own states. Where `d` is zero so is `u`.
+    Both see the same gradients and keep their own states. Where `d` is zero, so is `u`.
 
     Args:
       magnitude: gives the norms; the sign of its updates does not matter.
-      direction: gives the directions; its learning rate does not matter, if it is positive.
+      direction: gives the directions; its learning rate does not matter as long as it is positive.
       axis: the axes that make up one block with a norm of its own, as for `norm`; by default
         all. A scalar is one block.
 
     Raises:
       ValueError: an update has no such axis; one of the two contains `dynamic_loss_scale`, which
-        must stand outside.
+        must be outside.
 
-    The learning rate is that of `sgd`, the direction Adam's:
+    The step length is that of `sgd`, and the direction is Adam's:
 
     >>> import jax.numpy as jnp, optcore
     >>> tx = graft(optcore.sgd(0.1), optcore.adam(1.0))

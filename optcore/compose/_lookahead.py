@@ -1,4 +1,4 @@
-"""Lookahead: slow parameters that follow fast ones, and call them back."""
+"""Lookahead: slow parameters follow fast ones, which restart from them periodically."""
 
 from typing import Annotated, Any, NamedTuple
 
@@ -32,9 +32,9 @@ class LookaheadState(NamedTuple):
 
     Attributes:
       fast_state: of the fast optimizer.
-      steps_since_sync: int32, fast steps since both were brought together.
-      anchor: the slow parameters, at least float32, like the parameters; `None` if they stand
-        in `LookaheadParams`.
+      steps_since_sync: int32, fast steps since the last synchronisation.
+      anchor: the slow parameters, at least float32, like the parameters; `None` if they are in
+        `LookaheadParams`.
     """
 
     fast_state: State
@@ -42,7 +42,7 @@ class LookaheadState(NamedTuple):
     anchor: Params | None
 
     def evaluated(self, params: Params) -> Params | None:
-        """The slow parameters, if they are here: what `eval_params` reads."""
+        """The slow parameters, if the state holds them: what `eval_params` reads."""
         return self.anchor
 
 
@@ -60,22 +60,22 @@ def lookahead(
 ) -> GradientTransformation:
     r"""`k` steps forward, one step back (Zhang et al., arXiv 1907.08610, algorithm 1).
 
-    After every `k` steps of the fast optimizer, which have brought it to `θ`, the slow
-    parameters go part of the way, and the fast ones start again from there:
+    After every `k` steps of the fast optimizer, which lead to `θ`, the slow parameters move part of
+    the way, and the fast ones restart from there:
 
     .. math::
         \phi \leftarrow \phi + \alpha (\theta - \phi), \quad \theta \leftarrow \phi
 
-    Evaluate `eval_params(state, params)`, the slow parameters. They stand in the state, unless
-    `init` and `update` are given `LookaheadParams(fast, slow)`, as optax needs them; then they
-    stand there, gradients are those at `params.fast`, and the updates are a `LookaheadParams`
-    too. In that form what comes before it in a chain sees pairs; put it inside.
+    Evaluate `eval_params(state, params)`, the slow parameters. The state holds them, unless `init`
+    and `update` are given `LookaheadParams(fast, slow)`, as in optax. Then the gradients must be
+    those at `params.fast`, and the updates are a `LookaheadParams` too. In that form, a
+    transformation in front of it in a chain would see pairs; put it inside.
 
     Args:
       fast_optimizer: a whole optimizer.
       sync_period: `k`, ≥ 1.
       slow_step_size: `α` in [0, 1].
-      reset_state: start the fast optimizer anew, with its counts, after every period.
+      reset_state: reset the state of the fast optimizer, counts included, after every period.
 
     Raises:
       ValueError: `update` was not given `params`; or `reset_state` would repeat the noise of a
@@ -98,8 +98,8 @@ def lookahead(
     """
     if reset_state and aggregates(fast_optimizer):
         raise ValueError(
-            "lookahead: reset_state would start the noise anew with every period, and of two "
-            f"steps with the same noise it can be subtracted; fast_optimizer is {fast_optimizer!r}"
+            "lookahead: reset_state would repeat the noise in every period, and noise that two "
+            f"steps share can be subtracted; fast_optimizer is {fast_optimizer!r}"
         )
     inner = adapt(fast_optimizer)
 
@@ -131,7 +131,7 @@ def lookahead(
     ) -> tuple[Updates, LookaheadState]:
         fast = params.fast if isinstance(params, LookaheadParams) else params
         sync = state.steps_since_sync == sync_period - 1
-        # What is started anew is chosen from, so nothing in it may wait.
+        # The reset selects between two trees, so no update in them may still wait on a tape.
         updates = updates if reset_state else begin(updates)
         steps, fast_state = inner.update(updates, state.fast_state, fast, **extra)
         if isinstance(params, LookaheadParams):

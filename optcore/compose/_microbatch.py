@@ -22,33 +22,33 @@ def microbatch(
 ) -> Callable[..., tuple[Any, Any]]:
     """A value and gradient of a batch as the mean over `k` parts of it, one after another.
 
-    It takes the memory of one part, and no state; what it returns is that of the whole batch,
-    if the loss of a batch is the mean over its examples.
+    It takes the memory of one part and needs no state. The result is that of the whole batch, if
+    the loss of a batch is the mean over its examples.
 
     Args:
       value_and_grad_fn: `f(*args, **kwargs) -> (value, grads)`, as `jax.value_and_grad` or
         `scaled_value_and_grad` makes it.
-      k: number of parts, ≥ 1; the first axis of every array of the batch is a multiple of it.
-        The i-th part are the examples i, i + k, …, so that a batch that is spread over devices
-        stays where it is.
-      batch_argnums: which arguments are the batch, or trees of it; all others go to every part
-        as they are. A random key among those is the same for every part: for others, give an
+      k: number of parts, ≥ 1; the length of the first axis of every array of the batch is a
+        multiple of it. The i-th part has the examples i, i + k, …, so a batch that is sharded over
+        devices stays in place.
+      batch_argnums: which arguments are the batch, or trees of it; every part gets all others
+        unchanged. A random key among those is the same for every part: for different keys, put an
         array of keys in the batch.
       has_aux: whether `value_and_grad_fn` returns `((value, aux), grads)`. Every array of `aux`
         comes back with a first axis of length `k`: those of the parts, in order.
-      weight: `weight(*args, **kwargs)`, called like `value_and_grad_fn` with each part, gives
-        how much the part counts, a scalar ≥ 0, such as the number of its tokens if the loss is
-        the mean over them. Without it all count the same.
+      weight: `weight(*args, **kwargs)`, called like `value_and_grad_fn` with each part, gives the
+        weight of the part, a scalar ≥ 0, such as the number of its tokens if the loss is the mean
+        over them. By default all parts have equal weights.
 
     Returns:
       A function of the same arguments. Values and gradients are accumulated and returned in at
-      least float32. One part that is not finite makes the mean so: `guard` then skips the step.
+      least float32. One non-finite part makes the mean non-finite: `guard` then skips the step.
 
     Raises:
       ValueError: `k` is less than 1, or does not divide the first axis of an array of the
         batch; the message names its path.
-      TypeError: what `value_and_grad_fn` returns is no such pair, or its value no floating-point
-        number.
+      TypeError: `value_and_grad_fn` does not return such a pair, or its value is not a
+        floating-point number.
 
     The gradient of four examples in two parts:
 
@@ -118,13 +118,13 @@ def _check_value(value: Any) -> None:
         if x is not None and not is_inexact(x):
             raise TypeError(
                 f"microbatch: the value must be floating-point, since its mean is taken, got "
-                f"{what_it_is(x)} at {path!r}; what is to be returned for each part is aux, with "
+                f"{what_it_is(x)} at {path!r}; to return a value for each part use aux, with "
                 "has_aux=True"
             )
 
 
 def _split(batch: Any, k: int) -> Any:
-    """Every array with a new first axis of length k."""
+    """Every array with a new first axis of length `k`."""
     for path, x in named_leaves(batch):
         if x is not None and (not np.ndim(x) or np.shape(x)[0] % k):
             raise ValueError(

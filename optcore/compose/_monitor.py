@@ -1,4 +1,4 @@
-"""Watching a run: norms, ratios and angles of what goes into an optimizer and comes out."""
+"""Monitoring a run: norms, ratios and angles of an optimizer's inputs and outputs."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -36,7 +36,7 @@ Parts = Mapping[str, list[Any]]
 
 
 class MonitorState(NamedTuple):
-    """What was measured at the last step, and the state of what is watched.
+    """The measurements of the last step, and the state of `inner`.
 
     Attributes:
       count: int32, steps seen.
@@ -61,39 +61,40 @@ def monitor(
     max_norm: Bound | None = None,
     groups: Grouping | None = None,
 ) -> GradientTransformation:
-    r"""Measure what goes into a transformation and what comes out, and change nothing.
+    r"""Measure the inputs and outputs of a transformation without changing them.
 
-    The state holds, as float32 scalars by name, for the step that was last made:
+    The state holds float32 scalars by name, for the last step:
 
-    * `gradient_norm`, `update_norm`, `parameter_norm`: Euclidean norms of the updates that come
-      in, of those that go out, and of the parameters that they are about to be added to;
-    * `update_to_weight`: the second over the third, about 1e-3 in a run that goes well, infinite
-      where the parameters are zero and the update is not, 0 where both are;
-    * `gradient_cosine`, if `cosine`: of the angle between the gradients of this step and of the
-      one before, in [-1, 1]; 0 at the first step and where either is zero. Near 1 the path is
-      straight, near 0 the gradients are mostly noise, near -1 it bounces between two walls
+    * `gradient_norm`, `update_norm`, `parameter_norm`: Euclidean norms of the incoming updates, of
+      the outgoing updates, and of the parameters before the step;
+    * `update_to_weight`: the update norm over the parameter norm, about 1e-3 in a healthy run;
+      infinite if only the parameters are zero, 0 if both are;
+    * `gradient_cosine`, if `cosine`: the cosine of the angle between the gradients of this step and
+      of the previous one, in [-1, 1]; 0 at the first step and where either is zero. Near 1 the path
+      is straight, near 0 the gradients are mostly noise, near -1 it bounces between two walls
       (`optcore.diagnostics.diagnose` draws the conclusions);
-    * `clip_fraction`, if `max_norm`: the share of all steps so far whose gradient norm was
-      above it.
+    * `clip_fraction`, if `max_norm`: the fraction of all steps so far whose gradient norm was above
+      it.
 
-    With groups there is the same of each of them, but for the last, under `gradient_norm/group`.
+    With groups, each measurement except `clip_fraction` also exists for each group, as in
+    `gradient_norm/group`.
 
-    Outermost it sees raw gradients and final steps; inside a chain, what goes through there.
-    Every measurement is one reduction of arrays that exist anyway, in the pass that makes them;
+    Outermost, it sees raw gradients and final steps; inside a chain, it sees the updates at that
+    place. Every measurement is one reduction of existing arrays, in the pass that computes them;
     the cosine also keeps a copy of the gradients.
 
     Args:
-      inner: what is watched.
+      inner: the transformation to measure.
       cosine: measure the angle between successive gradients.
       max_norm: the threshold of the clip inside, in the unit of the gradient norm.
       groups: a tree of strings that is a prefix of the parameters, or a function from them to
         one. By default there are none.
 
     Raises:
-      TypeError: a group is no string.
-      ValueError: the groups are no prefix of the parameters, or a group's name is empty.
+      TypeError: a group is not a string.
+      ValueError: the groups are not a prefix of the parameters, or a group's name is empty.
 
-    The first step of Adam is as long as the rate in each of four coordinates:
+    The first step of Adam has the length of the rate in each of four coordinates:
 
     >>> import jax.numpy as jnp, optcore
     >>> tx = monitor(optcore.adam(0.1))
@@ -149,7 +150,7 @@ def _key(name: str, part: str) -> str:
 
 
 class _Parting:
-    """Takes trees like the parameters apart into groups."""
+    """Splits trees like the parameters into groups."""
 
     def __init__(self, groups: Grouping | None, params: Params):
         leaves, self.treedef = jax.tree.flatten(params)
@@ -171,7 +172,7 @@ def _labels(groups: Grouping, params: Params) -> list[str]:
             continue
         if not isinstance(label, str):
             raise TypeError(
-                f"monitor: groups must say the name of a group for each parameter, got {label!r} "
+                f"monitor: groups must give the name of a group for each parameter, got {label!r} "
                 f"at {path!r}"
             )
         if not label:
@@ -182,11 +183,11 @@ def _labels(groups: Grouping, params: Params) -> list[str]:
 
 
 def _norms(parts: Parts) -> dict[str, jax.Array]:
-    """The norm of each group, and that of all from them."""
+    """The norm of each group, and from these the norm of all."""
     norms = {part: global_norm(leaves).astype(jnp.float32) for part, leaves in parts.items()}
     if "" in norms:
         return norms
-    # These are agreed on already.
+    # The devices have agreed on these already.
     with agreeing_over(()):
         return {"": global_norm(list(norms.values())), **norms}
 
@@ -196,7 +197,7 @@ def _ratio(x: jax.Array, y: jax.Array) -> jax.Array:
 
 
 def _cosines(gradients: Parts, previous: Parts) -> dict[str, jax.Array]:
-    """The cosine in each group, and the one of all from them."""
+    """The cosine of each group, and from these the cosine of all."""
     previous = {
         part: [p if g is not None else None for g, p in zip(leaves, previous[part], strict=True)]
         for part, leaves in gradients.items()

@@ -1,4 +1,4 @@
-"""Sharpness-aware minimization: the gradient from where the loss nearby is worst."""
+"""Sharpness-aware minimization: the gradient at the worst point nearby."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -23,10 +23,10 @@ from .._core import (
 
 
 class SamState(NamedTuple):
-    """The state of what makes the step.
+    """The state of the wrapped optimizer.
 
     Attributes:
-      inner: its state, which sees the gradient from the perturbed parameters alone.
+      inner: the state of `inner`, which sees only gradients at perturbed parameters.
     """
 
     inner: State
@@ -39,25 +39,25 @@ def sam(inner: GradientTransformation, rho: Rate = 0.05) -> GradientTransformati
     .. math::
         \hat\epsilon = \rho \, \frac{g}{\|g\|}, \quad g' = \nabla f(w + \hat\epsilon)
 
-    with the norm over all leaves; `inner` gets `g'` in place of `g`, and the parameters `w`
-    themselves, which are never moved there and back. Where `g` is zero so is `ε`. With `rho = 0`
-    it is `inner`.
+    with the norm over all leaves. `inner` gets `g'` in place of `g`, and the parameters `w`
+    themselves, which are never perturbed in place. Where `g` is zero, so is `ε`. With `rho = 0`
+    this is `inner`.
 
-    `update` takes the keyword `grad_fn`, which is called once, as `grad_fn(params, 0)`, as by
-    `optax.contrib.sam(opaque_mode=True)`; it should use the same batch:
-    `jax.grad(lambda params, _: loss(params, batch))`. Under data parallelism it returns the mean
-    over the devices. A gradient costs twice as much. In bfloat16 a perturbation of less than
-    a parameter's last digit is lost: keep float32 parameters.
+    `update` takes the keyword `grad_fn` and calls it once, as `grad_fn(params, 0)`, like
+    `optax.contrib.sam(opaque_mode=True)`. It should use the same batch:
+    `jax.grad(lambda params, _: loss(params, batch))`. Under data parallelism it must return the
+    mean over the devices. A step costs two gradients. In bfloat16 a perturbation below the last
+    digit of a parameter is lost: keep parameters in float32.
 
     Args:
       inner: the optimizer.
       rho: ≥ 0, the length of the perturbation.
 
     Raises:
-      ValueError: `update` was not given `params` or `grad_fn`, or that gives gradients that do
+      ValueError: `update` was not given `params` or `grad_fn`, or the gradients from `grad_fn` do
         not fit the parameters.
 
-    On `w²` from 1 the gradient is taken at 1.1:
+    On `w²` from 1, the gradient is taken at 1.1:
 
     >>> import jax, jax.numpy as jnp, optcore
     >>> grad_fn, w = jax.grad(lambda w, _: w**2), jnp.float32(1.0)
@@ -81,14 +81,13 @@ def asam(
     .. math::
         \hat\epsilon = \rho \, \frac{T^2 g}{\|T g\|}, \quad T = |w| + \eta
 
-    element by element (their algorithm 1), so that the step does not depend on how a network
-    without biases is rescaled. The authors' code has `T = 1` for biases; here it is the same for
-    all parameters.
+    element by element (their algorithm 1), so rescaling a network without biases does not change
+    the step. The authors' code uses `T = 1` for biases; this function treats all parameters alike.
 
     Args:
       inner: the optimizer.
       rho: ≥ 0, the length of `ε / T`; about ten times that of `sam`.
-      eta: ≥ 0, keeps weights near 0 free to be perturbed.
+      eta: ≥ 0; a positive value lets weights near 0 be perturbed.
 
     Raises:
       ValueError: as for `sam`.
@@ -147,7 +146,7 @@ def _sharpness_aware(
             raise ValueError(f"{name} needs 'grad_fn', which was not given")
         worst = apply_updates(params, perturbation(updates, params))
         there = check_updates(f"{name}: grad_fn", grad_fn(worst, 0), params)
-        # What has no gradient here is frozen, and stays so.
+        # Parameters without a gradient are frozen, and stay frozen.
         there = jax.tree.map(
             lambda g, h: None if is_absent(g) else h, updates, there, is_leaf=is_absent
         )

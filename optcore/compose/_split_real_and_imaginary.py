@@ -19,7 +19,7 @@ from ._chain import chain
 
 
 class SplitRealAndImaginaryArrays(NamedTuple):
-    """What stands in the place of a complex array inside `split_real_and_imaginary`.
+    """The replacement of a complex array inside `split_real_and_imaginary`.
 
     Attributes:
       real: the real parts.
@@ -31,10 +31,10 @@ class SplitRealAndImaginaryArrays(NamedTuple):
 
 
 class SplitRealAndImaginaryState(NamedTuple):
-    """The state of what works on the pairs.
+    """The state of the transformation of the pairs.
 
     Attributes:
-      inner: its state, with a `SplitRealAndImaginaryArrays` per complex parameter.
+      inner: the state of `inner`, with a `SplitRealAndImaginaryArrays` per complex parameter.
     """
 
     inner: State
@@ -67,13 +67,13 @@ def _clipped_momentum() -> GradientTransformation:
 def split_real_and_imaginary(inner: GradientTransformation) -> GradientTransformation:
     """Treat every complex parameter as two real ones, its real and its imaginary part.
 
-    Without it a complex number is one coordinate with one second moment, of `|g|²`; with it
-    each part has its own. Where parameters are real it changes nothing.
+    Without it, a complex number is one coordinate with one second moment, of `|g|²`; with it, each
+    part has its own. It does not affect real parameters.
 
     Args:
-      inner: what the pairs are handed to. Masks see a complex parameter as one leaf.
+      inner: the transformation of the pairs. Masks see a complex parameter as one leaf.
 
-    Adam's first step is the sign of each part, and not of unit length:
+    Adam's first step is the sign of each part, so it does not have unit length:
 
     >>> import jax.numpy as jnp, optcore
     >>> g = jnp.array([3.0 - 4.0j])

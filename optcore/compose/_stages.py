@@ -1,26 +1,26 @@
-"""What transformations hand on, gradients, directions or steps, and which orders are nonsense."""
+"""The kinds of updates (gradients, directions, steps), and the orders of a chain to refuse."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from .._core import children, is_declared, loss_scale_in
 
-_TURNED = "it would take the steps of descent for gradients and turn them into steps of ascent"
+_TURNED = "it would treat the steps of descent as gradients and turn them into steps of ascent"
 _SCALE = "to change the size of steps use scale"
 _GROW = (
     "behind steps of descent the weights would grow: put it in front of the learning rate, or use "
     "add_independent_decayed_weights"
 )
 _FROZEN = (
-    "what is frozen in front of it would still {}: freeze last, or use route(…, FREEZE), where "
-    "what is frozen has no state and does not move"
+    "parameters frozen in front of it would still {}: freeze last, or use route(…, FREEZE), "
+    "where frozen parameters have no state and do not move"
 )
 
 NONSENSE: Mapping[tuple[str, str], str] = {
     ("optimizer", "optimizer"): f"{_TURNED}; to train some parameters with each use route",
     ("optimizer", "rate"): f"{_TURNED}; {_SCALE}",
     ("optimizer", "direction"): (
-        "it would take the steps of descent for gradients, learning rate and decay included: put "
+        "it would treat the steps of descent as gradients, learning rate and decay included: put "
         "it in front, and its optimizer's direction (scale_by_…) in the optimizer's place"
     ),
     ("optimizer", "decay"): _GROW,
@@ -30,19 +30,19 @@ NONSENSE: Mapping[tuple[str, str], str] = {
     ("freeze", "optimizer"): _FROZEN.format("have moments, and decay"),
     ("freeze", "drift"): _FROZEN.format("decay or shake, unless its mask says otherwise"),
 }
-"""Why the second may not follow on the first, at any distance. The parts are: an optimizer; a
+"""Why the second may not follow the first, at any distance. The parts are: an optimizer; a
 direction; a rate, which turns directions into steps; a decay of directions; a drift, which moves
 parameters also where the update is zero; and a freeze, which makes it zero."""
 
 
 def check_order(owner: str, transforms: Sequence[Any]) -> None:
-    """Refuse a chain in which something would take for a gradient what is none.
+    """Refuse a chain in which a transformation would treat steps as gradients.
 
-    Of transformations of other libraries nothing is known, and nothing is refused; nor are rates
-    of some parameters behind rates of some, for these may be others.
+    Transformations of other libraries are never refused. Neither are two rates that each apply to
+    some of the parameters, because they may apply to different ones.
 
     Raises:
-      ValueError: two of them make nonsense in this order; the message says why.
+      ValueError: two of them may not be in this order; the message says why.
     """
     links = list(_links(transforms))
     for i, (later, later_parts) in enumerate(links):
@@ -50,7 +50,7 @@ def check_order(owner: str, transforms: Sequence[Any]) -> None:
         scale = loss_scale_in(later)
         if known and scale:
             raise ValueError(
-                f"{owner}: {_name(later)} stands behind {_name(known[0])}, which would see the "
+                f"{owner}: {_name(later)} is behind {_name(known[0])}, which would see the "
                 f"gradients of a scaled loss: use {scale}({owner}(...))"
             )
         for earlier, earlier_parts in links[:i]:
@@ -60,8 +60,7 @@ def check_order(owner: str, transforms: Sequence[Any]) -> None:
                         continue
                     if (a, b) in NONSENSE:
                         raise ValueError(
-                            f"{owner}: {_name(later)} stands behind {_name(earlier)}: "
-                            f"{NONSENSE[a, b]}"
+                            f"{owner}: {_name(later)} is behind {_name(earlier)}: {NONSENSE[a, b]}"
                         )
 
 
@@ -71,7 +70,7 @@ def gives_steps(tx: Any) -> bool:
 
 
 def parts(tx: Any) -> frozenset[str]:
-    """What a transformation is, seen as a whole."""
+    """The kind of a whole transformation."""
     if not is_declared(tx):
         return frozenset()
     factory, arguments = tx.declaration.factory, tx.declaration.arguments
@@ -94,14 +93,14 @@ def parts(tx: Any) -> frozenset[str]:
 
 
 def _in_part(tx: Any) -> bool:
-    """Whether a rate that it applies may be one of some parameters only."""
+    """Whether it may apply a rate to some of the parameters only."""
     partial = tx.declaration.factory.partial if is_declared(tx) else None
     all_have_rates = all("rate" in parts(member) for member in members(tx))
     return partial == "masked" or (partial == "parameters" and not all_have_rates)
 
 
 def _links(transforms: Sequence[Any]) -> Iterator[tuple[Any, frozenset[str]]]:
-    """The links of a chain, those of chains inside it among them, with what they are."""
+    """The links of a chain, including those of chains inside it, with their kinds."""
     for tx in transforms:
         if is_declared(tx) and tx.declaration.factory.chains:
             yield from _links(members(tx))
@@ -110,7 +109,7 @@ def _links(transforms: Sequence[Any]) -> Iterator[tuple[Any, frozenset[str]]]:
 
 
 def members(tx: Any) -> list[Any]:
-    """The transformations that it was given, in the order of the arguments."""
+    """The transformations among its arguments, in the order of the arguments."""
     return [part.value for part in children(tx, given=True) if part.is_transformation]
 
 

@@ -27,11 +27,11 @@ from ._chain import example_momentum
 
 
 class SwitchState(NamedTuple):
-    """How far it is, and the states of all.
+    """The step count, and the states of all optimizers.
 
     Attributes:
       count: int32, updates made so far.
-      inner: the state of each; those that have had their time stay as they were left.
+      inner: the state of each; the states of earlier optimizers stay as they were left.
     """
 
     count: jax.Array  # type: ignore[assignment]
@@ -49,12 +49,12 @@ def switch(
     """Change from one optimizer to the next at given steps, like `join_schedules`.
 
     The step with count `t` (from 0) is made by the optimizer number `k`, where `k` is the number
-    of boundaries that are at most `t`. Each has its own state and its own count: a later one
-    starts fresh at its first step, from the parameters as they are then if `update` is given
-    them, so its schedules and bias corrections begin at 0, and its moments at zero.
+    of boundaries that are at most `t`. Each has its own state and its own count: a later one starts
+    fresh at its first step, from the current parameters if `update` is given them. So its schedules
+    and bias corrections begin at 0, and its moments at zero.
 
-    Only the one whose turn it is runs (`lax.switch`); under `vmap` over the state all of them
-    do, and the results are selected. The states of all take memory from the beginning.
+    Only the active one runs (`lax.switch`); under `vmap` over the state all of them run, and one
+    result is selected. The states of all take memory from the beginning.
 
     Args:
       inner: at least one; optimizers, or all of them directions.
@@ -62,9 +62,9 @@ def switch(
 
     Raises:
       ValueError: the boundaries are not one fewer than the optimizers, or do not increase; an
-        optimizer contains `dynamic_loss_scale`, which must stand outside.
+        optimizer contains `dynamic_loss_scale`, which must be outside.
 
-    Momentum for two steps, and then none:
+    Momentum for two steps, then none:
 
     >>> import jax.numpy as jnp, optcore
     >>> tx = switch([optcore.sgd(1.0, momentum=0.5), optcore.sgd(0.1)], [2])

@@ -1,4 +1,9 @@
-"""Seeing what schedules and optimizers do: tables, plots, paths, and what ails a run."""
+"""Seeing what schedules and optimizers do, and what is wrong with a run.
+
+`diagnose` says why a run has stopped improving. `curvature`, `sharpness`, `loss_line` and
+`loss_surface` look at the loss around a point, `trajectory` records a path, and `schedule_table`
+and the functions `plot_*` show them. The guide is README.md in this folder.
+"""
 
 from ._curvature import Curvature as Curvature
 from ._curvature import curvature as curvature

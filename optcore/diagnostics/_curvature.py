@@ -25,9 +25,9 @@ class Curvature(NamedTuple):
     """The extreme eigenvalues of a Hessian.
 
     Attributes:
-      smallest: the most negative one; clearly below 0, the point is no minimum.
+      smallest: the most negative one; if it is clearly below 0, the point is not a minimum.
       largest: gradient descent with a constant rate is stable below `2 / largest`.
-      error: an upper bound of how far either is from some eigenvalue.
+      error: an upper bound of the distance of either from some eigenvalue.
     """
 
     smallest: jax.Array
@@ -41,21 +41,21 @@ def curvature(
     """The smallest and the largest eigenvalue of a loss's Hessian, by Lanczos' method.
 
     Each of the `steps` is one Hessian-vector product (Pearlmutter, 1994), about twice the work
-    of a gradient; every vector is orthogonalised against all before (Golub and Van Loan, 2013,
-    section 10.3), which takes memory for `steps` copies of the parameters. The ends of a spectrum
-    converge first, and from inside: what is reported is never beyond the true ends. With as many
-    steps as parameters the result is exact. Everything is computed in at least float32; it may
+    of a gradient. Every vector is orthogonalised against all earlier ones (Golub and Van Loan,
+    2013, section 10.3), which takes memory for `steps` copies of the parameters. The ends of a
+    spectrum converge first, and from inside: the reported values never exceed the true ends. With
+    as many steps as parameters the result is exact. The computation is in at least float32 and may
     be called under `jit`.
 
     Args:
-      loss_fn: from parameters to a scalar, twice differentiable where it counts.
-      params: where to look; integer leaves stay as they are.
-      key: of the random vector to start from.
+      loss_fn: from parameters to a scalar, twice differentiable at `params`.
+      params: the point to analyse; integer leaves are constants.
+      key: the random key of the start vector.
       steps: ≥ 1.
 
     Raises:
-      TypeError: a parameter is complex, or `key` is no typed key.
-      ValueError: there is nothing to differentiate by, or `steps` is not positive.
+      TypeError: a parameter is complex, or `key` is not a typed key.
+      ValueError: there is no floating-point parameter, or `steps` is not positive.
 
     At a saddle one direction bends down:
 
@@ -72,14 +72,14 @@ def curvature(
     leaves, treedef = jax.tree.flatten(params)
     for path, leaf in named_leaves(params):
         if jnp.iscomplexobj(leaf):
-            raise TypeError(f"curvature: parameter {path!r} is complex; split it into its parts")
+            raise TypeError(f"curvature: parameter {path!r} is complex; split it into real parts")
         refuse_part(leaf, "curvature")
     where = [i for i, leaf in enumerate(leaves) if is_inexact(leaf)]
     kinds = [wide(jnp.result_type(leaves[i])) for i in where]
     widest = max(kinds, key=lambda kind: kind.itemsize, default=None)
     point, unravel = ravel_pytree([replicated(jnp.asarray(leaves[i], widest)) for i in where])
     if not point.size:
-        raise ValueError("curvature: there is no floating-point parameter to differentiate by")
+        raise ValueError("curvature: params must hold a floating-point parameter, got none")
 
     def loss(flat: jax.Array) -> jax.Array:
         whole = list(leaves)
@@ -97,7 +97,7 @@ def _ends(product: Matvec, like: jax.Array, key: jax.Array, steps: int) -> Curva
     """The extreme Ritz values of a symmetric operator."""
 
     def orthogonal(v: jax.Array, basis: jax.Array) -> jax.Array:
-        for _ in range(2):  # Once leaves rounding errors of the size of what was taken away.
+        for _ in range(2):  # A single pass leaves rounding errors of the size of the removed part.
             v = v - (basis @ v) @ basis
         return v
 
@@ -112,7 +112,8 @@ def _ends(product: Matvec, like: jax.Array, key: jax.Array, steps: int) -> Curva
         alphas = alphas.at[i].set(v @ w)
         w = orthogonal(w, basis)
         length = jnp.linalg.norm(w)
-        # What is left of an invariant subspace is rounding; the rest of space has its own ends.
+        # The remainder of an invariant subspace is rounding error; the other subspace has its own
+        # ends.
         size = jnp.maximum(jnp.max(jnp.abs(alphas)), jnp.max(betas))
         ended = length <= 20 * jnp.finfo(like.dtype).eps * size
         v = jax.lax.cond(
@@ -128,7 +129,7 @@ def _ends(product: Matvec, like: jax.Array, key: jax.Array, steps: int) -> Curva
     _, _, alphas, betas = jax.lax.fori_loop(0, steps, body, start)
     off = betas[:-1]
     ritz, vectors = jnp.linalg.eigh(jnp.diag(alphas) + jnp.diag(off, 1) + jnp.diag(off, -1))
-    # The residual of a Ritz pair; there is none if nothing is left outside.
+    # The residual of a Ritz pair; it is zero if the subspace is everything.
     rest = betas[-1] if steps < like.size else jnp.zeros_like(betas[-1])
     error = rest * jnp.maximum(jnp.abs(vectors[-1, 0]), jnp.abs(vectors[-1, -1]))
     return Curvature(ritz[0], ritz[-1], error)

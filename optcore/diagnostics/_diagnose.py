@@ -1,4 +1,4 @@
-"""What keeps a run from going down: told from its losses, gradient norms and their angles."""
+"""Why a loss does not go down: a diagnosis from losses, gradient norms and cosines."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -21,18 +21,18 @@ Finding = Literal[
 Array = np.ndarray[Any, Any]
 
 FEWEST = 12
-"""Records below which nothing is said."""
+"""The fewest records that allow a diagnosis."""
 
 ADVICE: dict[Finding, str] = {
     "divergence": "Lower the learning rate below 2 / the largest curvature (`curvature` measures "
     "it, `lr_range_test` avoids measuring it), warm up, or clip gradients.",
     "oscillation": "The steps are too long for the steepest direction, not the gradient too "
     "small: lower or decay the learning rate, or divide by curvature per coordinate (RMSProp, "
-    "Adam); more momentum averages the two walls.",
+    "Adam); more momentum averages over the two walls.",
     "noise": "The noise of the batches holds the loss up: decay the learning rate, take larger "
-    "batches, or evaluate an average of the parameters; what is left may be noise in the labels.",
+    "batches, or evaluate an average of the parameters; the rest may be noise in the labels.",
     "small gradient": "Ask `curvature` whether it is a saddle, a plateau or a minimum. If none, "
-    "the learning rate is just too small: raise it.",
+    "the learning rate is too small: raise it.",
     "saddle": "Momentum or a little noise carries it over, and Adam's steps do not shrink with "
     "the gradient; if it lasts, look at the initialisation, which may be too symmetric.",
     "plateau": "Steps must not shrink with the gradient here: Adam or RMSProp, a larger rate, "
@@ -45,13 +45,13 @@ ADVICE: dict[Finding, str] = {
 
 @dataclasses.dataclass(frozen=True)
 class Diagnosis:
-    """What ails a run.
+    """The problem of a run.
 
     Attributes:
       kind: `"divergence"`, `"oscillation"`, `"noise"`, `"small gradient"` (with the curvature
         `"saddle"`, `"plateau"` or `"minimum"`), or `"undecided"`.
-      reason: what was seen, with numbers.
-      advice: what to try.
+      reason: the observation, with numbers.
+      advice: what to try next.
 
     >>> print(Diagnosis("noise", "the loss varies", "average"))
     noise: the loss varies. average
@@ -74,41 +74,41 @@ def diagnose(
     update_norms: ArrayLike | None = None,
     last: int | None = None,
 ) -> Diagnosis:
-    r"""Say why a loss does not go down, or that nothing is wrong, or that it cannot be told.
+    r"""Diagnose why a loss does not go down, from the records of a run.
 
     Training that has stopped going down is usually *not* at a critical point: the gradient stays
-    large while steps bounce between two walls, or it is noise. Looked at are the last steps, and
-    the first rule that applies is the answer:
+    large while steps bounce between two walls, or it is noise. The diagnosis uses the last steps,
+    and the first rule that applies decides:
 
-    1. divergence: something is not finite, or loss and gradient norm rise beyond their scatter;
+    1. divergence: a record is not finite, or loss and gradient norm rise beyond their scatter;
     2. oscillation: the mean cosine of successive gradients is below -0.5;
     3. small gradient: its norm is below a thousandth of the largest; or the loss changes by less
-       than a hundredth and scatters by less than a thousandth, while the cosines, if given,
-       average above 0.5 (the path is straight, and leads nowhere);
+       than a hundredth and scatters by less than a thousandth, while the cosines, if given, average
+       above 0.5 (the path is straight but makes no progress);
     4. undecided, if the loss goes down by more than a twentieth and beyond its scatter;
     5. noise: the loss scatters by more than a hundredth and by more than it moves, and there are
-       enough steps to see a quarter of it go;
+       enough steps to detect a fall by a quarter;
     6. undecided.
 
-    Shares of the loss are relative to its mean size over the last steps, or to a thousandth of
-    the largest, if that is more. With the curvature, a small gradient is a saddle if the
-    smallest eigenvalue is below -1/20 of the largest by size, and otherwise a minimum; with the
-    norms of the updates too, it is a plateau if steps of this length would need more than ten
-    times as many as there were for the strongest curvature to change the gradient by itself.
+    Fractions of the loss are relative to its mean size over the last steps, or to a thousandth of
+    the largest, if that is more. With the curvature, a small gradient is a saddle if the smallest
+    eigenvalue is below -1/20 of the largest by size, and otherwise a minimum. With the norms of the
+    updates as well, it is a plateau if steps of this length would have to be more than ten times as
+    many for the strongest curvature to change the gradient by its own size.
 
     Args:
-      losses: one per step, ≥ 12; of mini-batches or of all.
+      losses: one per step, ≥ 12; of mini-batches or of the full data.
       gradient_norms: one per step; `optcore.monitor` measures them, and the cosines.
       cosines: of the angle between each gradient and the one before; without them an
         oscillation cannot be told from progress.
-      curvature: `(smallest, largest)` eigenvalue of the Hessian at the end, or what
-        `diagnostics.curvature` gives.
-      update_norms: one per step; what tells a plateau from a saddle or a minimum.
-      last: how many steps to look at, ≥ 12; by default the later half, and at least 12.
+      curvature: the `(smallest, largest)` eigenvalues of the Hessian at the end, or the result of
+        `diagnostics.curvature`.
+      update_norms: one per step; needed to tell a plateau from a saddle or a minimum.
+      last: the number of last steps to use, ≥ 12; by default the later half, and at least 12.
 
     Raises:
-      ValueError: the records differ in length or are no lists of numbers, `curvature` is no pair,
-        or `last` does not fit.
+      ValueError: the records differ in length or are not lists of numbers, `curvature` is not a
+        pair, or `last` does not fit.
 
     Gradient descent at 1.9 / λ jumps from wall to wall:
 
@@ -127,7 +127,7 @@ def diagnose(
     arrays = {name: _record(name, x) for name, x in records.items()}
     lengths = {name: len(values) for name, values in arrays.items()}
     if len(set(lengths.values())) > 1:
-        raise ValueError(f"diagnose: the records must have one length, got {lengths}")
+        raise ValueError(f"diagnose: the records must have the same length, got {lengths}")
     size = len(arrays["losses"])
     if last is not None and not FEWEST <= last <= size:
         raise ValueError(f"diagnose: last must lie in [{FEWEST}, {size}], got {last}")
@@ -155,9 +155,9 @@ def _judge(records: dict[str, Array], last: int) -> tuple[Finding, str]:
     losses, norms = records["losses"], records["gradient_norms"]
     if not (np.isfinite(losses).all() and np.isfinite(norms).all()):
         finite = np.isfinite(losses) & np.isfinite(norms)
-        return "divergence", f"after {int(finite.argmin())} steps something is not finite"
+        return "divergence", f"after {int(finite.argmin())} steps a record is not finite"
     if len(losses) < FEWEST:
-        return "undecided", f"{len(losses)} steps say nothing, {FEWEST} are needed"
+        return "undecided", f"{len(losses)} steps are too few, {FEWEST} are needed"
     tail = losses[-last:]
     level = max(np.abs(tail).mean(), 1e-3 * np.abs(losses).max())
     rise, scatter, error = _trend(tail)
@@ -193,9 +193,9 @@ def _judge(records: dict[str, Array], last: int) -> tuple[Finding, str]:
 
 
 def _trend(tail: Array) -> tuple[float, float, float]:
-    """How far the median moved, how much single values scatter, and the error of the first."""
+    """The change of the median, the scatter of single values, and the error of the change."""
     before, after = _ends(tail)
-    # From second differences, so that neither a slope nor a single jump counts as scatter.
+    # Second differences count neither a slope nor a single jump as scatter.
     scatter = float(np.median(np.abs(np.diff(tail, 2)))) / (0.6745 * 6**0.5)
     third = len(tail) // 3
     return after - before, scatter, 1.25 * scatter * (2 / third) ** 0.5
@@ -220,5 +220,5 @@ def _critical_point(
     if "update_norms" in records:
         rate = _ratio(records["update_norms"].sum(), records["gradient_norms"].sum())
         if 10 * len(records["losses"]) * rate * strongest < 1:
-            return "plateau", f"{seen}, which is nothing at this length of steps"
+            return "plateau", f"{seen}, which is negligible at this length of steps"
     return ("saddle" if smallest < -0.05 * strongest else "minimum"), seen

@@ -1,4 +1,4 @@
-"""The classical losses of two parameters on which the paths of optimizers are drawn."""
+"""Classical losses of two parameters, for drawing the paths of optimizers."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from jax.typing import ArrayLike
 
 
 def bowl(point: ArrayLike, curvatures: Sequence[float] = (1.0, 20.0)) -> jax.Array:
-    r"""A quadratic with a curvature of its own along each axis: `½ Σ λᵢ xᵢ²`.
+    r"""A quadratic with a separate curvature along each axis: `½ Σ λᵢ xᵢ²`.
 
     Gradient descent with the rate `r` multiplies `xᵢ` by `1 - r λᵢ` in every step: it converges
     for `r < 2 / λ_max`, alternating for `r > 1 / λ_max`. Minimum 0 at the origin.
@@ -51,7 +51,7 @@ def beale(point: ArrayLike) -> jax.Array:
 
 
 def saddle(point: ArrayLike) -> jax.Array:
-    """`x² - y²`: a critical point at the origin that is no minimum, and no bound below.
+    """`x² - y²`: a saddle point at the origin, and no lower bound.
 
     >>> import jax
     >>> jax.hessian(saddle)(jnp.zeros(2)).tolist()
@@ -62,9 +62,9 @@ def saddle(point: ArrayLike) -> jax.Array:
 
 
 def plateau(point: ArrayLike) -> jax.Array:
-    """`1 - exp(-(x² + y²) / 2)`: flat all around a hollow, where gradients vanish with distance.
+    """`1 - exp(-(x² + y²) / 2)`: a hollow in a flat plane, where gradients vanish with distance.
 
-    Minimum 0 at the origin. The gradient is longest, 0.61, at the distance 1.
+    Minimum 0 at the origin. The gradient norm is largest, 0.61, at the distance 1.
 
     >>> import jax
     >>> slope = jax.grad(plateau)
@@ -78,9 +78,9 @@ def plateau(point: ArrayLike) -> jax.Array:
 def cliff(point: ArrayLike) -> jax.Array:
     r"""A shallow bowl with a steep wall across it: `(x² + y²) / 10 + 4 σ((x - 1) / 0.05)`.
 
-    A step that is computed on the wall is twenty times longer than those around it, and throws
-    the parameters far away, as in recurrent networks (Pascanu et al., arXiv 1211.5063, figure 6).
-    Minimum near the origin, at the foot of the wall.
+    A step from the wall is twenty times longer than those around it, and throws the parameters far
+    away, as in recurrent networks (Pascanu et al., arXiv 1211.5063, figure 6). Minimum near the
+    origin, at the foot of the wall.
 
     >>> import jax
     >>> slope = jax.grad(cliff)

@@ -1,4 +1,4 @@
-"""What every plot function needs: matplotlib, imported late, and axes to draw into."""
+"""Shared code of the plot functions: a late import of matplotlib, and axes to draw into."""
 
 from typing import Any
 
@@ -35,13 +35,13 @@ def draw_contours(
     if not finite.size or not finite.max() > finite.min():
         return
     low, span = finite.min(), finite.max() - finite.min()
-    # Where the loss is no number the picture stays white.
+    # The picture stays white where the loss is NaN.
     heights = np.ma.masked_invalid(heights)
     shown, edges = heights, np.linspace(low, low + span, levels)
     if log:
         lowest = max(np.quantile(finite - low, 0.002), 1e-5 * span)
         edges = np.log10(np.geomspace(lowest, span, levels))
         shown = np.ma.log10(np.ma.maximum(heights - low, 1e-6 * span))
-    # Pale: what is drawn on top stays readable.
+    # Pale, so that paths on top stay readable.
     axes.contourf(columns, rows, shown, edges, cmap="Blues_r", alpha=0.45, extend="min")
     axes.contour(columns, rows, shown, edges, colors="gray", linewidths=0.4, linestyles="solid")

@@ -1,4 +1,4 @@
-"""Drawing paths over the contours of a loss of two parameters, still and moving."""
+"""Plots and animations of paths over the contours of a loss of two parameters."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -27,15 +27,15 @@ def plot_trajectories(
 ) -> Any:
     """Draw the contours of a loss of two parameters, and paths over them.
 
-    A path starts at a disc and ends at a cross; what leaves the picture is cut off.
+    A path starts at a disc and ends at a cross; parts outside the picture are cut off.
 
     Args:
       loss_fn: from an array of shape (2,) to a scalar.
-      trajectories: from labels to what `trajectory` recorded.
+      trajectories: from labels to the results of `trajectory`.
       x: the interval of the first parameter.
       y: the interval of the second.
       axes: matplotlib's axes to draw into; by default those of a new figure.
-      log: contours in equal ratios of the height above the lowest one, rather than in equal
+      log: space contours by equal ratios of the height above the lowest one, rather than by equal
         steps.
       levels: the number of contours.
 
@@ -44,8 +44,8 @@ def plot_trajectories(
 
     Raises:
       ImportError: matplotlib is not installed (the extra `plot`).
-      TypeError: `trajectories` is no mapping.
-      ValueError: an interval is empty, or a path is not one of two parameters.
+      TypeError: `trajectories` is not a mapping.
+      ValueError: an interval is empty, or a path does not have two parameters.
 
     >>> import jax.numpy as jnp, matplotlib, optcore
     >>> from optcore.diagnostics import bowl, trajectory
@@ -92,7 +92,8 @@ def animate_trajectories(
       y: the interval of the second.
       log: contours in equal ratios.
       levels: the number of contours.
-      frames: pictures, ≥ 2; each is as many steps later as makes the last one the end.
+      frames: the number of pictures, ≥ 2, evenly spread over the steps so that the last one shows
+        the end.
       per_second: pictures per second, ≥ 1.
 
     Returns:
@@ -100,8 +101,8 @@ def animate_trajectories(
 
     Raises:
       ImportError: matplotlib is not installed (the extra `plot`).
-      TypeError: `trajectories` is no mapping.
-      ValueError: an interval is empty, there are too few frames, or a path is not one of two
+      TypeError: `trajectories` is not a mapping.
+      ValueError: an interval is empty, there are too few frames, or a path does not have two
         parameters.
 
     >>> import jax.numpy as jnp, matplotlib, optcore, tempfile
@@ -168,11 +169,11 @@ def _points(owner: str, label: str, path: Trajectory) -> np.ndarray[Any, Any]:
     shape = getattr(path.points, "shape", None)
     if shape is None or len(shape) != 2 or shape[1] != 2:
         raise ValueError(
-            f"{owner}: the path {label!r} must be one of two parameters, points of shape "
+            f"{owner}: the path {label!r} must have two parameters, with points of shape "
             f"(steps + 1, 2), got {shape or type(path.points).__name__}"
         )
     points = np.array(path.points, np.float64)
-    # A path that is not finite ends where it last was.
+    # A path that is not finite ends at its last finite point.
     finite = np.isfinite(points).all(axis=1)
     return points if finite.all() else points[: max(int(finite.argmin()), 1)]
 

@@ -1,4 +1,4 @@
-"""Looking at schedules: a plot, and a table for terminals."""
+"""Views of schedules: a plot, and a table for terminals."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -27,8 +27,8 @@ def plot_schedule(schedules: Schedules, steps: int, *, axes: Any = None, log: bo
 
     Raises:
       ImportError: matplotlib is not installed (the extra `plot`).
-      TypeError: something is not a function of the step count, or `steps` is no int.
-      ValueError: `steps` is not positive, there are no such counts, or a schedule gives no scalar.
+      TypeError: a schedule is not a function of the step count, or `steps` is not an int.
+      ValueError: `steps` is out of range, or a schedule does not return a scalar.
 
     >>> from optcore import cosine_decay_schedule
     >>> import matplotlib
@@ -66,8 +66,8 @@ def schedule_table(schedules: Schedules, steps: int, *, rows: int = 11) -> str:
       Lines of text; values with four significant digits.
 
     Raises:
-      TypeError: something is not a function of the step count, or `steps` is no int.
-      ValueError: `steps` or `rows` is not positive, or a schedule gives no scalar.
+      TypeError: a schedule is not a function of the step count, or `steps` is not an int.
+      ValueError: `steps` or `rows` is not positive, or a schedule does not return a scalar.
 
     >>> from optcore import linear_schedule
     >>> print(schedule_table(linear_schedule(0.0, 1.0, 4), steps=5))
@@ -129,7 +129,7 @@ def _values(schedule: Callable[[Any], Any], counts: np.ndarray[Any, Any]) -> np.
     values = jax.vmap(lambda t: jnp.asarray(schedule(t), jnp.float32))(jnp.asarray(counts))
     if values.ndim > 1:
         raise ValueError(
-            f"a schedule must give one number for each step, got the shape {values.shape[1:]} "
+            f"a schedule must return one number for each step, got the shape {values.shape[1:]} "
             f"from {schedule!r}"
         )
     return np.asarray(values)

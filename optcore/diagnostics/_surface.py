@@ -1,4 +1,4 @@
-"""Looking at a loss around and between parameters: lines, planes, and how sharp a minimum is."""
+"""The loss around and between parameters: lines, planes, and the sharpness of a minimum."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -38,7 +38,7 @@ class LossSurface(NamedTuple):
 
 
 class Sharpness(NamedTuple):
-    """How much a loss rises around a point.
+    """The rise of a loss around a point.
 
     Attributes:
       rise: the mean rise, in the unit of the loss.
@@ -54,18 +54,18 @@ def loss_line(
 ) -> LossLine:
     """The loss at `(1 - t) · first + t · second` (Goodfellow et al., arXiv 1412.6544).
 
-    Between two snapshots of one run a wall says that they are minima of their own, a flat floor
-    that their average is one too.
+    Between two snapshots of one run, a wall shows that they are separate minima, and a flat floor
+    that their average is a minimum too.
 
     Args:
       loss_fn: from parameters to a scalar.
-      first: parameters at `t = 0`; its integer leaves are used all along.
+      first: parameters at `t = 0`; its integer leaves are used at every point.
       second: parameters at `t = 1`.
       points: ≥ 2.
-      margin: how far to go beyond either end, in units of the distance, ≥ 0.
+      margin: the extension beyond either end, in units of the distance, ≥ 0.
 
     Raises:
-      ValueError: the two are different trees, or an argument is out of its range.
+      ValueError: the two are different trees, or an argument is out of range.
 
     >>> import jax.numpy as jnp
     >>> line = loss_line(lambda w: w**2, jnp.float32(-1.0), jnp.float32(1.0), points=3, margin=0.0)
@@ -77,7 +77,7 @@ def loss_line(
         raise ValueError(f"loss_line: margin must be at least 0, got {margin}")
     if jax.tree.map(jnp.shape, first) != jax.tree.map(jnp.shape, second):
         raise ValueError(
-            "loss_line: the two ends must be parameters of one model, got "
+            "loss_line: the two ends must be parameters of the same model, got "
             f"{jax.tree.map(jnp.shape, first)} and {jax.tree.map(jnp.shape, second)}"
         )
     positions = jnp.linspace(-margin, 1 + margin, points, dtype=jnp.float32)
@@ -89,20 +89,20 @@ def loss_line(
 
 
 def filter_directions(params: Params, key: jax.Array, *, output_axis: int = -1) -> Params:
-    r"""A random direction in which every filter is as long as the filter of the parameters.
+    r"""A random direction whose filters have the norms of the filters of the parameters.
 
-    `d ← d / ‖d‖ · ‖w‖` for each output of each layer (Li et al., arXiv 1712.09913, section 4), so
-    that a distance means the same for networks whose layers have been rescaled. Vectors and
-    scalars (biases, gains) stay as they are: their direction is 0, as in the authors' code.
+    `d ← d / ‖d‖ · ‖w‖` for each output of each layer (Li et al., arXiv 1712.09913, section 4), so a
+    distance has the same meaning for networks whose layers have been rescaled. The direction of
+    vectors and scalars (biases, gains) is 0, as in the authors' code.
 
     Args:
-      params: where one stands.
+      params: the parameters at the centre.
       key: a typed random key.
-      output_axis: the axis along which the filters of a weight lie side by side; the last one of
-        `(in, out)` and `(height, width, in, out)`.
+      output_axis: the axis that enumerates the filters of a weight; the last one for `(in, out)`
+        and `(height, width, in, out)`.
 
     Raises:
-      TypeError: `key` is no typed key.
+      TypeError: `key` is not a typed key.
 
     >>> import jax.numpy as jnp
     >>> w = jnp.array([[3.0, 0.0], [4.0, 1.0]])
@@ -141,12 +141,13 @@ def loss_surface(
     Args:
       loss_fn: from parameters to a scalar.
       params: the centre.
-      directions: `d` and `e`, such as two of `filter_directions`, or differences of snapshots.
-      points: along either direction, ≥ 2; an odd number has the centre among them.
+      directions: `d` and `e`, such as two results of `filter_directions`, or differences of
+        snapshots.
+      points: the number along either direction, ≥ 2; an odd number includes the centre.
       reach: > 0; with `filter_directions`, 1 moves every filter by its own length.
 
     Raises:
-      ValueError: an argument is out of its range, or a direction unlike the parameters.
+      ValueError: an argument is out of range, or a direction does not fit the parameters.
 
     >>> import jax.numpy as jnp
     >>> from optcore.diagnostics import bowl
@@ -187,23 +188,23 @@ def sharpness(
     directions: int = 16,
     output_axis: int = -1,
 ) -> Sharpness:
-    """How much the loss rises on average, `radius` away along filter-normalised directions.
+    """The mean rise of the loss at distance `radius` along filter-normalised directions.
 
-    Unlike an eigenvalue of the Hessian it does not change when one layer is multiplied by a
-    number and the next divided by it. It is a description, no verdict: sharp minima can
-    generalise too (Dinh et al., arXiv 1703.04933).
+    Unlike an eigenvalue of the Hessian, it does not change when one layer is multiplied by a number
+    and the next is divided by it. It does not predict generalisation: sharp minima can generalise
+    too (Dinh et al., arXiv 1703.04933).
 
     Args:
       loss_fn: from parameters to a scalar.
-      params: where one stands.
+      params: the parameters at the centre.
       key: a typed random key; the same key gives the same directions for equal shapes.
       radius: relative to the length of each filter, > 0.
-      directions: random directions, ≥ 1.
+      directions: the number of random directions, ≥ 1.
       output_axis: see `filter_directions`.
 
     Raises:
-      TypeError: `key` is no typed key.
-      ValueError: an argument is out of its range.
+      TypeError: `key` is not a typed key.
+      ValueError: an argument is out of range.
 
     At the minimum `w`, one filter of length 1, of `s ‖v - w‖²` the rise is `s · radius²`:
 
@@ -237,7 +238,7 @@ def sharpness(
 
 
 def _combined(like: Params, terms: list[tuple[jax.Array, Params]]) -> Params:
-    """The sum of trees times numbers, in at least float32, cast to the dtypes of the first."""
+    """A linear combination of trees, in at least float32, cast to the dtypes of the first."""
 
     def combined(p: Any, *trees: Any) -> Any:
         if not is_inexact(p):

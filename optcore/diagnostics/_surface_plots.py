@@ -1,4 +1,4 @@
-"""Drawing what `loss_line` and `loss_surface` have measured."""
+"""Plots of the results of `loss_line` and `loss_surface`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ def plot_loss_line(
     """Draw the loss along the line between two points.
 
     Args:
-      lines: what `loss_line` gave, or a mapping from labels to several of them.
+      lines: a result of `loss_line`, or a mapping from labels to several results.
       axes: matplotlib's axes to draw into; by default those of a new figure.
       log: a logarithmic loss axis.
 
@@ -50,10 +50,10 @@ def plot_loss_line(
 def plot_loss_surface(
     surface: LossSurface, *, axes: Any = None, log: bool = True, levels: int = 20
 ) -> Any:
-    """Draw the contours of a slice of the loss, with its centre, and label some with the loss.
+    """Draw the contours of a slice of the loss with its centre; some contours have labels.
 
     Args:
-      surface: what `loss_surface` gave.
+      surface: a result of `loss_surface`.
       axes: matplotlib's axes to draw into; by default those of a new figure.
       log: contours in equal ratios of the height above the lowest one, rather than in equal
         steps.
@@ -64,7 +64,7 @@ def plot_loss_surface(
 
     Raises:
       ImportError: matplotlib is not installed (the extra `plot`).
-      ValueError: the slice holds a loss that is not finite; `reach` was too far.
+      ValueError: the slice holds a loss that is not finite; `reach` was too large.
 
     >>> import jax.numpy as jnp, matplotlib
     >>> from optcore.diagnostics import bowl, loss_surface

@@ -1,4 +1,4 @@
-"""Recording where an optimizer goes."""
+"""Recording the path of an optimizer."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -22,9 +22,10 @@ class Trajectory(NamedTuple):
     """The path of an optimizer.
 
     Attributes:
-      points: the parameters before each step and after the last: a leading axis of `steps + 1`.
-      losses: float32, `(steps + 1,)`: their losses.
-      gradient_norms: float32, `(steps + 1,)`: the norms of their gradients.
+      points: the parameters before each step and after the last, with a leading axis of
+        `steps + 1`.
+      losses: float32, `(steps + 1,)`: the losses at the points.
+      gradient_norms: float32, `(steps + 1,)`: the gradient norms at the points.
     """
 
     points: Any
@@ -39,21 +40,21 @@ def trajectory(
     steps: int,
     **extra: Any,
 ) -> Trajectory:
-    """Run an optimizer on a loss and keep every point: one compiled scan.
+    """Run an optimizer on a loss in one compiled scan, and record every point.
 
-    `update` is given the parameters, the loss (`value`, `value_fn`), its gradients (`grad`), and
-    as `obj_fn` and `grad_fn` functions for either, so that any optimizer can run.
+    `update` gets the parameters, the loss (`value`), the loss function (`value_fn` and `obj_fn`),
+    the gradients (`grad`) and the gradient function (`grad_fn`), so any optimizer can run.
 
     Args:
       loss_fn: from parameters to a scalar, such as `diagnostics.saddle`.
       start: parameters; for `plot_trajectories` an array of shape (2,).
-      tx: an optimizer, also one of another library.
+      tx: an optimizer, which may be from another library.
       steps: ≥ 0.
-      **extra: what else `update` needs, such as a `key`; the same at every step.
+      **extra: further arguments of `update`, such as a `key`; the same at every step.
 
     Raises:
-      TypeError: `tx` is no transformation, or `start` has a leaf that cannot be trained.
-      ValueError: `steps` is negative, or `loss_fn` does not give a scalar.
+      TypeError: `tx` is not a transformation, or `start` has a leaf that cannot be trained.
+      ValueError: `steps` is negative, or `loss_fn` does not return a scalar.
 
     Gradient descent leaves the saddle by the factor `1 + 2 · rate` a step:
 
@@ -70,8 +71,8 @@ def trajectory(
     start = jax.tree.map(_trainable, start)
     shape = jax.eval_shape(loss_fn, start).shape
     if shape:
-        raise ValueError(f"trajectory: loss_fn must give a scalar, got shape {shape}")
-    # What must be outermost stands in no chain.
+        raise ValueError(f"trajectory: loss_fn must return a scalar, got shape {shape}")
+    # A transformation that must be outermost cannot be in a chain.
     own: Any = tx if isinstance(tx, DeclaredTransformation) else chain(tx)
     gradients = jax.grad(loss_fn)
     functions = {"value_fn": loss_fn, "obj_fn": loss_fn, "grad_fn": lambda p, _: gradients(p)}

@@ -1,14 +1,13 @@
-"""Which parameters: groups of them by path, shape or label, each with its transformation."""
+"""Groups of parameters, by path, rank, shape, dtype or label.
+
+`route` gives each parameter to the transformation of the first rule that matches it, and `FREEZE`
+keeps parameters as they are. `has_path`, `has_ndim`, `has_shape` and `has_dtype` are patterns of
+rules, and `describe` shows which rule each parameter follows. The guide is README.md in this
+folder.
+"""
 
 from ._describe import Table as Table
 from ._describe import describe as describe
-from ._freeze import freeze as freeze
-from ._masked import MaskedState as MaskedState
-from ._masked import masked as masked
-from ._partition import PartitionState as PartitionState
-from ._partition import multi_transform as multi_transform
-from ._partition import partition as partition
-from ._partition import selective_transform as selective_transform
 from ._predicates import Predicate as Predicate
 from ._predicates import has_dtype as has_dtype
 from ._predicates import has_ndim as has_ndim

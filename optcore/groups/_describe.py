@@ -1,4 +1,4 @@
-"""What happens to each parameter, as a table."""
+"""A table of what happens to each parameter."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -24,7 +24,7 @@ HEADER = ("parameter", "shape", "group", "state bytes", "hyper-parameters")
 
 
 class Table(str):
-    """A text that shows itself as it is printed.
+    """A string whose `repr` is the string itself.
 
     >>> Table("a  b")
     a  b
@@ -37,29 +37,29 @@ class Table(str):
 
 
 class _Part(NamedTuple):
-    """One transformation that a parameter passes: its group, if any, its name and its numbers."""
+    """One transformation applied to a parameter: its group, if any, its name and its numbers."""
 
     groups: tuple[str, ...]
     text: str
 
 
 def describe(tx: Any, params: Params) -> Table:
-    """A table of the parameters: whose rule each follows, with which numbers, at what cost.
+    """A table of the parameters: the rule, the hyper-parameters and the state size of each.
 
     Args:
-      tx: a transformation; what stands in a group of `route`, `partition` or `masked` is shown
-        for the parameters of that group alone.
+      tx: a transformation; anything inside a group of `route` is shown only for the
+        parameters of that group.
       params: the parameters, or their shapes; nothing is allocated.
 
     Returns:
       A text with one line per parameter: path, dtype and shape, group (the rule or the label),
-      the bytes of state that would not be there without it, and the transformations with
-      their hyper-parameters. Then the bytes that are there in any case, such as step counts, and
-      the sum.
+      the bytes of state that exist because of it, and the transformations with their
+      hyper-parameters. Then the bytes of state that belong to no parameter, such as step counts,
+      and the total.
 
     Raises:
       ValueError: `init` refuses the parameters, as for a parameter without a rule.
-      TypeError: `tx` is no transformation.
+      TypeError: `tx` is not a transformation.
 
     >>> import jax.numpy as jnp, optcore
     >>> tx = optcore.route(("embed", optcore.FREEZE), ("*", optcore.sgd(0.1, momentum=0.9)))
@@ -78,7 +78,7 @@ def describe(tx: Any, params: Params) -> Table:
     jax.eval_shape(tx.init, params)
     applied = _applied(tx, params)
     leaves, treedef = jax.tree.flatten(params, is_leaf=is_none)
-    # In the place of the others stands what may match no rule.
+    # The others are replaced by a placeholder that may match no rule.
     nothing: list[Any] = [Placeholder()] * len(leaves)
     alone = [
         _state_bytes(tx, treedef.unflatten([*nothing[:i], x, *nothing[i + 1 :]]))
@@ -119,7 +119,7 @@ def _state_bytes(tx: Any, params: Params) -> int:
 
 
 def _applied(tx: Any, params: Params) -> list[list[_Part]]:
-    """The parts that each leaf passes, of which `None` is one."""
+    """The parts applied to each leaf; `None` counts as a leaf."""
     leaves = jax.tree.leaves(params, is_leaf=is_none)
     if not isinstance(tx, Declared):
         return [[_Part((), f"{type(tx).__module__.partition('.')[0]}'s")] for _ in leaves]
@@ -151,7 +151,7 @@ def _of_groups(pair: Grouped, params: Params) -> list[list[_Part]]:
 
 
 def _text(tx: Declared) -> str:
-    """A transformation and its own numbers; those of what it wraps are shown with that."""
+    """A transformation and its own numbers; wrapped transformations show theirs."""
     names = tx.declaration.factory.hyperparameters()
     numbers = hyperparameters(tx, schedules_inside=False)
     shown = [f"{n}={_number(v)}" for n, v in numbers.items() if n.partition(".")[0] in names]

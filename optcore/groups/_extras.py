@@ -1,4 +1,4 @@
-"""What a group of parameters is handed of the extra arguments of `update`."""
+"""The extra arguments of `update` that each group of parameters gets."""
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
@@ -39,19 +39,19 @@ def split_extras(
 ) -> list[dict[str, Any]]:
     """The extra arguments of each group.
 
-    Trees of all parameters are split as the gradients are. Functions of all parameters get those
-    of the group, and the others as they are; of the gradients that they give, the group gets its
-    own.
+    Trees of all parameters are split like the gradients. A function of all parameters becomes a
+    function of the parameters of the group, with the others unchanged; the group gets its own part
+    of the gradients that the function returns.
 
     Args:
       owner: for messages.
       extra: the arguments.
       like: a tree like the parameters.
-      numbers: the group of each leaf of it, `None` among them.
-      groups: how many there are.
-      split_trees: whether trees with the structure of the parameters are split: all, none, or
-        with `None` those that have the shapes too; the gradients always are.
-      params: the parameters; `None` if they are not known, and functions stay as they are.
+      numbers: the group of each leaf of `like`; `None` counts as a leaf.
+      groups: the number of groups.
+      split_trees: whether trees with the structure of the parameters are split: all, none, or with
+        `None` those that also have the shapes; gradients always are.
+      params: the parameters; with `None` they are unknown, and functions stay unchanged.
     """
     extras = [dict(extra) for _ in range(groups)]
     for name, value in extra.items():
@@ -72,7 +72,7 @@ def _is_like(value: Any, like: Any, split_trees: bool | None) -> bool:
         return False
     if split_trees:
         return True
-    # A number is no tree of one parameter.
+    # A number does not count as a tree of one parameter.
     alone = jax.tree_util.all_leaves([like])
     return not alone and all(
         hasattr(x, "shape") and np.shape(x) == np.shape(p)
@@ -104,15 +104,15 @@ def _closed(
 
 
 def _own(owner: str, name: str, tree: Any, like: Any, numbers: Numbers, group: int) -> Any:
-    """Of a tree like the parameters, the leaves of one group."""
+    """The leaves of one group in a tree like the parameters."""
     marks = [-1 if n is None else n for n in numbers]
     given = jax.tree.structure(like, is_leaf=is_none).unflatten(marks)
     try:
         found = spread(given, tree, "the parameters", "numbers", is_none)
     except ValueError as error:
         raise ValueError(
-            f"{owner}: {name!r} must be a tree like the parameters, or give one, since each group "
-            f"sees its own part of it; got {jax.tree.structure(tree)}, expected "
+            f"{owner}: {name!r} must be a tree like the parameters, or return one, since each "
+            f"group sees its own part of it; got {jax.tree.structure(tree)}, expected "
             f"{jax.tree.structure(like)}"
         ) from error
     leaves, treedef = jax.tree.flatten(tree, is_leaf=is_none)

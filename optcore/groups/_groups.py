@@ -1,4 +1,4 @@
-"""Groups of leaves, each with a transformation of its own that sees no other."""
+"""Groups of leaves, each with a transformation of its own that sees no other leaves."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -24,11 +24,11 @@ from .._core import (
 from ._extras import split, split_extras
 
 Assign = Callable[[Any], list[int | None]]
-"""The number of the group of each leaf of a tree, of which `None` is one; `None` for no group."""
+"""The number of the group of each leaf (`None` counts as a leaf); `None` for no group."""
 
 
 class Grouped(GradientTransformation):
-    """A pair that can say which of its members takes which parameter, and sum over examples."""
+    """A pair that knows which of its members takes which parameter, and can sum over examples."""
 
     members: Sequence[tuple[str, Any]]
     assign: Assign
@@ -50,19 +50,19 @@ class Grouped(GradientTransformation):
 def own_numbers(
     treedef: Any, leaves: Sequence[Any], like: Any, numbers: Sequence[int | None]
 ) -> list[int | None]:
-    """The groups of a tree's leaves, of which `None` may stand for a subtree of the parameters."""
+    """The groups of a tree's leaves, where `None` may replace a subtree of the parameters."""
     like_tree = jax.tree.structure(like, is_leaf=is_none)
     own = flatten_like(treedef, like_tree.unflatten(numbers))
     return [None if g is None else n for g, n in zip(leaves, own, strict=True)]
 
 
 class Groups:
-    """Transformations side by side; what belongs to none passes through.
+    """Transformations side by side; leaves without a group pass through.
 
     Args:
       transformations: one per group.
-      assign: which leaf belongs where; asked of the parameters, and if `update` is not given
-        them, of the updates.
+      assign: the group of each leaf, computed from the parameters, or from the updates if `update`
+        is not given parameters.
       split_trees: which extra arguments are split too, see `split_extras`.
     """
 
@@ -148,7 +148,7 @@ class Groups:
         params: Any,
         extra: Mapping[str, Any],
     ) -> tuple[Updates, list[Any]]:
-        """What `step(group, updates, params, extra)` makes of each group, put together."""
+        """The merged results of `step(group, updates, params, extra)` for all groups."""
         groups = len(self.transformations)
         like = like if params is None else params
         numbers = self.assign(like)

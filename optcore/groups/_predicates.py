@@ -1,4 +1,4 @@
-"""Which parameters a rule means: by path, rank, shape or dtype, and combinations of these."""
+"""Which parameters a rule matches: by path, rank, shape or dtype, and combinations of these."""
 
 import dataclasses
 import fnmatch
@@ -10,21 +10,21 @@ import jax.numpy as jnp
 import numpy as np
 
 Pattern = str | re.Pattern[str] | Callable[[str, Any], bool]
-"""What chooses parameters: a glob or a regular expression over the path, or a function of
-`(path, leaf)`, such as a `Predicate`."""
+"""A pattern that matches parameters: a glob or a regular expression over the path, or a function
+of `(path, leaf)`, such as a `Predicate`."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Predicate:
     """A function `(path, leaf) -> bool` that combines with `&`, `|` and `~`.
 
-    It is made by `has_path`, `has_ndim`, `has_shape` and `has_dtype`, compared by value, printed
-    as the expression that makes it, and written down in a config. The other side of `&` and `|`
-    may be any function of `(path, leaf)`.
+    `has_path`, `has_ndim`, `has_shape` and `has_dtype` make predicates. They are compared by value,
+    print as the expression that makes them, and can be part of a config. The other side of `&` and
+    `|` may be any function of `(path, leaf)`.
 
     Attributes:
-      name: what is tested.
-      arguments: what for.
+      name: the property that is tested.
+      arguments: the values to test for.
 
     >>> import jax.numpy as jnp
     >>> hidden = has_ndim(2) & ~has_path("embed/*")
@@ -44,7 +44,7 @@ class Predicate:
             )
 
     def __call__(self, path: str, leaf: Any) -> bool:
-        """Whether the parameter `leaf` at `path` is meant."""
+        """Whether it matches the parameter `leaf` at `path`."""
         return _TESTS[self.name](path, leaf, *self.arguments)
 
     def __and__(self, other: Any) -> "Predicate":
@@ -97,16 +97,16 @@ def has_path(pattern: str | re.Pattern[str]) -> Predicate:
     """Parameters whose path matches.
 
     Args:
-      pattern: a glob over the whole path, with `*` for any characters, `/` among them, `?` for
-        one, and `[ab]` for one of several; case matters. A glob that begins with `*/` also
-        matches at the top of the tree: `*/bias` is every leaf called `bias`. Or a compiled
+      pattern: a glob over the whole path: `*` matches any characters, including `/`, `?` matches
+        one character, and `[ab]` one of several; case matters. A glob that begins with `*/` also
+        matches at the top of the tree: `*/bias` matches every leaf called `bias`. Or a compiled
         regular expression, which is searched for in the path.
 
-    A path is the keys, indices and attributes that lead to the leaf, joined by `/`, without the
-    attribute `value` of Flax' boxes: `encoder/layers/0/bias`.
+    A path consists of the keys, indices and attributes that lead to the leaf, joined by `/`,
+    without the attribute `value` of Flax boxes: `encoder/layers/0/bias`.
 
     Raises:
-      TypeError: it is neither.
+      TypeError: the pattern is neither.
 
     >>> import re
     >>> has_path("*/bias")("decoder/0/bias", None), has_path("*/bias")("bias", None)
@@ -122,13 +122,13 @@ def has_path(pattern: str | re.Pattern[str]) -> Predicate:
 
 
 def has_ndim(*ranks: int) -> Predicate:
-    """Parameters with one of these numbers of axes.
+    """Parameters whose number of axes is one of these.
 
     Args:
       ranks: 0 for scalars, 1 for vectors, 2 for matrices.
 
     Raises:
-      TypeError: a rank is no int, or there is none.
+      TypeError: a rank is not an int, or no rank is given.
 
     >>> import jax.numpy as jnp
     >>> has_ndim(0, 1)("bias", jnp.zeros(3)), has_ndim(0, 1)("kernel", jnp.zeros((3, 3)))
@@ -143,10 +143,10 @@ def has_shape(*shape: int | None) -> Predicate:
     """Parameters of this shape.
 
     Args:
-      shape: a size per axis, `None` for any.
+      shape: a size per axis; `None` matches any size.
 
     Raises:
-      TypeError: a size is neither.
+      TypeError: a size is neither an int nor `None`.
 
     >>> import jax.numpy as jnp
     >>> has_shape(None, 3)("w", jnp.zeros((7, 3))), has_shape(None, 3)("w", jnp.zeros(3))
@@ -161,7 +161,7 @@ def has_dtype(*dtypes: Any) -> Predicate:
     """Parameters of one of these dtypes.
 
     Raises:
-      TypeError: something is no dtype, or there is none.
+      TypeError: an argument is not a dtype, or no dtype is given.
 
     >>> import jax.numpy as jnp
     >>> has_dtype("bfloat16", "float16")("w", jnp.zeros(3, jnp.bfloat16))
@@ -208,17 +208,17 @@ _TESTS: Mapping[str, Callable[..., bool]] = {
 
 
 def answer(pattern: Pattern, path: str, leaf: Any) -> bool:
-    """Whether a pattern means the parameter `leaf` at `path`.
+    """Whether a pattern matches the parameter `leaf` at `path`.
 
     Raises:
-      TypeError: a function said something other than True or False.
+      TypeError: a function returned something other than True or False.
     """
     if isinstance(pattern, (str, re.Pattern)):
         return _path_matches(path, leaf, pattern)
     said = pattern(path, leaf)
     if not isinstance(said, (bool, np.bool_)):
         raise TypeError(
-            f"{pattern!r} must say True or False of the parameter {path!r}, got {said!r}; it may "
-            "look at the path, the shape and the dtype, but not at the values"
+            f"{pattern!r} must return True or False for the parameter {path!r}, got {said!r}; it "
+            "may look at the path, the shape and the dtype, but not at the values"
         )
     return bool(said)

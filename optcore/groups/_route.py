@@ -1,4 +1,4 @@
-"""A transformation for each kind of parameter, chosen by rules."""
+"""Different transformations for different parameters, chosen by rules."""
 
 import difflib
 from collections.abc import Callable
@@ -31,7 +31,7 @@ Labels = Any | Callable[[Any], Any]
 """A tree of labels that is a prefix of the parameters, or a function from them to one."""
 
 FREEZE = set_to_zero()
-"""In a rule: these parameters have no state and do not move, whatever their gradients are."""
+"""In a rule: its parameters have no state and do not move, whatever their gradients are."""
 
 
 class RouteState(NamedTuple):
@@ -60,41 +60,42 @@ def route(
     labels: Labels | None = None,
     unused_rules: Literal["raise", "ignore"] = "raise",
 ) -> GradientTransformation:
-    r"""Give each parameter to the transformation of the first rule that means it.
+    r"""Update each parameter with the transformation of the first rule that matches it.
 
-    The transformation of a rule sees its own parameters only: its state holds nothing for
-    others, and a global norm inside it is that of its group. The rule `(pattern, FREEZE)` gives
-    exact zeros, also for gradients that are not finite, and has no state. What stands around a
-    route sees all gradients: `accumulate` has an accumulator for what is frozen too, and `guard`
-    skips the step if it is not finite. Inside the rules they do not.
+    The transformation of a rule sees only its own parameters: its state holds nothing for others,
+    and a global norm inside it is that of its group. The rule `(pattern, FREEZE)` gives exact
+    zeros, even for gradients that are not finite, and has no state. Wrappers around a route see all
+    gradients: `accumulate` also has an accumulator for frozen parameters, and `guard` skips the
+    step if their gradients are not finite. Inside a rule, wrappers see only its parameters.
 
-    Rules are asked of the parameters, at `init` and again whenever `update` is traced; they look
-    at paths, shapes and dtypes, which do not change. If no rule is a function, `update` may do
-    without the parameters. Integer parameters need no rule.
+    Rules are matched against the parameters, at `init` and again whenever `update` is traced; they
+    look at paths, shapes and dtypes, which do not change. If no rule is a function, `update` does
+    not need the parameters. Integer parameters need no rule.
 
-    Where one rule has `dpsgd`, or what else takes single examples, all others have too, each with
-    a key of its own, or `FREEZE`: gradients then have a first axis of examples, and each group
-    clips those of its parameters alone, so that the privacy of several groups has to be added up.
+    If one rule has `dpsgd`, or another transformation that takes single examples, all other rules
+    need one too, each with a key of its own, or `FREEZE`. Gradients then have a first axis of
+    examples, and each group clips only the gradients of its own parameters, so the privacy costs of
+    the groups add up.
 
     An extra argument that is a tree of all parameters, such as the `grad` of a line search, is
-    split like the gradients. One that is a function of all parameters (`value_fn` for a line
-    search, `obj_fn` for `sophia`, `grad_fn` for `sam`) is called inside a group with those that
-    the group tries, and all others as they are. `sam` may as well stand around the route.
+    split like the gradients. If it is a function of all parameters (`value_fn` for a line search,
+    `obj_fn` for `sophia`, `grad_fn` for `sam`), a group calls it with its own trial parameters and
+    the others unchanged. `sam` may also wrap the whole route.
 
     Args:
       rules: pairs `(pattern, transformation)`. A pattern is a glob over the path (see
         `has_path`), a compiled regular expression that is searched for in it, a predicate
         (`has_ndim(2) & ~has_path("embed/*")`), or any function `(path, leaf) -> bool`.
-      labels: a tree of labels, or a function from the parameters to one, as for `partition`. A
-        pattern that is a string is then a label, and no glob.
-      unused_rules: what to do with a rule that means no parameter, or only such as earlier
-        rules take: raise, or `"ignore"` it, for rules that serve several models.
+      labels: a tree of labels, or a function from the parameters to one. A pattern
+        that is a string is then a label, not a glob.
+      unused_rules: what to do with a rule that matches no parameter, or only parameters that
+        earlier rules match: raise an error, or `"ignore"` it, for rules that serve several models.
 
     Raises:
       ValueError: there are no rules, or two with the same string; at `init`, a parameter has no
-        rule or a rule no parameter; in `update`, `params` is missing and a rule is a function;
-        something contains `dynamic_loss_scale`, which must stand outside.
-      TypeError: a pattern is none, or says something other than True or False.
+        rule or a rule has no parameter; in `update`, `params` is missing and a rule is a function;
+        a rule contains `dynamic_loss_scale`, which must be outside.
+      TypeError: a pattern has the wrong type, or returns something other than True or False.
 
     >>> import jax.numpy as jnp, optcore
     >>> tx = route(("embed/*", FREEZE), ("*/bias", optcore.sgd(0.5)), ("*", optcore.sgd(0.1)))
@@ -112,7 +113,7 @@ def route(
     looks = callable(labels) or any(callable(pattern) for pattern in patterns)
 
     def meaning(path: str, leaf: Any, label: Any) -> list[int]:
-        """The rules that mean a parameter."""
+        """The rules that match a parameter."""
 
         def means(pattern: Any) -> bool:
             by_label = labels is not None and isinstance(pattern, str)
@@ -149,14 +150,13 @@ def route(
             )
             cause = listed(taken)
             if cause:
-                problem = f"means only {cause}; the first rule that means a parameter wins"
+                problem = f"matches only {cause}; the first rule that matches a parameter wins"
             else:
                 paths = [repr(path) for path, leaf in named if leaf is not None]
                 more = f" and {len(paths) - 4} more" if len(paths) > 4 else ""
-                problem = f"means no parameter; there are {', '.join(paths[:4]) or 'none'}{more}"
+                problem = f"matches no parameter; there are {', '.join(paths[:4]) or 'none'}{more}"
             raise ValueError(
-                f"route: rule {i}, {pattern!r}, {problem}; "
-                'with unused_rules="ignore" that is no error'
+                f'route: rule {i}, {pattern!r}, {problem}; pass unused_rules="ignore" to allow this'
             )
 
     groups = Groups("route", [tx for _, tx in rules], assign)
@@ -194,12 +194,12 @@ def _check_glob(number: int, pattern: Any, before: list[Any]) -> None:
     if any(isinstance(other, str) and other == pattern for other in before):
         raise ValueError(
             f"route: rule {number} is for {pattern!r}, as an earlier one is, which takes all that "
-            "it means"
+            "it matches"
         )
 
 
 def spread_labels(owner: str, labels: Labels, tree: Any) -> list[Any]:
-    """The label of each leaf of a tree, of which `None` is one."""
+    """The label of each leaf of a tree; `None` counts as a leaf."""
     chosen = labels(tree) if callable(labels) and _is_leaf(labels) else labels
 
     return spread(chosen, tree, f"{owner}: the labels", "", is_none)

@@ -29,14 +29,14 @@ from ._read import hyperparameters
 
 
 class InjectStatefulHyperparamsState(NamedTuple):
-    """The values of hyper-parameters, and the state of what is made with them.
+    """The values of hyper-parameters, and the state of the transformation that uses them.
 
     Attributes:
       count: int32, updates made so far.
-      hyperparams: float32 scalars by name: those used at the last step (before the first step,
-        those that it will use). What is put there is used from the next step on, but for the
-        values of schedules, which are written anew in each step.
-      hyperparams_states: for each schedule the count that it is at, int32.
+      hyperparams: float32 scalars by name: the values of the last step (before the first step,
+        those of the first step). Values written here are used from the next step on, except those
+        of schedules, which each step overwrites.
+      hyperparams_states: for each schedule its current count, int32.
       inner_state: the state of the transformation itself.
     """
 
@@ -55,12 +55,12 @@ def held(
     made: Callable[[dict[str, Any]], GradientTransformation],
     dtype: Any,
 ) -> GradientTransformation:
-    """The transformation `made(values)`, whose values live in the state.
+    """The transformation `made(values)`, with the values in the state.
 
     Args:
-      numbers: the first values.
-      schedules: in place of values, functions of the count to float32 scalars.
-      made: gives the transformation for the values, which are traced.
+      numbers: the initial values.
+      schedules: functions from the count to float32 scalars, which replace values.
+      made: makes the transformation from the values, which are traced.
       dtype: of the values; float32 if it is `None`.
     """
 
@@ -104,7 +104,7 @@ def check_wide(name: str, dtype: Any) -> None:
 
 
 def _chosen(inner: Declared, static_args: Sequence[str]) -> dict[str, str]:
-    """The names in the state, each with its path: the last part of it where that is unique."""
+    """The names in the state, each with its path; a name is the last part of the path if unique."""
     static_args = (static_args,) if isinstance(static_args, str) else static_args
     own = inner.declaration.schedules()
     known = hyperparameters(inner, schedules_inside=False)
@@ -112,7 +112,7 @@ def _chosen(inner: Declared, static_args: Sequence[str]) -> dict[str, str]:
     for name in static_args:
         if not any(_ends(path, name) for path in paths):
             raise ValueError(
-                f"inject: static_args names {name!r}, which is no hyper-parameter of {inner!r}; "
+                f"inject: static_args names {name!r}, which is not a hyper-parameter of {inner!r}; "
                 f"{suggestion(name, paths)}it has {', '.join(paths)}"
             )
     paths = [path for path in paths if not any(_ends(path, name) for name in static_args)]
@@ -137,24 +137,24 @@ def inject(
 ) -> GradientTransformation:
     """Keep the numeric hyper-parameters of a transformation in its state.
 
-    There they can be replaced in the middle of a run, by `set_hyperparams`, without compiling
-    anew; they are saved and restored with the state; and what stands in the arguments of `inner`
-    are only the first values. Numbers given as schedules of `inner` itself stand there too, as
-    the schedules left them; schedules further inside stay what they are.
+    `set_hyperparams` can then replace them in the middle of a run, without recompiling, and they
+    are saved and restored with the state. The arguments of `inner` are only the initial values. The
+    state also holds the current values of schedules of `inner` itself; schedules further inside are
+    not affected.
 
-    A number in the state is a float32 one: `1 - b2` at `b2 = 0.999` is off by 7e-6 of itself,
-    as in a sweep. `static_args` keeps a number out of the state, and so exact.
+    A number in the state is float32: `1 - b2` at `b2 = 0.999` has a relative error of 7e-6, as in a
+    sweep. `static_args` keeps a number out of the state, and so exact.
 
     Args:
-      inner: any declared transformation, also a chain.
-      static_args: names (or ends of paths) of hyper-parameters that stay constants.
-      hyperparam_dtype: of the values, float32 or wider; by default float32, whatever the
-        parameters have.
+      inner: any declared transformation, including a chain.
+      static_args: names (or ends of paths) of hyper-parameters that stay constant.
+      hyperparam_dtype: dtype of the values, float32 or wider; by default float32, whatever the
+        dtype of the parameters.
 
     Raises:
       TypeError: `inner` is a plain pair, which declares no hyper-parameters.
-      ValueError: `static_args` has an unknown name, the dtype is narrow, or something inside is
-        injected already.
+      ValueError: `static_args` has an unknown name, the dtype is too narrow, or a transformation
+        inside is already injected.
 
     >>> import jax.numpy as jnp, optcore
     >>> tx = inject(optcore.chain(optcore.clip(1.0), optcore.sgd(0.5)))
@@ -166,15 +166,15 @@ def inject(
     if not is_declared(inner):
         raise TypeError(
             f"inject: expected a declared transformation, got a {type(inner).__name__}, which "
-            "declares no hyper-parameters; inject_hyperparams(factory)(...) makes it itself"
+            "declares no hyper-parameters; inject_foreign takes the factory that made it"
         )
     if _injected_inside(inner):
-        raise ValueError(f"inject: something inside {inner!r} is injected already")
+        raise ValueError(f"inject: a transformation inside {inner!r} is already injected")
     declared: Any = inner
     leaves, treedef = jax.tree.flatten(inner)
     names = _chosen(declared, static_args)
     schedules = {n: s for n, s in declared.declaration.schedules().items() if n in names.values()}
-    # Numbers that say which leaf stands where.
+    # Numbers that mark the position of each leaf.
     where = hyperparameters(treedef.unflatten(range(len(leaves))), schedules_inside=False)
     places = {name: where[path] for name, path in names.items() if path not in schedules}
 
@@ -196,7 +196,7 @@ def inject(
 def _checked(
     inner: Any, name: str, schedule: Callable[[Any], Any]
 ) -> Callable[[jax.Array], jax.Array]:
-    """The schedule, whose values have to lie in the range of its argument where they are known."""
+    """The schedule, with a check that known values are in the range of its argument."""
 
     def value(count: jax.Array) -> jax.Array:
         found = evaluate(f"{inner.declaration.name}: {name}", schedule, count)

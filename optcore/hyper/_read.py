@@ -1,4 +1,4 @@
-"""Reading hyper-parameters: from the declaration, and from a state the values last used."""
+"""Reading hyper-parameters: constants from the declaration, last used values from a state."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -31,7 +31,7 @@ def hyperparameters(tx: Any, *, schedules_inside: bool = True) -> dict[str, Any]
       A dict from path (`learning_rate`, `transforms.1.b1`) to the number, array or schedule.
 
     Raises:
-      TypeError: `tx` is a plain pair, which declares nothing.
+      TypeError: `tx` is a plain pair, which does not declare hyper-parameters.
 
     >>> import optcore
     >>> hyperparameters(optcore.chain(optcore.clip_by_global_norm(1.0), optcore.sgd(0.1)))
@@ -55,23 +55,24 @@ def hyperparameters(tx: Any, *, schedules_inside: bool = True) -> dict[str, Any]
 
 
 def read(tx: Any, state: Any, name: str) -> jax.Array:
-    """The value of a hyper-parameter in use: constant, scheduled, swept or injected.
+    """The current value of a hyper-parameter: constant, scheduled, swept or injected.
 
     Args:
       tx: a declared transformation.
       state: its state.
-      name: the hyper-parameter's name, or as much of the end of its path as makes it unique
-        (see `hyperparameters`).
+      name: the hyper-parameter's name, or an end of its path that is unique (see
+        `hyperparameters`).
 
     Returns:
-      A float32 array: for a constant that number, for a schedule the value used at the last
-      step (before the first step, the one it will use), for a swept one the stacked values, for
-      an injected one what the state holds.
+      A float32 array: the number itself for a constant; the value used at the last step (before the
+        first step, the first value) for a schedule; the stacked values for a swept one; the value
+        in the state for an injected one.
 
     Raises:
       KeyError: no hyper-parameter has this name, or several do; the message lists them.
-      TypeError: `tx` is a plain pair, which declares nothing; `name` is no string; it is a
-        schedule of `optcore.optax`, whose values no state holds.
+      TypeError: `tx` is a plain pair, which does not declare hyper-parameters; `name` is not a
+        string; or the hyper-parameter is a schedule of `optcore.optax`, whose values are not in the
+        state.
 
     >>> import jax.numpy as jnp, optcore
     >>> tx = optcore.sgd(optcore.linear_schedule(1.0, 0.0, 4))
@@ -91,8 +92,8 @@ def read(tx: Any, state: Any, name: str) -> jax.Array:
         constant = hyperparameters(tx, schedules_inside=False)[path]
         if callable(constant):
             raise TypeError(
-                f"read: {path!r} is a schedule whose value no state holds, as in optax; call it "
-                "with the count in the state"
+                f"read: {path!r} is a schedule whose value is not in the state, as in optax; call "
+                "it with the count in the state"
             )
         return jnp.asarray(constant, jnp.float32)
     number, key = at
@@ -110,9 +111,9 @@ def find_path(tx: Declared, name: str) -> str:
 
 
 def place(tx: Declared, path: str) -> tuple[int, str] | None:
-    """Which of the states that hold hyper-parameters has this one, and under which key.
+    """The index of the state that holds this hyper-parameter, and its key there.
 
-    `None` for a constant, which no state holds.
+    The result is `None` for a constant, which is in no state.
     """
     for number, names in enumerate(contents_of(tx).holders):
         for key, there in names.items():
@@ -122,7 +123,7 @@ def place(tx: Declared, path: str) -> tuple[int, str] | None:
 
 
 def holders_of(tx: Declared, state: Any) -> list[Any]:
-    """The states in `state` that hold hyper-parameters, as `tx` makes them."""
+    """The states in `state` that hold hyper-parameters, checked against `tx`."""
     expected, found = contents_of(tx).holders, list(holders_in(state))
     if len(found) != len(expected):
         raise KeyError(
@@ -147,4 +148,4 @@ def role_at(tx: Declared, path: str) -> Role:
             several = role.kind == "hyperparameter" and path.startswith(f"{there}.")
             if path == there or (several and not is_declared(part.value.arguments[name])):
                 return role
-    raise KeyError(f"{tx!r} has no argument at {path!r}")
+    raise KeyError(f"{tx!r} has no argument at the path {path!r}")

@@ -18,24 +18,24 @@ from ._read import find_path, holders_of, place, role_at
 
 
 def set_hyperparams(tx: Any, state: State, /, **values: Any) -> State:
-    """The state with other values for injected hyper-parameters, used from the next step on.
+    """Replace the values of injected hyper-parameters in a state, from the next step on.
 
-    Types, shapes and shardings stay what they are, so nothing is compiled anew. In a state of
-    several optimizers (made under `vmap`) a number is set for all, an array one for each.
+    Types, shapes and shardings do not change, so nothing is recompiled. In a state of several
+    optimizers (made under `vmap`) a number sets the value for all, and an array sets one for each.
 
     Args:
       tx: the declared transformation that the state belongs to.
       state: its state; it is not changed.
-      **values: numbers by name, or by as much of the end of the path as makes it unique:
+      **values: numbers by name, or by an end of the path that is unique:
         `**{"transforms.1.learning_rate": 0.1}`.
 
     Returns:
       A new state.
 
     Raises:
-      KeyError: a name is not there, or ambiguous; the message suggests.
-      TypeError: a value is no number.
-      ValueError: a value is out of range, of another shape, or its name is a constant or follows
+      KeyError: a name is unknown or ambiguous; the message suggests known names.
+      TypeError: a value is not a number.
+      ValueError: a value is out of range or has another shape, or its name is a constant or follows
         a schedule.
 
     >>> import jax.numpy as jnp, optcore
@@ -54,13 +54,13 @@ def set_hyperparams(tx: Any, state: State, /, **values: Any) -> State:
         injected = at is not None and hasattr(holders[at[0]], "hyperparams_states")
         if at is not None and (not injected or at[1] in holders[at[0]].hyperparams_states):
             raise ValueError(
-                f"set_hyperparams: {path!r} follows a schedule, which would overwrite what is set; "
+                f"set_hyperparams: {path!r} follows a schedule, which would overwrite a new value; "
                 "make the optimizer with a number in its place"
             )
         if at is None:
             raise ValueError(
                 f"set_hyperparams: {path!r} is a constant of {tx!r}, and not in its state; make "
-                "it with inject_hyperparams(factory)(...), or inject(tx)"
+                "it with inject(tx)"
             )
         old = holders[at[0]].hyperparams[at[1]]
         changes.setdefault(at[0], {})[at[1]] = _new_value(path, role_at(tx, path), old, value)
@@ -89,5 +89,5 @@ def _new_value(path: str, role: Role, old: Any, value: Any) -> Any:
         for member in np.ravel(number):
             role.number(float(member))
     old = jnp.asarray(old)
-    # What someone put there may have been an int, or of few bits.
+    # A value that was put there by hand may be an int, or narrower than float32.
     return jnp.full_like(old, number, wide(old.dtype) if is_inexact(old) else jnp.float32)

@@ -1,4 +1,4 @@
-"""Several optimizers of the same make as one."""
+"""Several optimizers that differ only in numbers, as one."""
 
 from collections.abc import Sequence
 from typing import TypeVar
@@ -14,7 +14,7 @@ T = TypeVar("T")
 def stack(transformations: Sequence[T]) -> T:
     """One declared transformation whose hyper-parameters are stacked along a first axis.
 
-    It is used under `jax.vmap`, mapped over axis 0, to train one model per member at once.
+    Use it under `jax.vmap`, mapped over axis 0, to train one model per member at once.
 
     Args:
       transformations: declared transformations (or schedules) that differ only in their
@@ -25,7 +25,7 @@ def stack(transformations: Sequence[T]) -> T:
 
     Raises:
       TypeError: a member is not declared.
-      ValueError: there are none, or they differ in more than numbers.
+      ValueError: there are no members, or they differ in more than numbers.
 
     >>> import jax, jax.numpy as jnp, optcore
     >>> sweep = stack([optcore.sgd(rate) for rate in (0.1, 0.2, 0.3)])
@@ -48,7 +48,7 @@ def stack(transformations: Sequence[T]) -> T:
         if jax.tree.structure(member) != first:
             raise ValueError(
                 f"stack: members must differ only in their numbers, got {members[0]!r} and "
-                f"{member!r}; stack those of one make, and train the others apart"
+                f"{member!r}; stack those of the same kind, and train the others separately"
             )
     return jax.tree.map(
         lambda *values: jnp.stack([jnp.asarray(v, jnp.float32) for v in values]), *members

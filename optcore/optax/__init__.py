@@ -1,8 +1,8 @@
 """optax's namespace and behaviour, with optcore's algorithms: `import optcore.optax as optax`.
 
 Every public name of optax is here, under the same path. What optcore has computes with optcore's
-algorithms, in states of optax's classes; all else is optax's own. Whoever writes a new program
-finds the same in `optcore`, with one spelling for one idea.
+algorithms, in states of optax's classes; everything else is optax's own. For new programs `optcore`
+has the same, with one spelling for one idea.
 """
 
 try:

@@ -1,4 +1,4 @@
-"""Native transformations for programs that ask whether something is optax's."""
+"""Native transformations for programs that require instances of optax's classes."""
 
 from typing import Any
 
@@ -20,16 +20,16 @@ _declared: Any = declared(_as_optax)
 def as_optax(tx: Any) -> Any:
     """A native transformation as an instance of `optax.GradientTransformationExtraArgs`.
 
-    `optax.chain` then hands extra arguments on to it, and libraries that ask
-    `isinstance(tx, optax.GradientTransformation)` take it. Its state, its checks and its numbers
-    stay as they are.
+    `optax.chain` then passes extra arguments on to it, and libraries that check
+    `isinstance(tx, optax.GradientTransformation)` accept it. Its state, its checks and its numbers
+    do not change.
 
     Args:
-      tx: made by a factory of `optcore`. One of `optcore.optax` is such an instance already; one
-        of optax's ignores extra arguments if it takes none.
+      tx: a transformation from a factory of `optcore`. One from `optcore.optax` is already such an
+        instance; one from optax ignores extra arguments if it takes none.
 
     Raises:
-      TypeError: it was made by neither.
+      TypeError: `tx` comes from none of these.
 
     >>> import optax, optcore
     >>> tx = as_optax(optcore.adam(1e-3))

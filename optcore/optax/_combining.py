@@ -1,4 +1,4 @@
-"""Transformations one after another, computed in one function per leaf where they are ours."""
+"""Transformations one after another; optcore's are computed in one function per leaf."""
 
 from collections import OrderedDict
 from typing import Any
@@ -29,7 +29,7 @@ def chain(*args: Any) -> Pair:
                 f"chain: expected the states of {len(links)} transformations, got {len(state)}; "
                 "was the state made by this chain's init?"
             )
-        # What has the dtypes that the next part of optax's or of the user's is given.
+        # The updates have the dtypes that the next part, from optax or the user, expects.
         model, new_state = updates, []
         updates = begin(updates)
         for link, own, s in zip(links, ours, state, strict=True):
@@ -52,7 +52,7 @@ def chain(*args: Any) -> Pair:
 def named_chain(*args: Any) -> Pair:
     names = [name for name, _ in args]
     if len(set(names)) < len(names):
-        raise ValueError(f"named_chain: a name may stand once, got {names}")
+        raise ValueError(f"named_chain: each name must occur once, got {names}")
     links = [transformation for _, transformation in args]
     inner = chain(*links) if links else optax.named_chain()
 

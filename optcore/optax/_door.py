@@ -1,4 +1,4 @@
-"""How optax's names get optcore's algorithms: declared like all others, with optax's manners."""
+"""optcore's algorithms under optax's names: declared like all others, with optax's behaviour."""
 
 import dataclasses
 import functools
@@ -46,7 +46,7 @@ from ._states import made_of
 KEY = "optcore.optax"
 
 OURS: dict[int, Any] = {}
-"""What stands in the place of an object of optax's, by its identity."""
+"""The replacement of each object of optax, by its identity."""
 
 FACTORIES: dict[str, Any] = {}
 """Our factories by optax's names, in the order of definition."""
@@ -54,13 +54,13 @@ FACTORIES: dict[str, Any] = {}
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Factory(Factory):
-    """A factory that keeps its arguments as they come.
+    """A factory that keeps its arguments unchanged.
 
     Attributes:
       original: optax's.
-      handed_on: whether optax's computes.
-      defaults: ours, in the place of those of optax's that have no value to compare.
-      shown: what an object prints, of its arguments; by default the call.
+      handed_on: whether optax computes.
+      defaults: our defaults, instead of those of optax that cannot be compared by value.
+      shown: the printed form of an object, from its arguments; by default the call.
     """
 
     _: dataclasses.KW_ONLY
@@ -82,7 +82,7 @@ class _Factory(Factory):
         return {name: _plain(value) for name, value in bound.arguments.items()}
 
     def default(self, name: str) -> Any:
-        """What an argument is if it is not given."""
+        """The default of an argument."""
         return self.defaults.get(name, super().default(name))
 
 
@@ -92,7 +92,7 @@ class _Declaration(Declaration):
     factory: _Factory
 
     def schedules(self) -> dict[str, Callable[..., jax.Array]]:
-        """None: schedules go into the states where optax has them."""
+        """None, because schedules go into the states where optax has them."""
         return {}
 
     def resolved(self, values: Mapping[str, Any]) -> Any:
@@ -100,7 +100,7 @@ class _Declaration(Declaration):
         return self.factory.call(self.arguments)
 
     def pair(self) -> GradientTransformation:
-        """The closures, made again in each trace where arrays are among the numbers."""
+        """The closures, made again in each trace if some numbers are arrays."""
         if self._built is not None:
             return self._built
         if not all(isinstance(x, (int, float)) for x in self.flatten()[0]):
@@ -110,11 +110,11 @@ class _Declaration(Declaration):
         return self._built
 
     def build(self) -> None:
-        """Run the body once, for the warnings and errors that optax has."""
+        """Run the body once, for the warnings and errors of optax."""
         self.pair()
 
     def original(self) -> Any:
-        """What optax makes of the arguments: it computes with integers, which ours leave alone."""
+        """The result of optax for these arguments: it updates integers, which ours do not."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             given = {n: v for n, v in self.arguments.items() if v is not self.factory.default(n)}
@@ -179,7 +179,7 @@ class OptaxTransformation(DeclaredPair, optax.GradientTransformationExtraArgs): 
         shown = self.declaration.factory.shown
         return shown(**self.arguments) if shown else super().__repr__()
 
-    # What holds arrays is equal to what holds the same.
+    # Objects that hold arrays are equal if the arrays are equal.
     def __hash__(self) -> int:
         try:
             return super().__hash__()
@@ -198,10 +198,10 @@ def _is_integer(x: Any) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """An argument as it is kept.
+    """The normalised form of an argument.
 
-    NumPy's integers are Python's, an object is what it makes, and a dict whose keys cannot be
-    sorted is an ordered one, which JAX flattens.
+    A NumPy integer becomes a Python integer, an object becomes the transformation that it makes,
+    and a dict whose keys cannot be sorted becomes an ordered dict, which JAX can flatten.
     """
     if isinstance(value, (np.integer, np.bool_)):
         return value.item()
@@ -222,12 +222,12 @@ def _flattens(tree: Any) -> bool:
 
 
 def _arrays(tree: Any) -> Any:
-    """The tree with arrays where it has numbers of Python's."""
+    """The tree with arrays in place of Python numbers."""
     return jax.tree.map(lambda x: jnp.asarray(x) if isinstance(x, (float, complex)) else x, tree)
 
 
 def like(updates: Any, gradients: Any, params: Any = None) -> Any:
-    """The updates in the dtypes that gradients and parameters have together."""
+    """The updates in the common dtypes of gradients and parameters."""
     leaves, treedef = jax.tree.flatten(updates)
     models, other = jax.tree.flatten(gradients)
     if treedef != other:
@@ -254,7 +254,7 @@ def instead_of(
     defaults: Mapping[str, Any] | None = None,
     shown: Callable[..., str] | None = None,
 ) -> Callable[[Callable[..., Any]], Any]:
-    """Let a function stand in the place of one of optax's, whose name and signature it gets.
+    """Replace a factory of optax by a function, which gets its name and signature.
 
     Args:
       original: optax's factory. Its arguments reach the function by name, its defaults among
@@ -262,8 +262,8 @@ def instead_of(
       name: optax's name, by default that of the function.
       static: arguments that cannot be traced, whatever their annotation says.
       handed_on: whether the function computes with optax's.
-      defaults: in the place of those of optax's that have no value to compare.
-      shown: what an object prints, of its arguments; by default the call.
+      defaults: replacements of those of optax's defaults that cannot be compared by value.
+      shown: the printed form of an object, from its arguments; by default the call.
     """
 
     def decorate(function: Callable[..., Any]) -> Any:
@@ -276,7 +276,7 @@ def instead_of(
             return declared
 
         factory = _Factory(
-            # Native chains refuse nothing of what they know as little of as of optax's own.
+            # Native chains do not check these, as they do not check optax's own.
             "transform",
             example=dict,
             uses=lambda arguments: None,
@@ -304,7 +304,7 @@ def instead_of(
 
 
 def _home(original: Any, name: str) -> str:
-    """The public module that has a factory in the place of one of optax's."""
+    """The public module that has a factory in place of one of optax."""
     for module in (optax, optax.contrib, optax.transforms, optax.schedules):
         if vars(module).get(name) is original:
             return f"optcore.{module.__name__}"
@@ -312,7 +312,7 @@ def _home(original: Any, name: str) -> str:
 
 
 def dtypes_are_ours(tx: Any) -> bool:
-    """Whether no part is optax's or the user's, which may have chosen a dtype."""
+    """Whether no part comes from optax or the user, which may have chosen a dtype."""
     return all(map(_is_ours, (part.value for part in walk(tx) if part.is_transformation)))
 
 
@@ -322,7 +322,7 @@ def _is_ours(tx: Any) -> bool:
 
 
 def declared(original: Any, *static: str, **facts: Any) -> Any:
-    """A factory of optax's whose result is declared: optax computes, and what is inside is seen.
+    """A factory of optax with a declared result: optax computes, and its parts are visible.
 
     Args:
       original: optax's factory.
@@ -334,7 +334,7 @@ def declared(original: Any, *static: str, **facts: Any) -> Any:
 
 
 def computed_by(original: Any) -> Callable[..., GradientTransformation]:
-    """What a factory of optax's makes, inside of which ours keep the dtypes of their gradients."""
+    """The result of a factory of optax, inside which ours keep the dtypes of their gradients."""
 
     def made(*args: Any, **kwargs: Any) -> GradientTransformation:
         pair = optax.with_extra_args_support(original(*args, **kwargs))
@@ -344,7 +344,7 @@ def computed_by(original: Any) -> Callable[..., GradientTransformation]:
 
 
 def _as_the_user(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function; what it calls is as if the user called it."""
+    """The function, with its calls treated as calls by the user."""
 
     def called(*args: Any, **kwargs: Any) -> Any:
         with within("outermost"):
@@ -354,7 +354,7 @@ def _as_the_user(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _role(owner: str, parameter: inspect.Parameter, static: bool) -> Role:
-    """Numbers that may be traced are leaves, transformations are seen, all else is static."""
+    """Numbers that may be traced are leaves, transformations are parts, all else is static."""
     text = "" if static else _text(parameter.annotation)
     several = parameter.kind is parameter.VAR_POSITIONAL
     mark: Mark = StaticMark()
@@ -374,7 +374,7 @@ def _text(annotation: Any) -> str:
 
 
 def body(factory: Any) -> Callable[..., Any]:
-    """What a native factory makes of its arguments, which its own door would check."""
+    """The result of a native factory, without the checks of its own call."""
     facts: Factory = factory.declared_by
 
     def make(*args: Any, **kwargs: Any) -> Any:
@@ -385,7 +385,7 @@ def body(factory: Any) -> Callable[..., Any]:
 
 
 def given(params: Any) -> Any:
-    """The parameters, which an `update` cannot do without."""
+    """The parameters, which are required."""
     if params is None:
         raise ValueError(base.NO_PARAMS_MSG)
     return params

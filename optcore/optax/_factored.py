@@ -1,4 +1,4 @@
-"""Directions with fewer slots than parameters, whose states optax lays out in its own way."""
+"""Directions with fewer slots than parameters, with states in optax's own layout."""
 
 import itertools
 from typing import Any
@@ -91,12 +91,12 @@ def _cover(p: Any) -> list[tuple[int, ...]]:
 
 
 def _slot(p: Any, array: Any, lost: int) -> Any:
-    """The array, which has all axes of a parameter but one."""
+    """The array with all axes of a parameter except one."""
     return slot_of(p, array, tuple(i for i in range(jnp.ndim(p)) if i != lost))
 
 
 def _apart(number: int, function: Any, params: Any, *trees: Any) -> list[Any]:
-    """The trees of what a function makes of each parameter and its part of other trees."""
+    """The trees of the results of a function of each parameter and its part of other trees."""
     leaves, treedef = jax.tree.flatten(params, is_leaf=is_none)
     columns = [flatten_like(treedef, tree) for tree in trees]
     made = [

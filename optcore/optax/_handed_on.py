@@ -1,7 +1,6 @@
-"""What optax computes: transformations that optcore lacks, and manners that are optax's alone.
+"""Transformations that optax computes, because optcore lacks them or behaves differently.
 
-They are declared like all others: they have a config, a value to compare, and what is inside is
-seen.
+They are declared like all others: they have a config, compare by value, and show their parts.
 """
 
 import functools
@@ -15,7 +14,7 @@ from optax import contrib
 
 from ._door import OURS, declared
 
-# Wrappers: what they do exists in optax alone.
+# Wrappers that exist only in optax.
 masked = declared(optax.masked)
 partition = declared(optax.partition)
 freeze = declared(optax.transforms.freeze)
@@ -35,12 +34,12 @@ sam = declared(contrib.sam)
 normalize = declared(contrib.normalize)
 split_real_and_imaginary = declared(contrib.split_real_and_imaginary)
 
-# Random numbers: those of optax's keys.
+# Random numbers from optax's keys.
 add_noise = declared(optax.add_noise)
 differentially_private_aggregate = declared(contrib.differentially_private_aggregate)
 dpsgd = declared(contrib.dpsgd)
 
-# The native ones follow the papers, and no argument makes them optax's.
+# The native ones follow the papers, and no argument reproduces optax.
 scale_by_adan = declared(optax.scale_by_adan)
 scale_by_rprop = declared(optax.scale_by_rprop)
 hutchinson_estimator_diag_hessian = declared(contrib.hutchinson_estimator_diag_hessian)
@@ -74,7 +73,7 @@ schedule_free_sgd = declared(contrib.schedule_free_sgd)
 
 
 class MultiSteps(optax.MultiSteps):  # type: ignore[misc]
-    """Gradients are added up over several calls: optax's object, with a declared transformation.
+    """Accumulation of gradients over several calls: optax's object, with a declared transformation.
 
     >>> import jax.numpy as jnp
     >>> steps = MultiSteps(optax.sgd(0.5), every_k_schedule=2)
@@ -159,7 +158,7 @@ _injected = declared(_inject_hyperparams, shown=_shown)
 def inject_hyperparams(
     inner_factory: Callable[..., Any], static_args: Any = (), hyperparam_dtype: Any = None
 ) -> Callable[..., Any]:
-    """Numbers and schedules of a factory go into the state: optax's, and what it makes is declared.
+    """Put numbers and schedules of a factory into the state, as optax does, with a declared result.
 
     >>> import jax.numpy as jnp
     >>> tx = inject_hyperparams(optax.sgd)(learning_rate=0.5)
@@ -179,7 +178,7 @@ def inject_hyperparams(
 def inject_stateful_hyperparams(
     inner_factory: Callable[..., Any], static_args: Any = (), hyperparam_dtype: Any = None
 ) -> Callable[..., Any]:
-    """Optax's former name of `inject_hyperparams`.
+    """The former optax name of `inject_hyperparams`.
 
     >>> with warnings.catch_warnings(action="ignore"):
     ...     inject_stateful_hyperparams(optax.scale)(step_size=0.5)

@@ -1,4 +1,4 @@
-"""A module of optax's, name by name, with optcore's own in the place of what it has."""
+"""Copies of optax's modules, with optcore's own objects in place of optax's."""
 
 import importlib.util
 import types
@@ -10,7 +10,7 @@ from ._door import OURS
 def mirror(namespace: dict[str, Any], module: str) -> None:
     """Fill the namespace of a module with all names of a module of optax's.
 
-    Modules of optax's among them are left out where optcore has one of that name.
+    Submodules of optax are left out if optcore has a module of the same name.
     """
     original = importlib.import_module(module)
     for name, value in vars(original).items():

@@ -1,4 +1,4 @@
-"""Optimizers as optax composes them, of what stands in the place of its parts."""
+"""Optimizers composed as in optax, from the replacements of its parts."""
 
 import warnings
 from collections.abc import Callable

@@ -31,9 +31,9 @@ def with_state(
     Args:
       pair: of a native algorithm.
       kind: optax's class of its state.
-      native: the native one. What optax's lacks is `None` there.
-      counted: optax's state counts steps, which the native one does not.
-      **names: optax's fields that have another name in the native state, each with that.
+      native: the native class. Fields that optax's class lacks are `None` there.
+      counted: whether optax's state counts steps although the native one does not.
+      **names: optax's fields that have another name in the native state, each with that name.
     """
     fields = {f: names.get(f, f) for f in kind._fields if not (counted and f == "count")}
 
@@ -65,11 +65,11 @@ def translated(
 
     Args:
       pair: of a native algorithm.
-      outside: the state of the new one in the pair's own, the former one (`None` in `init`) and
-        the parameters.
-      inside: the pair's own state in the other one and the parameters.
-      waiting: neither looks at the arrays of slots, which may not be computed yet. Otherwise the
-        parameters may also be the gradients, of the same shapes.
+      outside: makes the new state from the pair's own state, the previous new state (`None` in
+        `init`) and the parameters.
+      inside: makes the pair's own state from the new state and the parameters.
+      waiting: whether both functions ignore the arrays of slots, which may not be computed yet.
+        Otherwise the parameters may also be the gradients, of the same shapes.
     """
 
     def init(params: Any) -> Any:
@@ -112,6 +112,6 @@ def by_count(
 
 
 def made_of(pair: GradientTransformation, init: Init, update: Update) -> GradientTransformation:
-    """A pair that hands the updates of another one on: leafwise if that is."""
+    """A pair that passes on the updates of another one; leafwise if that one is."""
     leafwise = isinstance(pair, Leafwise) or is_declared(pair)
     return (Leafwise if leafwise else GradientTransformation)(init, update)

@@ -163,7 +163,7 @@ def scale_by_stddev(bias_correction: bool, **options: Any) -> Pair:
 @instead_of(optax.scale_by_lion)
 def scale_by_lion(mode: str, **options: Any) -> Pair:
     if mode not in ("hard", "smooth", "refined"):
-        # optax, too, says so in the first update.
+        # optax, too, raises in the first update.
         return optax.stateless(lambda updates, params: _refuse_mode(mode))
     pair = body(momentum.scale_by_lion)(mode=mode, **options)
     return with_state(pair, optax.ScaleByLionState, momentum.ScaleByLionState, counted=True)
@@ -208,7 +208,7 @@ def scale_by_madgrad(learning_rate: Any, **options: Any) -> Pair:
     def made(learning_rate: Any) -> Pair:
         if isinstance(learning_rate, (int, float)) and learning_rate < 0:
             return computed_by(_madgrad.scale_by_madgrad)(learning_rate, **options)
-        # The native one stands still at a rate of 0, where optax takes `eps` for the rate.
+        # The native one does not move at a rate of 0, where optax uses `eps` as the rate.
         if isinstance(learning_rate, (int, float)):
             rate: Any = learning_rate or 1e-30
         else:
@@ -273,7 +273,7 @@ def add_decayed_weights(weight_decay: Any, mask: Any) -> Pair:
 
 
 def _spread(mask: Any, params: Any) -> Any:
-    """A mask of optax's, which may be a function or stand for whole branches, for each leaf."""
+    """A mask from optax, which may be a function or cover whole branches, for each leaf."""
     if isinstance(params, _state_utils._ParamsPlaceholder):
         return True
     tree = mask(params) if _masking._mask_callable(mask) else mask
@@ -281,7 +281,7 @@ def _spread(mask: Any, params: Any) -> Any:
 
 
 def in_masked_state(pair: Pair) -> Pair:
-    """The pair with its state where that of something masked stands."""
+    """The pair with its state in place of a masked state."""
     return translated(
         pair,
         lambda new, old, params: optax.MaskedState(new),

@@ -1,4 +1,4 @@
-"""What optax tries out: the names of `optax.experimental`, with optcore's own among them."""
+"""Experiments: the names of `optax.experimental`, with optcore's own among them."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,7 +1,11 @@
-"""What keeps a run from harm: guards, checks, skipped spikes and loss scales."""
+"""Guards against NaN, spikes and overflow.
 
-from ._apply_if_finite import ApplyIfFiniteState as ApplyIfFiniteState
-from ._apply_if_finite import apply_if_finite as apply_if_finite
+`guard` skips steps that are not finite, `skip_on_spike` those far above the last ones, and `check`
+raises after too many in a row. `dynamic_loss_scale`, `scaled_value_and_grad` and `loss_scale` are
+for float16, and `strict` refuses extra arguments that nothing takes. The guide is README.md in
+this folder.
+"""
+
 from ._check import check as check
 from ._dynamic_loss_scale import DynamicLossScaleState as DynamicLossScaleState
 from ._dynamic_loss_scale import dynamic_loss_scale as dynamic_loss_scale

@@ -14,24 +14,23 @@ WORDS = ("skipped", "notfinite_count")
 
 
 def check(state: State, consecutive: int = 10) -> None:
-    """Raise if as many steps in a row were skipped, by anything inside a state that skips.
+    """Raise if any part of a state has skipped `consecutive` steps in a row.
 
-    Those are `guard`, `accumulate`, `MultiSteps`, `dynamic_loss_scale`, `apply_if_finite` and
-    `skip_on_spike`. Nothing is changed: parameters and state are those of the last step that
-    was taken.
+    Steps are skipped by `guard`, `accumulate`, `dynamic_loss_scale` and `skip_on_spike`, and by
+    optax's `apply_if_finite`. The check changes nothing: parameters and state are those of the
+    last step taken.
 
-    On the host it waits for the state, so call it now and then, say every hundred steps. Inside
-    a jitted function it is a check of `jax.experimental.checkify`, for which the function must
-    be transformed: `checkify.checkify(step)` gives an error value to be thrown, or not, by the
-    caller.
+    On the host it waits for the state, so call it only every hundred steps or so. Inside a jitted
+    function it is a check of `jax.experimental.checkify`, and the function must be transformed:
+    `checkify.checkify(step)` returns an error value that the caller can throw.
 
     Args:
-      state: the state of an optimizer, or any tree that contains it; under `vmap`, of all
-        members, of which one is enough.
+      state: the state of an optimizer, or any tree that contains it; in a state of several members,
+        made under `vmap`, one member is enough to raise.
       consecutive: ≥ 1.
 
     Raises:
-      FloatingPointError: on the host, so many steps in a row were skipped.
+      FloatingPointError: on the host, `consecutive` steps in a row were skipped.
       ValueError: nothing in the state counts skipped steps, or `consecutive` is less than 1.
 
     >>> import jax.numpy as jnp, optcore
@@ -65,6 +64,6 @@ def check(state: State, consecutive: int = 10) -> None:
 
 
 def _is_counter(path: str, leaf: Any) -> bool:
-    """An integer under one of the words; a parameter of that name is a floating-point number."""
+    """An integer field with one of these names; a parameter of that name is floating-point."""
     integer = hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jnp.integer)
     return integer and path.rpartition("/")[2] in WORDS

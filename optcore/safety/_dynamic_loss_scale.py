@@ -32,7 +32,7 @@ Power = Annotated[StaticFloat, Range(2.0**-100, 2.0**100, closed=True)]
 
 
 class DynamicLossScaleState(NamedTuple):
-    """The scale, how it fared, and the state of what is wrapped.
+    """The scale, its counters, and the state of `inner`.
 
     Attributes:
       scale: float32, a power of two; the factor of the next loss.
@@ -66,39 +66,40 @@ def dynamic_loss_scale(
     min_scale: Power = 1.0,
     max_scale: Power = 2.0**24,
 ) -> GradientTransformation:
-    """Update from the gradients of a loss that was multiplied by a scale, which adapts.
+    """Update from the gradients of a loss that was multiplied by an adaptive scale.
 
     Gradients below 6e-8 vanish in float16. Those of `scale · loss` do not, until one overflows
-    (Micikevicius et al., arXiv 1710.03740, section 3.2). For each step, in this order:
+    (Micikevicius et al., arXiv 1710.03740, section 3.2). Each step does the following, in this
+    order:
 
-    1. divide the gradient by the scale, in float32, which for a power of two is exact;
-    2. is it finite?
-    3. if so, run `inner` on it; otherwise give exact zeros, and `inner` keeps its state, its
-       counts and schedules included;
+    1. divide the gradient by the scale, in float32, which is exact for a power of two;
+    2. test whether it is finite;
+    3. if so, run `inner` on it; otherwise give exact zeros and keep the state of `inner`, including
+       its counts and schedules;
     4. if it was not finite, divide the scale by `factor`; after `growth_steps` finite steps
        without a change, multiply by it.
 
-    The loss is the user's to multiply, by `loss_scale(state)`; `scaled_value_and_grad` does it.
-    The scale is a number in the state: it changes without recompiling.
+    The user multiplies the loss by `loss_scale(state)`, or uses `scaled_value_and_grad`. The scale
+    is a number in the state, so it changes without recompiling.
 
-    It stands outside of everything, because all else expects true gradients: clip inside. An
-    update that is not finite though the gradient is, is up to a guard inside. All together:
-    `dynamic_loss_scale(accumulate(guard(chain(clip_by_global_norm(1.0), adam(1e-3))), 8))`.
-    Under `vmap` each member has its own scale.
+    It must be outermost, because all other transformations expect true gradients: clip inside. If a
+    finite gradient gives an update that is not finite, a guard inside handles it. All together:
+    `dynamic_loss_scale(accumulate(guard(chain(clip_by_global_norm(1.0), adam(1e-3))),
+    8))`. Under `vmap` each member has its own scale.
 
     Args:
-      inner: what gets the true gradients.
+      inner: the transformation that gets the true gradients.
       initial_scale: the first scale; like the limits, a power of two.
       growth_steps: ≥ 1.
       factor: a power of two, ≥ 2.
       min_scale: the scale does not fall below it.
-      max_scale: nor rise above it. float16 alone ends at 2¹⁵.
+      max_scale: the scale does not rise above it. The largest power of two in float16 is 2¹⁵.
 
     Raises:
-      ValueError: a scale or the factor is no power of two; the scales are not in order; `inner`
+      ValueError: a scale or the factor is not a power of two; the scales are not in order; `inner`
         contains another loss scale.
 
-    An overflow halves the scale; the next step has the length that it would have had without:
+    An overflow halves the scale; the length of the next step does not change:
 
     >>> import jax.numpy as jnp, optcore
     >>> tx = dynamic_loss_scale(optcore.sgd(1.0), 1024.0)
@@ -138,7 +139,7 @@ def dynamic_loss_scale(
         updates = map_leaves(lambda g, r: r * g, updates, scalars=(1 / state.scale,))
         finite = all_finite(updates)
         if alone:
-            # It leaves its state as it is, and need not be compared with it once more.
+            # It keeps its own state, so the states need not be selected again.
             steps, new = inner.update(updates, state.inner, params, **extra)
         else:
             clean = zero_unless(finite, updates)
@@ -162,13 +163,13 @@ def dynamic_loss_scale(
 
 
 def loss_scale(state: State) -> jax.Array:
-    """The factor that the next loss is to be multiplied by, a float32 scalar.
+    """The factor to multiply the next loss by, a float32 scalar.
 
     Args:
-      state: that of `dynamic_loss_scale`, or any tree that contains it.
+      state: the state of `dynamic_loss_scale`, or any tree that contains it.
 
     Raises:
-      ValueError: there is no loss scale in it, or several.
+      ValueError: the state has no loss scale, or several.
 
     >>> import jax.numpy as jnp, optcore
     >>> float(loss_scale(optcore.dynamic_loss_scale(optcore.sgd(0.1)).init(jnp.zeros(2))))
@@ -190,19 +191,19 @@ def loss_scale(state: State) -> jax.Array:
 def scaled_value_and_grad(
     fun: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
 ) -> Callable[..., tuple[Any, Any]]:
-    """`jax.value_and_grad` of a loss times its scale: true values, scaled gradients.
+    """Like `jax.value_and_grad`, with true values and the gradients of the scaled loss.
 
     Args:
       fun: the loss, as for `jax.value_and_grad`.
-      argnums: of `fun`, what to differentiate by.
+      argnums: the arguments of `fun` to differentiate with respect to.
       has_aux: whether `fun` returns `(loss, aux)`.
 
     Returns:
-      `f(state, *args, **kwargs)` with `state` that of `dynamic_loss_scale`, or a tree that
-      contains it. It returns `(value, grads)` or `((value, aux), grads)`; the gradients are
+      `f(state, *args, **kwargs)`, where `state` is the state of `dynamic_loss_scale`, or a tree
+      that contains it. It returns `(value, grads)` or `((value, aux), grads)`; the gradients are
       those of the scaled loss, which `update` expects.
 
-    A gradient that vanishes in float16 is there when it is scaled:
+    A gradient that vanishes in float16 survives if it is scaled:
 
     >>> import jax, jax.numpy as jnp, optcore
     >>> tx, w = optcore.dynamic_loss_scale(optcore.sgd(1.0)), jnp.float16(1.0)

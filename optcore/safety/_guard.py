@@ -1,4 +1,4 @@
-"""No number that is not finite enters the parameters or the state."""
+"""Keep non-finite numbers out of the parameters and the state."""
 
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
@@ -22,12 +22,12 @@ from .._core import (
 
 
 class GuardState(NamedTuple):
-    """How often something was not finite, and the state of what is guarded.
+    """The count of skipped steps, and the state of `inner`.
 
     Attributes:
-      skipped: int32, steps in a row in which something was not finite.
+      skipped: int32, steps in a row in which a number was not finite.
       total_notfinite: int32, all such steps.
-      inner: its state, as the last step taken left it.
+      inner: the state of `inner` after the last step taken.
     """
 
     skipped: jax.Array
@@ -47,28 +47,28 @@ def guard(
 ) -> GradientTransformation:
     """Keep NaN and infinities out of the parameters and out of the state of `inner`.
 
-    A step is skipped if the gradient, the update that `inner` makes of it, or a part of its
-    state that was finite is not finite any more: a gradient of 1e30 has a square that is
-    infinite in float32. A skipped step gives exact zeros and changes nothing in the state of
-    `inner`: counts, schedules, keys and moments are those of a run without that step.
+    A step is skipped if the gradient or the update of `inner` is not finite, or if a finite part of
+    the state becomes non-finite: the square of a gradient of 1e30 is infinite in float32. A skipped
+    step gives exact zeros and changes nothing in the state of `inner`: counts, schedules, keys and
+    moments are those of a run without that step.
 
-    With `"zero"`, the elements of the gradient that are not finite are replaced by 0 (of a
-    complex number both parts), all others pass, and the step counts. What protects the state is
-    the rest of the rule: if the update or the state is still not finite, the step is skipped.
+    With `"zero"`, the elements of the gradient that are not finite are replaced by 0 (for a complex
+    number, both parts), all others pass, and the step counts. If the update or the state is still
+    not finite, the step is skipped, which protects the state.
 
-    Nothing is called on the host. `check` raises there, or under `checkify`, after too many such
-    steps in a row. Under `vmap` each member decides for itself; inside `shard_map` all devices
-    decide alike, and on many devices that is one collective more.
+    The guard does not call the host. `check` raises on the host, or under `checkify`, after too
+    many skipped steps in a row. Under `vmap` each member decides for itself; inside `shard_map` all
+    devices decide alike, which costs one more collective.
 
     Args:
-      inner: what is guarded: all that has a state. What stands in front of the guard, in a
-        chain, is not.
-      on_nonfinite: what happens to a gradient that is not finite.
+      inner: the transformations to guard; include everything that has a state. Transformations in
+        front of the guard in a chain are not guarded.
+      on_nonfinite: how to handle a gradient that is not finite.
 
     Raises:
-      ValueError: `inner` contains `dynamic_loss_scale`, which must stand outside.
+      ValueError: `inner` contains `dynamic_loss_scale`, which must be outside.
 
-    The step of the infinite gradient never happened:
+    The step with the infinite gradient is skipped:
 
     >>> import jax.numpy as jnp, optcore
     >>> tx = guard(optcore.sgd(1.0, momentum=0.5))
@@ -88,7 +88,7 @@ def guard(
     def update(
         updates: Updates, state: GuardState, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, GuardState]:
-        # Also where the step is thrown away: the derivative of what is not chosen must be finite.
+        # Also where the step is discarded: the derivative of the unselected branch must be finite.
         steps, new = inner.update(finite_part(updates), state.inner, params, **extra)
         finite, sound = step_is_sound(updates, steps, new, state.inner)
         take = sound if on_nonfinite == "zero" else finite & sound

@@ -1,4 +1,4 @@
-"""Skipping the steps in which the loss or the gradient suddenly rises."""
+"""Skipping steps in which the loss or the gradient norm spikes."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NamedTuple
@@ -28,7 +28,7 @@ from .._core import (
 
 
 class SkipOnSpikeState(NamedTuple):
-    """What was seen lately, and the state of what is guarded.
+    """The window of recent steps, and the state of `inner`.
 
     Attributes:
       count: int32, steps taken since the window was last emptied.
@@ -57,41 +57,41 @@ def skip_on_spike(
     watch: Literal["gradient", "value", "both"] = "gradient",
     max_consecutive_skips: Length | None = 4,
 ) -> GradientTransformation:
-    r"""Skip a step whose gradient norm or loss is far above those of the last steps.
+    r"""Skip a step whose gradient norm or loss is far above those of recent steps.
 
-    A step is a spike if, for one of the numbers `x` that are watched,
+    A step is a spike if, for one of the watched numbers `x`,
 
     .. math::
         x > \bar x + k \sigma
 
     with `k = sigma_factor`, and the mean and the standard deviation (with Bessel's correction)
-    of the last `window_steps` steps that were taken; from the time that at least half of the
-    window, and two, are there. A number that is not finite is a spike at any time. A skipped
-    step gives exact zeros and changes nothing in the state of `inner`, its counts included
-    (Skip-step of OLMo 2, arXiv 2501.00656, and of MaxText.)
+    of the last `window_steps` steps that were taken. This applies once the window is at least half
+    full and holds at least two steps. A number that is not finite is always a spike. A skipped step
+    gives exact zeros and changes nothing in the state of `inner`, its counts included (skip-step of
+    OLMo 2, arXiv 2501.00656, and of MaxText).
 
-    Their windows take spikes in, and so make room for a second one, but adapt to a lasting
-    change of level: of the defaults, after four skips. Here the window takes none in, and starts
-    anew with a finite spike that follows on `max_consecutive_skips` skips: that step is taken.
-    OLMo skips sudden falls too.
+    Their windows include spikes. This hides a second spike, but adapts to a lasting change of
+    level, with the defaults after four skips. Here the window excludes spikes, and restarts with a
+    finite spike that follows `max_consecutive_skips` skips: that step is taken. OLMo also skips
+    sudden falls.
 
-    Clip inside, not in front: `skip_on_spike(chain(clip_by_global_norm(1.0), adam(1e-3)))`.
-    A norm that has been clipped shows no spike.
+    Clip inside this wrapper, not in front of it: `skip_on_spike(chain(clip_by_global_norm(1.0),
+    adam(1e-3)))`. A clipped norm does not show spikes.
 
     Args:
-      inner: what is guarded.
+      inner: the transformation to guard.
       window_steps: length of the window, ≥ 2.
-      sigma_factor: ≥ 0; infinity lets everything that is finite pass.
-      watch: the global norm of the updates that come in, the `value` that `update` is given
-        (the loss), or both.
-      max_consecutive_skips: after so many skips in a row a spike is the new level; `None` for
-        never.
+      sigma_factor: ≥ 0; infinity lets every finite step pass.
+      watch: the global norm of the incoming updates, the `value` given to `update` (the loss), or
+        both.
+      max_consecutive_skips: after this many skips in a row, a spike becomes the new level; `None`
+        for never.
 
     Raises:
-      ValueError: `value` is watched, and was not given to `update` or is no real scalar; `inner`
-        contains `dynamic_loss_scale`, which must stand outside.
+      ValueError: `value` is watched, but was not given to `update` or is not a real scalar; `inner`
+        contains `dynamic_loss_scale`, which must be outside.
 
-    The gradient that is a hundred times too long moves nothing:
+    The gradient that is a hundred times too large does not move the parameters:
 
     >>> import jax.numpy as jnp, optcore
     >>> tx = skip_on_spike(optcore.sgd(0.1), 4)
@@ -124,11 +124,11 @@ def skip_on_spike(
     def is_spike(x: jax.Array, count: jax.Array, window: jax.Array) -> jax.Array:
         there = (jnp.arange(window_steps, dtype=jnp.int32) >= window_steps - count)[:, None]
         n = jnp.clip(count, 2, window_steps).astype(jnp.float32)
-        # Relative to the newest: of equal numbers the mean is exact, and the deviation 0.
+        # Relative to the newest, so that equal numbers have an exact mean and a deviation of 0.
         newest = window[-1:]
         apart = jnp.where(there, window - newest, 0)
         mean = jnp.sum(apart, axis=0, keepdims=True) / n
-        # What was watched is the same on all devices.
+        # The watched numbers are the same on all devices.
         with agreeing_over(()):
             sigma = norm_along(jnp.where(there, apart - mean, 0), 0) / jnp.sqrt(n - 1)
         return (count >= enough) & jnp.any(x[None] - newest - mean > sigma_factor * sigma)
@@ -148,7 +148,7 @@ def skip_on_spike(
             anew = spike & (state.skipped >= max_consecutive_skips)
         take = finite & (~spike | anew)
 
-        # Zeros where the step is thrown away: the derivative of what is not chosen must be finite.
+        # Zeros where the step is discarded: the derivative of the unselected branch must be finite.
         updates = zero_unless(take, updates)
         steps, new = inner.update(updates, state.inner, params, **extra)
         after = SkipOnSpikeState(

@@ -1,4 +1,4 @@
-"""No extra argument without a taker."""
+"""Extra arguments that nothing takes are errors."""
 
 from typing import Any
 
@@ -19,17 +19,18 @@ from .._core import (
 def strict(inner: GradientTransformation) -> GradientTransformation:
     """Refuse every extra argument of `update` that nothing inside takes.
 
-    Without it, what nothing takes is ignored, for it may be meant for others; only a near miss
-    (`valeu` for `value`) is an error. The state is that of `inner`, so it can come and go. It
-    belongs outermost: inside a chain it also refuses what is meant for its neighbours. A
-    transformation of another library whose `update` takes any argument takes all, and so does a
-    condition of `conditionally_mask` that is handed them and takes any.
+    Without it, unknown arguments are ignored, because they may be meant for other transformations;
+    only a near miss (`valeu` for `value`) is an error. The state is that of `inner`, so `strict`
+    can be added or removed at any time. Put it outermost: inside a chain it also refuses arguments
+    that are meant for its neighbours. A transformation of another library whose `update` takes any
+    argument accepts all.
 
     Args:
-      inner: what the arguments are for.
+      inner: the transformation that takes the arguments.
 
     Raises:
-      TypeError: `update` was given an argument that nothing takes; the message lists what is.
+      TypeError: `update` was given an argument that nothing takes; the message lists those that are
+        taken.
 
     >>> import jax.numpy as jnp, optcore
     >>> tx = strict(optcore.chain(optcore.sgd(0.1), optcore.reduce_on_plateau()))

@@ -1,4 +1,10 @@
-"""Pure functions from the step count (int32, from 0) to a float32 value."""
+"""Schedules: pure functions from the step count (int32, from 0) to a float32 value.
+
+`warmup_cosine_decay_schedule`, `linear_schedule`, `cosine_restarts_schedule`, `onecycle_schedule`
+and many others are made here. `join_schedules`, `prepend_warmup`, `append_cooldown` and
+`scale_schedule` change and join them, and `cycle_ends` says where cycles end. The guide is
+README.md in this folder.
+"""
 
 from ._ademamix import ademamix_alpha_schedule as ademamix_alpha_schedule
 from ._ademamix import ademamix_b3_schedule as ademamix_b3_schedule

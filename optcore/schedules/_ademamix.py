@@ -1,4 +1,4 @@
-"""How AdEMAMix warms up the weight and the decay of its slow average."""
+"""The schedules that warm up the weight and the decay of AdEMAMix's slow average."""
 
 import math
 from typing import Annotated
@@ -10,14 +10,14 @@ from .._core import Hyperparameter, Length, Range, Rate, Schedule, schedule
 from ._progress import between, progress
 
 OpenDecay = Annotated[Hyperparameter, Range(0, 1, open_low=True)]
-"""A decay that forgets something, but not all."""
+"""A decay strictly between 0 and 1."""
 
 
 @schedule(example={"end_value": 5.0, "transition_steps": 8})
 def ademamix_alpha_schedule(end_value: Rate, transition_steps: Length) -> Schedule:
     """`min(t/T, 1) · end_value` at step `t = count + 1` (arXiv 2409.03137, section 3).
 
-    The paper counts steps from 1: already the first one has a little of the slow average.
+    The paper counts steps from 1, so the first step already uses the slow average a little.
 
     Args:
       end_value: from step `T` on, ≥ 0.
@@ -34,21 +34,21 @@ def ademamix_alpha_schedule(end_value: Rate, transition_steps: Length) -> Schedu
 def ademamix_b3_schedule(
     init_value: OpenDecay, end_value: OpenDecay, transition_steps: Length
 ) -> Schedule:
-    r"""A decay whose half-life grows in a straight line (arXiv 2409.03137, section 3).
+    r"""A decay whose half-life grows linearly (arXiv 2409.03137, section 3).
 
     .. math::
         f(b_3(t)) = (1 - t/T) f(b_{init}) + (t/T) f(b_{end}), \quad
         f(b) = \log(1/2) / \log b - 1
 
-    at step `t = count + 1`, and `b_end` from `T` on. After `f(b) + 1` steps an average with the
-    decay `b` has forgotten one half.
+    at step `t = count + 1`, and `b_end` from `T` on. An average with the decay `b` has forgotten
+    one half after `f(b) + 1` steps.
 
     Args:
-      init_value: the decay at `t = 0`, in (0, 1); AdEMAMix takes its `b1`.
+      init_value: the decay at `t = 0`, in (0, 1); AdEMAMix uses its `b1`.
       end_value: the decay from step `T` on, in (0, 1).
       transition_steps: `T` ≥ 1.
 
-    Half-lives of 1 and 5 steps, and in the middle 3:
+    Half-lives of 1 and 5 steps at the ends, and of 3 in the middle:
 
     >>> b3 = ademamix_b3_schedule(0.5 ** (1 / 1), 0.5 ** (1 / 5), 4)
     >>> round(b3(1).item(), 6) == round(0.5 ** (1 / 3), 6)

@@ -20,7 +20,7 @@ Offset = Annotated[int, Range(-(2**31) + 1, 2**31)]
 
 
 def harmonic(count: ArrayLike) -> jax.Array:
-    """`1 / (1 + count)`: a plain function among declared ones, for examples."""
+    """`1 / (1 + count)`, a plain function for examples."""
     return 1 / (1 + jnp.asarray(count, jnp.float32))
 
 
@@ -30,7 +30,7 @@ def _joined() -> Schedule:
 
 @schedule(example=_joined)
 def join_schedules(schedules: Sequence[Schedule], boundaries: Boundaries) -> Schedule:
-    """One schedule after another, each starting to count at its boundary.
+    """One schedule after another, each counting from its boundary.
 
     Args:
       schedules: at least one; each gets the steps since its start.
@@ -53,8 +53,8 @@ def join_schedules(schedules: Sequence[Schedule], boundaries: Boundaries) -> Sch
     def value(count: jax.Array) -> jax.Array:
         v = jnp.zeros(count.shape, jnp.float32)
         for start, last, piece in itertools.zip_longest(starts, lasts, schedules):
-            # A piece never sees a count that is not its own: a NaN that `where` hides would come
-            # back through the derivative.
+            # Each piece sees only its own counts: a NaN that `where` hides would come back through
+            # the derivative.
             own = jnp.maximum(count, start) if last is None else jnp.clip(count, start, last)
             v = jnp.where(count < start, v, jnp.asarray(piece(own - start), jnp.float32))
         return v
@@ -94,10 +94,10 @@ def _multiplied() -> Schedule:
 
 @schedule(example=_multiplied)
 def multiply_schedules(*schedules: Schedule) -> Schedule:
-    """The product of the values of at least one schedule.
+    """The product of the values of one or more schedules.
 
     Raises:
-      ValueError: there is none.
+      ValueError: there is no schedule.
 
     >>> halving = linear_schedule(1.0, 0.5, 1)
     >>> multiply_schedules(halving, halving)(1).item()

@@ -1,4 +1,4 @@
-"""Warm-up, stable, decay: a constant rate that is cooled down when the run shall end."""
+"""Warm-up, stable, decay: a constant rate that is cooled down at the end of the run."""
 
 from typing import Literal
 
@@ -36,27 +36,27 @@ def append_cooldown(
     shape: Shape = "linear",
     power: Positive | None = None,
 ) -> Schedule:
-    """A schedule until `begin`, then down from its value there to `end_value`.
+    """Follow a schedule until `begin`, then go down from its value there to `end_value`.
 
-    With `x` the part of the cool-down that is over, the height above `end_value` falls as
-    `1 - x` (`"linear"`), `½ + ½ cos(π x)` (`"cosine"`), `1 - √x` (`"1-sqrt"`; Hägele et al.,
-    arXiv 2405.18392), `1 - x²` (`"1-square"`) or `(1 - x)^power` (`"power"`); `"exponential"`
-    multiplies by equal factors, and needs an `end_value` above 0.
+    With `x` the fraction of the cool-down that has passed, the height above `end_value` falls as
+    `1 - x` (`"linear"`), `½ + ½ cos(π x)` (`"cosine"`), `1 - √x` (`"1-sqrt"`; Hägele et al., arXiv
+    2405.18392), `1 - x²` (`"1-square"`) or `(1 - x)^power` (`"power"`); `"exponential"` multiplies
+    by equal factors, and needs an `end_value` above 0.
 
-    A run is made longer by branching: take a checkpoint from before `begin`, and go on with the
-    same schedule and a later `begin`.
+    To extend a run, branch it: take a checkpoint from before `begin`, and continue with the same
+    schedule and a later `begin`.
 
     Args:
       schedule: the values before `begin`.
       begin: the step at which the cool-down starts, ≥ 0.
       decay_steps: its length, ≥ 1.
-      end_value: after the cool-down, not above the value at `begin`; it is reached exactly, and
-        kept.
+      end_value: the value after the cool-down, not above the value at `begin`; it is reached
+        exactly and kept.
       shape: of the cool-down.
       power: > 0; needed by the shape `"power"`, and by no other.
 
     Raises:
-      ValueError: `power` is missing or not used; an exponential cool-down to 0 or below;
+      ValueError: `power` is missing or not used; an exponential cool-down ends at 0 or below;
         `end_value` exceeds the value at `begin`.
 
     >>> from optcore import constant_schedule
@@ -94,7 +94,7 @@ def _cooled_down(
             f"{owner}: power belongs to the shape 'power', got power={power} with the shape "
             f"{shape!r}"
         )
-    check_ordered(owner, "end_value", end_value, "the value at the begin of the cool-down", top)
+    check_ordered(owner, "end_value", end_value, "the value at the start of the cool-down", top)
     if shape == "exponential" and isinstance(end_value, float) and end_value <= 0:
         raise ValueError(
             f"{owner}: an exponential cool-down multiplies by equal factors: end_value must be "
@@ -139,12 +139,12 @@ def warmup_stable_decay_schedule(
     rise: Rise = "linear",
     start: Start = "init",
 ) -> Schedule:
-    """Warm-up, a constant rate, and a cool-down (Hu et al., arXiv 2404.06395), or trapezoid.
+    """Warm-up, a constant rate, and a cool-down (Hu et al., arXiv 2404.06395): a trapezoid.
 
     Args:
       peak_value: of the stable part.
       warmup_steps: of the rise, ≥ 0; 0 means none.
-      stable_steps: at the peak, ≥ 0. A longer run with the same beginning has more of them.
+      stable_steps: at the peak, ≥ 0. A longer run with the same start only has more stable steps.
       decay_steps: of the cool-down, ≥ 1.
       end_value: after the cool-down, not above `peak_value`; every shape ends there.
       init_value: at 0.
@@ -178,7 +178,7 @@ def knee_schedule(
     decay_steps: Length,
     warmup_steps: Count = 0,
 ) -> Schedule:
-    """Explore at a high rate, then exploit: a straight line to 0 (Iyer et al., arXiv 2003.03977).
+    """Explore at a high rate, then decay linearly to 0 (Iyer et al., arXiv 2003.03977).
 
     Args:
       peak_value: while exploring.

@@ -1,4 +1,4 @@
-"""Where the cycles of a schedule end."""
+"""The counts at which the cycles of a schedule end."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +13,7 @@ Ends = Callable[[int], tuple[int, ...] | None]
 
 
 class Cycles:
-    """The values of a schedule, and where its cycles end."""
+    """The values of a schedule, and the ends of its cycles."""
 
     def __init__(self, value: Callable[[jax.Array], jax.Array], ends: Ends):
         self.value, self.ends = value, ends
@@ -33,7 +33,7 @@ def even_cycles(length: int) -> Ends:
 
 
 def ends_of(schedule: Any, total: int) -> tuple[int, ...] | None:
-    """Where the cycles of a schedule end up to `total`; `None` if it has none."""
+    """The ends of a schedule's cycles up to `total`; `None` if it has no cycles."""
     while isinstance(schedule, DeclaredSchedule):
         declaration = schedule.declaration
         schedule = declaration.resolved(dict.fromkeys(declaration.schedules(), jnp.ones(())))
@@ -43,19 +43,19 @@ def ends_of(schedule: Any, total: int) -> tuple[int, ...] | None:
 def cycle_ends(schedule: Any, total_steps: int) -> tuple[int, ...]:
     """The numbers of updates after which a cycle is complete, up to `total_steps`.
 
-    At such a count a new cycle starts, or the last one is over; the parameters before that
-    update are the cycle's result, which snapshot ensembles keep.
+    At such a count a new cycle starts, or the last one ends. The parameters before that update are
+    the result of the cycle, which snapshot ensembles keep.
 
     Args:
       schedule: made by `cosine_restarts_schedule`, `sgdr_schedule`, `cyclic_schedule`,
-        `cyclic_momentum_schedule`, a cosine decay (one cycle), or composed of such.
+        `cyclic_momentum_schedule`, a cosine decay (one cycle), or composed of these.
       total_steps: ≥ 0, how far to look.
 
     Returns:
       The counts, increasing.
 
     Raises:
-      TypeError: the schedule has no cycles, or `total_steps` is no int.
+      TypeError: the schedule has no cycles, or `total_steps` is not an int.
       ValueError: `total_steps` is negative.
 
     >>> from optcore import cosine_restarts_schedule, prepend_warmup
@@ -71,7 +71,7 @@ def cycle_ends(schedule: Any, total_steps: int) -> tuple[int, ...]:
     ends = ends_of(schedule, steps)
     if ends is None:
         raise TypeError(
-            f"cycle_ends: schedule must be one with cycles, got {schedule!r}; those are made by "
+            f"cycle_ends: schedule must have cycles, got {schedule!r}; such schedules come from "
             "cosine_restarts_schedule, sgdr_schedule, cyclic_schedule, and cosine decays"
         )
     return ends

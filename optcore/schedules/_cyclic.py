@@ -33,22 +33,22 @@ def cyclic_schedule(
         \eta_t = base + (max - base) \max(0, 1 - x) \cdot scale
 
     for `s = up_steps = down_steps`. The scale is 1 (`"triangular"`), `2^(1 - cycle)`
-    (`"triangular2"`), or `gamma^t` (`"exp_range"`: of the step, not of the cycle).
+    (`"triangular2"`), or `gamma^t` (`"exp_range"`; `t` is the step, not the cycle).
 
     Args:
       base_value: at the start of each cycle, and the smallest value.
       max_value: the peak of the first cycle, not below `base_value`.
       up_steps: from the base to the peak, ≥ 1.
-      down_steps: and back, ≥ 1; by default as many.
+      down_steps: from the peak back to the base, ≥ 1; by default `up_steps`.
       policy: how the peaks shrink.
-      gamma: in (0, 1]; needed by `"exp_range"`, and by no other policy.
-      scale_fn: a scale of your own in place of the policy's: a schedule, or any function of an
-        int32 count, which is the number of the cycle (from 1) or the step.
-      scale_mode: which of the two.
+      gamma: in (0, 1]; required for `"exp_range"`, and only for it.
+      scale_fn: your own scale in place of the policy's: a schedule, or any function of an int32
+        count, which is the number of the cycle (from 1) or the step.
+      scale_mode: whether that count is the cycle or the step.
 
     Raises:
-      ValueError: `base_value` exceeds `max_value`; `gamma` is missing or not used; a `scale_fn`
-        meets another policy than the default.
+      ValueError: `base_value` exceeds `max_value`; `gamma` is missing or not used; `scale_fn` is
+        combined with a policy other than the default.
 
     >>> halving = cyclic_schedule(0.0, 1.0, 2, policy="triangular2")
     >>> [halving(t).item() for t in range(8)]
@@ -93,7 +93,7 @@ def cyclic_momentum_schedule(
 
 
 class _Height:
-    """How far the value is from the base, as a part of the whole range."""
+    """The distance of the value from the base, as a fraction of the whole range."""
 
     def __init__(self, up: int, down: int, scale: Callable[[jax.Array, jax.Array], Any]):
         self.up, self.down, self.scale = up, down, scale

@@ -119,7 +119,7 @@ def cosine_decay_schedule(
     Args:
       init_value: at 0.
       decay_steps: `T` ≥ 1.
-      alpha: the last value as a part of the first.
+      alpha: the last value as a fraction of the first.
       exponent: > 0.
 
     >>> cosine = cosine_decay_schedule(1.0, 4)

@@ -1,4 +1,4 @@
-"""Decays without an end: inverse time, inverse square root, powers of the tokens seen."""
+"""Decays without an end: inverse time, inverse square root, powers of the number of tokens."""
 
 from typing import Annotated
 
@@ -49,7 +49,7 @@ def inverse_sqrt_schedule(
 
     (The `rsqrt` schedule of Zhai et al., arXiv 2106.04560.) T5's `1/√max(count, W)` (Raffel et
     al., arXiv 1910.10683) is `inverse_sqrt_schedule(W**-0.5, W, transition_begin=W)`; the same
-    behind `W` steps of warm-up to a peak is
+    after `W` steps of warm-up to a peak is
     `prepend_warmup(inverse_sqrt_schedule(peak, W), W)`.
 
     Args:
@@ -108,8 +108,8 @@ def power_schedule(
 ) -> Schedule:
     """`min(peak_value, amplitude · n^power)` with `n` the number of tokens seen.
 
-    (Shen et al., arXiv 2408.13359.) It knows neither an end nor the batch size beforehand; the
-    paper puts a warm-up in front (`prepend_warmup`) and an exponential cool-down behind
+    (Shen et al., arXiv 2408.13359.) It does not depend on the length of the run or the batch size.
+    The paper adds a warm-up in front (`prepend_warmup`) and an exponential cool-down at the end
     (`append_cooldown`).
 
     Args:

@@ -1,4 +1,4 @@
-"""One cycle for the whole run: up, down, and down to nothing."""
+"""One cycle for the whole run: up, down, and down to almost zero."""
 
 import itertools
 from typing import Annotated
@@ -9,7 +9,7 @@ from ._piecewise import Anneal, interpolated, piecewise_interpolate_schedule
 from ._progress import check_ordered
 
 Share = Annotated[StaticFloat, Range(0, 1, open_low=True)]
-"""A static part of the run."""
+"""A static fraction of the run."""
 
 
 @schedule(example={"transition_steps": 12, "peak_value": 1.0})
@@ -20,16 +20,16 @@ def cosine_onecycle_schedule(
     div_factor: Positive = 25.0,
     final_div_factor: Positive = 1e4,
 ) -> Schedule:
-    """One cycle in two half waves (Smith and Topin, arXiv 1708.07120), with whole boundaries.
+    """One cycle in two half cosine waves (Smith and Topin, arXiv 1708.07120), at whole steps.
 
     From `peak_value / div_factor` up to `peak_value` at the step `⌊pct_start · T⌋`, and down to
-    `peak_value / (div_factor · final_div_factor)` at `T`. torch's boundaries are no whole steps:
+    `peak_value / (div_factor · final_div_factor)` at `T`. torch's boundaries are not whole steps:
     see `onecycle_schedule`.
 
     Args:
       transition_steps: `T` ≥ 1.
       peak_value: at the end of the rise.
-      pct_start: the part of the run in which the value rises, in (0, 1); static.
+      pct_start: the fraction of the run in which the value rises, in (0, 1); static.
       div_factor: > 0, the peak over the first value.
       final_div_factor: > 0, the first value over the last.
 
@@ -66,7 +66,7 @@ def linear_onecycle_schedule(
     Args:
       transition_steps: `T`, enough for three phases of at least one step.
       peak_value: at the end of the rise.
-      pct_start: the end of the first phase, as a part of the run, in (0, 1); static.
+      pct_start: the end of the first phase, as a fraction of the run, in (0, 1); static.
       pct_final: the end of the second phase, greater than `pct_start`; static.
       div_factor: > 0, the peak over the first value.
       final_div_factor: > 0, the first value over the last.
@@ -97,7 +97,7 @@ def onecycle_schedule(
     div_factor: Positive = 25.0,
     final_div_factor: Positive = 1e4,
 ) -> Schedule:
-    """One cycle as in torch's `OneCycleLR`: the peak may lie between two steps.
+    """One cycle as in torch's `OneCycleLR`: the peak may be between two steps.
 
     The rise ends at `pct_start · T - 1`, which need not be whole, and the last step that is
     made, `T - 1`, has the last value. Two phases: up to the peak, down to
@@ -107,7 +107,7 @@ def onecycle_schedule(
     Args:
       peak_value: at the end of the rise.
       total_steps: `T` ≥ 2, of the whole run.
-      pct_start: the part of the run in which the value rises, in (0, 1); static. At most one
+      pct_start: the fraction of the run in which the value rises, in (0, 1); static. At most one
         half with three phases.
       anneal: half cosine waves or straight lines.
       three_phase: see above.
@@ -121,7 +121,7 @@ def onecycle_schedule(
     >>> [round(cycle(t).item(), 4) for t in (0, 8, 30)]
     [0.04, 0.9653, 0.0]
 
-    With the momentum that moves against it:
+    With the matching momentum, which falls while the rate rises:
 
     >>> from optcore import sgd
     >>> tx = sgd(onecycle_schedule(0.1, 31), momentum=onecycle_momentum_schedule(31))
@@ -142,13 +142,13 @@ def onecycle_momentum_schedule(
     base_momentum: Hyperparameter = 0.85,
     max_momentum: Hyperparameter = 0.95,
 ) -> Schedule:
-    """The momentum that belongs to `onecycle_schedule`: low while the rate is high.
+    """The momentum for `onecycle_schedule`: low while the rate is high.
 
     Args:
       total_steps: as in `onecycle_schedule`, like the three that follow.
-      pct_start: the part of the run in which the momentum falls.
+      pct_start: the fraction of the run in which the momentum falls.
       anneal: half cosine waves or straight lines.
-      three_phase: two phases, and a third at `max_momentum`.
+      three_phase: add a third phase, at `max_momentum`.
       base_momentum: the smallest value, not above `max_momentum`.
       max_momentum: the first and the last value.
 
@@ -177,6 +177,6 @@ def _phase_ends(owner: str, total: int, pct_start: float, three_phase: bool) -> 
 def _check_phases(owner: str, ends: list[float]) -> None:
     if any(a >= b for a, b in itertools.pairwise(ends)):
         raise ValueError(
-            f"{owner}: every phase must have a length, but with these lengths and parts of the "
+            f"{owner}: every phase must have a length > 0, but with these lengths and parts of the "
             f"run they start and end at the steps {', '.join(f'{end:g}' for end in ends)}"
         )

@@ -26,7 +26,7 @@ def piecewise_constant_schedule(
       boundaries_and_scales: from the step, ≥ 0, to the factor, ≥ 0.
 
     Raises:
-      ValueError: a boundary is negative or no int.
+      ValueError: a boundary is negative or not an int.
 
     >>> steps = piecewise_constant_schedule(1.0, {10: 0.5, 20: 0.1})
     >>> [round(steps(t).item(), 4) for t in (9, 10, 19, 20)]
@@ -44,7 +44,7 @@ def piecewise_constant_schedule(
 
 
 def _by_step(owner: str, scales: Mapping[int, Rate]) -> dict[int, Rate]:
-    """The scales by ints, for which whole floats may stand."""
+    """The scales by int boundaries; whole floats are accepted as ints."""
     found = {}
     for boundary, scale in scales.items():
         steps = whole(boundary)
@@ -69,15 +69,16 @@ def piecewise_interpolate_schedule(
     init_value: Hyperparameter,
     boundaries_and_scales: Mapping[int, Rate] | None = None,
 ) -> Schedule:
-    """From value to value: each boundary's is that of the one before, times its scale.
+    """Interpolate between values; each boundary multiplies the previous value by its scale.
 
     Args:
-      interpolate_type: the way between two boundaries, a straight line or half a cosine wave.
+      interpolate_type: the interpolation between two boundaries, a straight line or half a cosine
+        wave.
       init_value: at 0.
       boundaries_and_scales: from the step, ≥ 0, to the factor, ≥ 0. The last value stays.
 
     Raises:
-      ValueError: a boundary is negative or no int.
+      ValueError: a boundary is negative or not an int.
 
     >>> roof = piecewise_interpolate_schedule("linear", 1.0, {2: 3.0, 6: 0.0})
     >>> [roof(t).item() for t in (0, 1, 2, 4, 6, 7)]
@@ -96,7 +97,7 @@ def _product(value: Hyperparameter, factor: Hyperparameter) -> Hyperparameter:
 def interpolated(
     kind: Anneal, values: Sequence[Hyperparameter], bounds: Sequence[float], count: jax.Array
 ) -> jax.Array:
-    """From value to value, each at its bound; the bounds need not be whole. The last stays."""
+    """Interpolated values at bounds that need not be whole; the last value stays."""
     v = jnp.full(count.shape, values[0], jnp.float32)
     for (begin, end), (low, high) in zip(
         itertools.pairwise(bounds), itertools.pairwise(values), strict=True
@@ -133,7 +134,7 @@ def step_decay_schedule(
 
     Args:
       init_value: at 0.
-      every: ≥ 1, in steps; in epochs, if `steps_per_epoch` is given.
+      every: ≥ 1, in steps, or in epochs if `steps_per_epoch` is given.
       factor: > 0; above 1 the value grows.
       steps_per_epoch: ≥ 1.
 

@@ -1,4 +1,4 @@
-"""The part of an interval that a step count has covered, and curves between two values."""
+"""The fraction of an interval that a step count has covered, and curves between two values."""
 
 import math
 from collections.abc import Callable
@@ -21,14 +21,14 @@ def progress(count: jax.Array, begin: float, length: float) -> jax.Array:
 
 
 def remaining(count: jax.Array, begin: float, length: float) -> jax.Array:
-    """`1 - progress`, exact also where little remains."""
+    """`1 - progress`, also exact where little remains."""
     elapsed, whole = _elapsed(count, begin, length)
     end = begin + length
     return _part((whole - elapsed).astype(jnp.float32) - (math.ceil(end) - end), length)
 
 
 def _elapsed(count: jax.Array, begin: float, length: float) -> tuple[jax.Array, int]:
-    """Steps since the last whole step before `begin`, and how many of them there can be."""
+    """Steps since the last whole step before `begin`, and their largest number."""
     first = math.floor(begin)
     whole = math.ceil(begin + length) - first
     return jnp.minimum(jnp.maximum(count, first) - first, whole), whole
@@ -73,14 +73,15 @@ def _power(rate: Hyperparameter, exponent: jax.Array) -> jax.Array:
     single = float(np.float32(rate))
     if single == rate or not 0 < single < math.inf:
         return rate**exponent
-    # float32(0.9999) is off by 3e-8, which many steps would multiply.
+    # float32(0.9999) is off by 3e-8, and the error would grow over many steps.
     return single**exponent * jnp.exp(exponent * math.log(rate / single))
 
 
 def geometric_between(low: Hyperparameter, high: Hyperparameter, part: jax.Array) -> jax.Array:
     """From `low` at 0 to `high` at 1 by equal factors, exact at both ends.
 
-    Where one of the two is not positive there is no such factor: `low` until it jumps to `high`.
+    If one of the two is not positive, there is no such factor: the value is `low` until it jumps to
+    `high`.
     """
     low, high = jnp.asarray(low, jnp.float32), jnp.asarray(high, jnp.float32)
     possible = (low > 0) & (high > 0)
@@ -89,7 +90,7 @@ def geometric_between(low: Hyperparameter, high: Hyperparameter, part: jax.Array
 
 
 def periods(count: jax.Array, begin: int, length: int, whole: bool) -> jax.Array:
-    """How many times `length` has passed since `begin`, as float32; only whole times if asked."""
+    """The multiple of `length` that has passed since `begin`, float32; optionally rounded down."""
     t = jnp.maximum(count, begin) - begin
     passed = (t // length).astype(jnp.float32)
     return passed if whole else passed + (t % length).astype(jnp.float32) / length

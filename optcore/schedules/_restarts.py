@@ -43,9 +43,9 @@ def cosine_restarts_schedule(
     .. math::
         \eta = \eta_{min} + \tfrac12 (\eta_{max} - \eta_{min}) (1 + \cos(\pi T_{cur} / T_i))
 
-    where `T_cur` are the steps since the last restart and `T_i` is the length of cycle `i`,
+    where `T_cur` is the number of steps since the last restart and `T_i` the length of cycle `i`,
     `cycle_steps · cycle_multiplier^i`, rounded to the nearest whole step (halves up). With a
-    multiplier of 1 or 2 and whole epochs nothing is rounded.
+    multiplier of 1 or 2 and whole epochs, nothing is rounded.
 
     Args:
       init_value: `η_max` of the first cycle, not below `end_value`.
@@ -59,8 +59,8 @@ def cosine_restarts_schedule(
       steps_per_epoch: ≥ 1.
 
     Raises:
-      ValueError: `end_value` exceeds `init_value`; the warm-up is no shorter than the first
-        cycle; the multiplier lies between 1 and 1.001.
+      ValueError: `end_value` exceeds `init_value`; the warm-up is not shorter than the first cycle;
+        the multiplier is between 1 and 1.001.
 
     >>> sgdr = cosine_restarts_schedule(1.0, 2, cycle_multiplier=2.0)
     >>> [round(sgdr(t).item(), 4) for t in range(7)]
@@ -93,13 +93,13 @@ def cosine_restarts_schedule(
 
 
 def _cycles(first: int, multiplier: float) -> tuple[Any, Ends]:
-    """Functions from a count to (cycle, steps into it, steps left), and to the cycles' ends."""
+    """Functions from a count to (cycle, steps into it, steps left), and to the ends of cycles."""
     if multiplier == 1:
         return lambda t: _floats(t // first, t % first, first - t % first), even_cycles(first)
     starts, lengths = _table(first, multiplier)
 
     def look_up(count: jax.Array) -> tuple[jax.Array, ...]:
-        # A logarithm in float32 puts restarts a step early or late; the table is exact.
+        # A logarithm in float32 would put restarts a step early or late; the table is exact.
         table = jnp.asarray(starts, jnp.int32)
         number = jnp.searchsorted(table, count, side="right", method="scan_unrolled") - 1
         within = jnp.asarray([min(length, LAST) for length in lengths], jnp.int32)[number]
@@ -139,7 +139,7 @@ def sgdr_schedule(cosine_kwargs: Iterable[Mapping[str, Any]]) -> DeclaredSchedul
       Joined schedules, a pytree of all their numbers.
 
     Raises:
-      TypeError: it is no list of mappings.
+      TypeError: `cosine_kwargs` is not a list of mappings.
       ValueError: there is no cycle.
 
     >>> cycle = {"init_value": 0.0, "peak_value": 1.0, "warmup_steps": 1, "decay_steps": 3}

@@ -10,7 +10,7 @@ from ._progress import between, check_ordered, remaining
 def rex_schedule(
     init_value: Hyperparameter, transition_steps: Length, end_value: Hyperparameter = 0.0
 ) -> Schedule:
-    r"""Reflected exponential decay (Chen et al., arXiv 2107.04197): late, and then steep.
+    r"""Reflected exponential decay (Chen et al., arXiv 2107.04197): slow at first, then steep.
 
     .. math::
         \eta_t = \eta_T + (\eta_0 - \eta_T)

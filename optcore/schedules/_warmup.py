@@ -1,4 +1,4 @@
-"""Warm-up: a rise in front of anything."""
+"""Warm-up: a rise in front of any schedule."""
 
 from collections.abc import Callable
 from typing import Any, Literal
@@ -42,22 +42,21 @@ def prepend_warmup(
     rise: Rise = "linear",
     start: Start = "init",
 ) -> Schedule:
-    """First a rise over `W` steps to the schedule's first value, then the schedule.
+    """Rise over `W` steps to the first value of a schedule, then follow the schedule.
 
-    A warm-up is short steps while the second moments of adaptive methods are still estimates
-    of few samples (Liu et al., arXiv 1908.03265); for large batches see Goyal et al., arXiv
-    1706.02677.
+    A warm-up takes short steps while the second moments of adaptive methods are estimates from few
+    samples (Liu et al., arXiv 1908.03265); for large batches see Goyal et al., arXiv 1706.02677.
 
     Args:
-      schedule: what follows; it starts to count when the warm-up is over.
-      warmup_steps: `W` ≥ 0; 0 means no warm-up: the schedule from its first value on.
-      init_value: where the rise starts; positive if it is exponential.
+      schedule: the schedule that follows; its count starts when the warm-up is over.
+      warmup_steps: `W` ≥ 0; 0 means no warm-up.
+      init_value: the value where the rise starts; positive if the rise is exponential.
       rise: a straight line, half a cosine wave, or growth by equal factors.
-      start: `"init"` puts `init_value` at 0 and the peak at `W`, a part `t/W` of the way at `t`;
-        `"nonzero"` goes `(t + 1)/W` of the way, so that no step has the rate 0.
+      start: `"init"` has `init_value` at 0 and the peak at `W`, with the fraction `t/W` of the rise
+        done at `t`; `"nonzero"` has the fraction `(t + 1)/W` done, so no step has the rate 0.
 
     Raises:
-      ValueError: the rise is exponential, from or to a number that is not positive.
+      ValueError: the rise is exponential, and one of its ends is not positive.
 
     >>> warm = prepend_warmup(constant_schedule(1.0), 4)
     >>> eager = prepend_warmup(constant_schedule(1.0), 4, start="nonzero")
@@ -116,12 +115,12 @@ def warmup_constant_schedule(
     rise: Rise = "linear",
     start: Start = "init",
 ) -> Schedule:
-    """A rise over `warmup_steps`, then `peak_value` for ever.
+    """A rise over `warmup_steps`, then a constant `peak_value`.
 
     Args:
       init_value: at 0.
       peak_value: from `warmup_steps` on.
-      warmup_steps: ≥ 0; 0 means no warm-up: the peak at 0.
+      warmup_steps: ≥ 0; 0 means no warm-up.
       rise: see `prepend_warmup`.
       start: see `prepend_warmup`.
 
@@ -151,7 +150,7 @@ def warmup_cosine_decay_schedule(
     Args:
       init_value: at 0.
       peak_value: at `warmup_steps`.
-      warmup_steps: ≥ 0; 0 means no warm-up: the peak at 0.
+      warmup_steps: ≥ 0; 0 means no warm-up.
       decay_steps: the whole length, warm-up included; greater than `warmup_steps`.
       end_value: from `decay_steps` on.
       exponent: of the cosine, see `cosine_decay_schedule`.
@@ -192,7 +191,7 @@ def warmup_linear_decay_schedule(
     Args:
       init_value: at 0.
       peak_value: at `warmup_steps`.
-      warmup_steps: ≥ 0; 0 means no warm-up: the peak at 0.
+      warmup_steps: ≥ 0; 0 means no warm-up.
       decay_steps: the whole length, warm-up included; greater than `warmup_steps`.
       end_value: from `decay_steps` on.
       rise: see `prepend_warmup`.
@@ -240,7 +239,7 @@ def warmup_exponential_decay_schedule(
     Args:
       init_value: at 0.
       peak_value: at `warmup_steps`.
-      warmup_steps: ≥ 0; 0 means no warm-up: the peak at 0.
+      warmup_steps: ≥ 0; 0 means no warm-up.
       transition_steps: see `exponential_decay`, like all that follow up to `end_value`.
       decay_rate: > 0.
       transition_begin: steps after the warm-up in which the peak is held.

@@ -11,8 +11,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from .._core import REGISTRY, Declared, Factory, declare, is_key, key_words, make
+from .._core import REGISTRY, RENAMED, Declared, Factory, declare, is_key, key_words, make
 from ..groups import Predicate
+from ._former import moved_function
 
 FORMAT = 1
 
@@ -21,16 +22,16 @@ def to_config(tx: Any) -> dict[str, Any]:
     """A declared transformation or schedule as plain data that JSON can hold.
 
     Args:
-      tx: declared; everything inside it too; also stacked. Functions must stand in an
-        importable module under their own name: they are written as `module:qualname`, and found
-        again once that module is imported.
+      tx: a declared or stacked transformation or schedule, with only declared ones inside.
+        Functions must be importable by their own name: they are written as `module:qualname`, and
+        found again once that module is imported.
 
     Returns:
-      A dict with the format version, the factory's key and its arguments, defaults included.
+      A dict with the format version, the factory's key and its arguments, including defaults.
 
     Raises:
-      TypeError: an argument cannot be written down, such as a lambda or an optax
-        transformation; the message names it.
+      TypeError: an argument cannot be written as data, such as a lambda or an optax transformation;
+        the message names it.
 
     >>> import optcore
     >>> config = to_config(optcore.sgd(0.1, momentum=0.9))
@@ -47,14 +48,14 @@ def to_config(tx: Any) -> dict[str, Any]:
 
 
 def from_config(config: Mapping[str, Any]) -> Any:
-    """The transformation or schedule that `to_config` wrote down.
+    """The transformation or schedule described by a config from `to_config`.
 
     Args:
       config: the result of `to_config`, also after a round trip through JSON.
 
     Raises:
-      ValueError: another format version, or something that is no config.
-      KeyError: a factory or function that is not known; import its module first.
+      ValueError: the format version differs, or `config` is not a config.
+      KeyError: a factory or function is unknown; import its module first.
 
     >>> import json, optcore
     >>> tx = optcore.adamw(optcore.linear_schedule(1e-3, 0.0, 100))
@@ -109,12 +110,12 @@ def _encode(value: Any, where: str) -> Any:
         return {"function": _importable(value, where)}
     raise TypeError(
         f"to_config: {where} is {value!r}, expected plain data, a function of a module, or a "
-        "declared transformation or schedule; a pair of another library cannot be written down"
+        "declared transformation or schedule; a pair of another library cannot be written as data"
     )
 
 
 def _numbers(value: Any) -> Any:
-    """Nested lists of numbers, those that JSON does not know as text."""
+    """Nested lists of numbers; numbers that JSON lacks become text."""
     if isinstance(value, list):
         return list(map(_numbers, value))
     return value if math.isfinite(value) else repr(value)
@@ -138,13 +139,13 @@ def _decode(data: Any) -> Any:
         factory = _factory(data["factory"])
         arguments = {name: _decode(value) for name, value in data.get("arguments", {}).items()}
         if any(map(np.ndim, jax.tree.leaves(arguments))):
-            # Stacked: its body waits for `vmap`, which takes the numbers apart.
+            # Stacked: its body can only run under `vmap`, which splits the numbers.
             return declare(factory, factory.bind_named(arguments))
         return make(factory, arguments)
     if "float" in data:
         return float(data["float"])
     if "key" in data:
-        # A constant, not part of the trace that may be running.
+        # A constant, not part of a current trace.
         with jax.ensure_compile_time_eval():
             return jax.random.wrap_key_data(jax.numpy.uint32(data["key"]), impl=data["impl"])
     if "array" in data:
@@ -170,7 +171,8 @@ def _decode(data: Any) -> Any:
 
 
 def _factory(key: str) -> Factory:
-    """The factory of a key; a chapter of optcore that defines it is imported."""
+    """The factory of a key; the chapter of optcore that defines it is imported."""
+    key = RENAMED.get(key, key)
     module = key.partition(":")[0]
     if key not in REGISTRY and module.startswith("optcore."):
         importlib.import_module(module)
@@ -183,7 +185,7 @@ def _factory(key: str) -> Factory:
 
 
 def _attribute(module: str, name: str) -> Any:
-    """What stands under a qualified name in a module that was imported, or `None`."""
+    """The object with a qualified name in an imported module, or `None`."""
     steps = name.split(".")
     return functools.reduce(lambda x, s: getattr(x, s, None), steps, sys.modules.get(module))
 
@@ -191,6 +193,8 @@ def _attribute(module: str, name: str) -> Any:
 def _find(key: str) -> Any:
     module, _, name = key.partition(":")
     found = _attribute(module, name)
+    if found is None and module == "optcore":
+        found = moved_function(name)
     if found is None:
         raise KeyError(f"from_config: no function {key!r} is known; import its module first")
     return found

@@ -1,4 +1,4 @@
-"""Over which mesh axes of a `shard_map` devices agree, where JAX does not track it."""
+"""Declare the mesh axes of a `shard_map` over which devices agree, where JAX cannot track it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,22 +17,22 @@ from .._core import (
 
 @transformation("wrapper", example={"axis_name": ()}, per_example="inner")
 def agree(inner: GradientTransformation, axis_name: str | Sequence[str]) -> GradientTransformation:
-    """Say over which mesh axes of a `shard_map` the parts of an array make up the whole.
+    """Declare the mesh axes of a `shard_map` over which the parts of an array make up the whole.
 
-    A norm, a mean over a parameter, whether all is finite, and the decision to skip a step concern
-    the whole. Without this wrapper they are agreed on over the mesh axes along which an array
-    varies, as JAX tracks it. Two things it does not know: with `check_vma=False`, and under
-    `jax.pmap`, nothing is tracked, and all that concerns the whole is refused; and devices that
-    train models of their own hold no parts.
+    Norms, means over a parameter, checks for finite values and decisions to skip a step concern the
+    whole array. Without this wrapper, devices agree on them over the mesh axes along which an array
+    varies, as JAX tracks it. In two cases JAX does not know the axes. With `check_vma=False`, and
+    under `jax.pmap`, nothing is tracked, and every operation on a whole is refused. And devices
+    that each train their own model do not hold parts.
 
     The state is that of `inner`.
 
     Args:
-      inner: what is computed so.
+      inner: the transformation to run this way.
       axis_name: the mesh axis, or several, along which every parameter is cut. With `()` each
-        device holds whole arrays, and computes alone. Where JAX tracks it, an array that does not
-        vary along one of them is whole there; where it does not, such an array beside others
-        would be counted once for each device.
+        device holds whole arrays and computes alone. If JAX tracks axes, an array that does not
+        vary along one of them is whole there; otherwise, such an array among others would be
+        counted once for each device.
 
     Raises:
       TypeError: `axis_name` is neither a string nor a sequence of strings.
@@ -52,9 +52,7 @@ def agree(inner: GradientTransformation, axis_name: str | Sequence[str]) -> Grad
     """
     names = (axis_name,) if isinstance(axis_name, str) else axis_name
     if not isinstance(names, (tuple, list)) or not all(isinstance(n, str) for n in names):
-        raise TypeError(
-            f"agree: axis_name must be the name of a mesh axis, or several, got {axis_name!r}"
-        )
+        raise TypeError(f"agree: axis_name must be a mesh axis name, or several, got {axis_name!r}")
     over = tuple(names)
     inner = adapt(inner)
 

@@ -1,4 +1,4 @@
-"""The shardings of a state, and a state that has them."""
+"""The shardings of a state, and a state made with them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -23,30 +23,30 @@ def state_shardings(
     *,
     zero: str | Sequence[str] | None = None,
 ) -> Any:
-    """The sharding of every array of a state, from those of the parameters.
+    """The sharding of every array of a state, derived from those of the parameters.
 
-    An array that belongs to a parameter is cut as the parameter is, along the axes that it keeps
-    (see `slot_axes`), wherever the devices divide its length: a factored, reduced, blocked or
-    quantised slot leaves out the axes of the mesh that no longer fit. Counts, keys and other
-    scalars lie on all devices of the parameters' mesh. Nothing is computed, and nothing is told
-    from shapes: of another library's states nothing is known, so they are copied to all devices.
+    An array that belongs to a parameter is cut like the parameter, along the axes that it keeps
+    (see `slot_axes`), if the number of devices divides its length: a factored, reduced, blocked or
+    quantised slot omits the mesh axes that no longer fit. Counts, keys and other scalars are on all
+    devices of the parameters' mesh. Nothing is computed or guessed from shapes. The states of other
+    libraries are unknown and are copied to all devices.
 
     Args:
       tx: the transformation.
       params: a tree of arrays or of `jax.ShapeDtypeStruct`s, with a `NamedSharding` each.
-      shardings: a tree like `params` with a `NamedSharding` for each, in the place of their own.
+      shardings: a tree like `params` with a `NamedSharding` for each, instead of their own.
       zero: a mesh axis, or several, along which the parameters are copied; the state is cut along
-        it, at the longest axis of each parameter that the devices divide (Rajbhandari et al.,
-        arXiv 1910.02054, stage 1). What they do not divide is left whole, and so is a slot that
-        does not keep that axis; what is cut along this axis already stays as it is. Where the axes
-        of the mesh are explicit, an axis of a parameter that is cut already is cut no further.
+        it, at the longest axis of each parameter that the devices divide (Rajbhandari et al., arXiv
+        1910.02054, stage 1). An array that they do not divide is left whole, as is a slot that does
+        not keep that axis; an array already cut along this mesh axis does not change. On explicit
+        mesh axes, a parameter axis that is already cut is not cut further.
 
     Returns:
       A tree like the state, with a `NamedSharding` for every array.
 
     Raises:
-      ValueError: a parameter has no named sharding, they lie on several meshes, `shardings` is
-        another tree, or the mesh has no axis of that name.
+      ValueError: a parameter has no named sharding, parameters are on several meshes, `shardings`
+        does not fit `params`, or the mesh has no axis of that name.
 
     >>> import jax.numpy as jnp, optcore
     >>> from jax.sharding import AxisType, NamedSharding, PartitionSpec
@@ -62,7 +62,7 @@ def state_shardings(
     for name in along:
         if name not in mesh.shape:
             raise ValueError(
-                f"state_shardings: zero must name an axis of the mesh, of {tuple(mesh.shape)}, "
+                f"state_shardings: zero must name axes of the mesh, of {tuple(mesh.shape)}, "
                 f"got {name!r}"
             )
     for path, p in jax.tree_util.tree_flatten_with_path(params)[0]:
@@ -80,10 +80,10 @@ def init_sharded(
     *,
     zero: str | Sequence[str] | None = None,
 ) -> State:
-    """The state of these parameters, each array made where `state_shardings` says.
+    """The state of these parameters, with each array made where `state_shardings` places it.
 
-    `jax.jit(tx.init)(params)` would copy it to all devices where the axes of the mesh are
-    automatic: there, what is traced knows no sharding.
+    On automatic mesh axes, `jax.jit(tx.init)(params)` would copy the state to all devices, because
+    traced arrays have no sharding there.
 
     Args:
       tx: the transformation.

@@ -1,4 +1,10 @@
-"""Fewer bits, fewer rows: narrow parameters that still learn, small moments, sparse gradients."""
+"""Fewer bits and fewer rows.
+
+`store` keeps moments in few bits. `master_weights`, `split_weights`, `kahan` and
+`stochastic_rounding` let bfloat16 parameters learn. `lazy_rows`, `RowSparse` and
+`sparse_value_and_grad` update only the rows of a table that a batch has seen. The guide is
+README.md in this folder.
+"""
 
 from ._catch_up import CatchUpState as CatchUpState
 from ._kahan import KahanState as KahanState

@@ -1,4 +1,4 @@
-"""What wrappers of narrow parameters share: the inner optimizer works on the wide ones."""
+"""Shared code for wrappers of narrow parameters, whose inner optimizer works on wide ones."""
 
 import functools
 from collections.abc import Callable
@@ -21,12 +21,12 @@ from ._rounding import is_narrow
 
 
 class Remainder(NamedTuple):
-    """How the wide parameter is stored beside the narrow one.
+    """The way in which the wide parameter is stored beside the narrow one.
 
     Attributes:
-      split: from the wide parameter, float32, and the narrow dtype to the parameter rounded to
-        it, still in float32, and what is stored.
-      join: from the narrow parameter and what is stored to the wide one.
+      split: takes the wide parameter, float32, and the narrow dtype; returns the rounded parameter,
+        still in float32, and the stored remainder.
+      join: takes the narrow parameter and the stored remainder; returns the wide parameter.
     """
 
     split: Callable[[jax.Array, Any], tuple[jax.Array, jax.Array]]
@@ -39,13 +39,13 @@ def carry(
     make: Callable[[Any, State], Any],
     rest_of: Callable[[Any], Any],
 ) -> GradientTransformation:
-    """`inner` on wide parameters, and updates that lead from rounded to rounded ones.
+    """`inner` on wide parameters, with updates between rounded parameters.
 
     Args:
-      inner: what is wrapped.
-      remainder: how the wide parameters are stored.
-      make: the state, from what is stored and the state of `inner`.
-      rest_of: what is stored, out of a state.
+      inner: the wrapped optimizer.
+      remainder: the way in which the wide parameters are stored.
+      make: makes the state from the stored remainder and the state of `inner`.
+      rest_of: the stored remainder in a state.
     """
     inner = adapt(inner)
 
@@ -78,7 +78,7 @@ def carry(
 def _first(remainder: Remainder, p: Any) -> Any:
     if not is_narrow(p):
         return None
-    # Of a bare shape only zeros can be made; zeros_like inherits the sharding.
+    # Only zeros can be made from a bare shape; zeros_like inherits the sharding.
     start = jnp.zeros_like(p) if isinstance(p, jax.ShapeDtypeStruct) else p
     return slot_of(p, _split(remainder, start)[1])
 
@@ -105,6 +105,6 @@ def _split(remainder: Remainder, p: jax.Array) -> tuple[jax.Array, jax.Array]:
 def _moved(
     remainder: Remainder, p: jax.Array, wide_p: jax.Array, u: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """The update to the new rounded parameter, and what is stored beside it."""
+    """The update to the new rounded parameter, and the remainder stored beside it."""
     rounded, rest = remainder.split(wide_p + u.astype(wide_p.dtype), p.dtype)
     return rounded - p.astype(jnp.float32), rest

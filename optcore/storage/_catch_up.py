@@ -1,4 +1,4 @@
-"""Moments of rows that were not seen for a while, as the missed steps would have left them."""
+"""Decay of moments for the steps that their rows missed."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -25,12 +25,12 @@ from ._row_slots import field_names, slot_owners
 
 
 class CatchUpState(NamedTuple):
-    """When each row was last seen, if moments decay for the time in between.
+    """The last step of each row, for moments that decay over missed steps.
 
     Attributes:
       inner: the state of the optimizer.
       count: int32, updates made so far.
-      last_seen: int32, for each row the count after the update that last touched it.
+      last_seen: int32, for each row, the count after the update that last touched it.
     """
 
     inner: State
@@ -39,16 +39,16 @@ class CatchUpState(NamedTuple):
 
 
 def catching_up(inner: GradientTransformation, decays: Mapping[str, Any]) -> GradientTransformation:
-    """`inner`, whose slots first decay for the steps that a row was not seen.
+    """`inner`, with slots that first decay for the steps that a row missed.
 
-    Where no step was missed, as with dense gradients, it changes nothing.
+    If no step was missed, as with dense gradients, nothing changes.
 
     Args:
-      inner: an optimizer or direction that is per row.
-      decays: numbers in [0, 1] by the names of slots.
+      inner: an optimizer or direction that treats rows independently.
+      decays: numbers in [0, 1] by slot name.
 
     Raises:
-      ValueError: the state has no slot of such a name.
+      ValueError: the state has no slot with such a name.
     """
 
     def init(params: Params) -> CatchUpState:
@@ -56,7 +56,7 @@ def catching_up(inner: GradientTransformation, decays: Mapping[str, Any]) -> Gra
         names = {name for slot in _slot_names(state) for name in slot}
         if missing := sorted(set(decays) - names):
             raise ValueError(
-                f"lazy_rows: decays names {missing[0]!r}, which is no slot of inner: it has "
+                f"lazy_rows: decays names {missing[0]!r}, which is not a slot of inner: it has "
                 f"{', '.join(sorted(names))}"
             )
         return CatchUpState(state, zero_count(), jax.tree.map(_never, params))
@@ -76,7 +76,7 @@ def catching_up(inner: GradientTransformation, decays: Mapping[str, Any]) -> Gra
         updates, new = inner.update(updates, structure.unflatten(slots), params, **extra)
 
         count = increment(state.count)
-        # Without a gradient the parameter is frozen: time stands still for it.
+        # A parameter without a gradient is frozen, so its steps do not count as missed.
         after = [
             jnp.full_like(s, count) if i in tables else jax.tree.map(increment, s)
             for i, s in enumerate(seen)
@@ -98,7 +98,7 @@ def _both(g: Any, seen: Any) -> bool:
 
 
 def _slot_names(state: State) -> list[set[str]]:
-    """For each leaf of a state the fields that it stands in."""
+    """The fields that contain each leaf of a state."""
     paths, _ = jax.tree_util.tree_flatten_with_path(state)
     return [field_names(path) for path, _ in paths]
 

@@ -16,12 +16,12 @@ from ._rounding import on_grid, stochastic
 
 
 class Encoded(NamedTuple):
-    """What a float32 array becomes.
+    """An encoded float32 array.
 
     Attributes:
-      codes: of the array's shape; of an even last axis, two 4-bit codes share a byte.
-      scales: of the array's shape, with the last axis divided by the block and rounded up;
-        `None` for bfloat16, which needs none.
+      codes: with the array's shape; if the last axis is even, two 4-bit codes share a byte.
+      scales: with the array's shape, where the last axis is divided by the block and rounded up;
+        `None` for bfloat16, which needs no scales.
     """
 
     codes: jax.Array
@@ -30,13 +30,13 @@ class Encoded(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Codec:
-    """How numbers in [-1, 1], or in [0, 1] where none is negative, become codes.
+    """A mapping of numbers in [-1, 1], or in [0, 1] if none is negative, to codes.
 
     Attributes:
       block: how many elements share a scale, by default.
-      encode: from the numbers and whether they are signed to codes.
+      encode: takes the numbers and whether they are signed; returns codes.
       decode: the reverse.
-      root: whether it is the root of what is not negative that is encoded.
+      root: whether non-negative numbers are encoded by their root.
       narrow_scale: whether scales are bfloat16, rounded up, rather than float32.
     """
 
@@ -50,7 +50,7 @@ class Codec:
 def _encode_dynamic(x: jax.Array, signed: bool) -> jax.Array:
     """The nearest value of the 8-bit dynamic map, ties upward."""
     values = dynamic_map(signed=signed)
-    # Where it is comes from a formula, up to rounding; what rounding does is then mended.
+    # A formula gives the index up to rounding, which is then corrected.
     a = jnp.abs(x)
     power, size = jnp.full_like(x, 1e6), jnp.full_like(x, 1 if signed else 2)
     for decade in range(1, 7):
@@ -95,10 +95,10 @@ def _decode_linear(codes: jax.Array, signed: bool) -> jax.Array:
 
 
 def _encode_fp8(x: jax.Array, signed: bool) -> jax.Array:
-    # Rounded before the conversion, of which XLA may keep nothing.
+    # Rounded before the conversion, because XLA may drop a conversion there and back.
     rounded = on_grid(448 * x, 3, -6)
     rounded = rounded if signed else _positive(rounded, x, 2.0**-9)
-    # As bits, since NumPy and what writes with it do not know the dtype.
+    # As bits, because NumPy and libraries that write with it do not know the dtype.
     return lax.bitcast_convert_type(rounded.astype(jnp.float8_e4m3fn), jnp.uint8)
 
 
@@ -118,7 +118,8 @@ def _encode_int4(x: jax.Array, signed: bool) -> jax.Array:
     for edge in (values[1:] + values[:-1]) / np.float32(2):
         codes += (x >= edge).astype(jnp.uint8)
     if x.shape[-1] % 2:
-        # Two in a byte would not say how many there are; the dtype says that it is one.
+        # With two codes in a byte, the number of codes would be ambiguous; the dtype marks one per
+        # byte.
         return codes.astype(jnp.int8)
     pairs = split_last(codes, x.shape[-1] // 2, 2)
     return pairs[..., 0] | (pairs[..., 1] << np.uint8(4))
@@ -132,7 +133,7 @@ def _decode_int4(codes: jax.Array, signed: bool) -> jax.Array:
 
 
 def _entries(table: jax.Array, indices: jax.Array) -> jax.Array:
-    """`table[indices]`, placed as the indices are, also where the axes of a mesh are explicit."""
+    """`table[indices]`, placed like the indices, also on a mesh of explicit axes."""
     sharding = explicit_sharding(indices)
     return table[indices] if sharding is None else table.at[indices].get(out_sharding=sharding)
 
@@ -140,7 +141,7 @@ def _entries(table: jax.Array, indices: jax.Array) -> jax.Array:
 def _positive(codes: jax.Array, x: jax.Array, least: float) -> jax.Array:
     """At least the smallest positive code where `x` is positive.
 
-    A second moment that came back as 0 would leave a first moment to be divided by epsilon.
+    If a second moment came back as 0, its first moment would be divided by epsilon.
     """
     return jnp.where(x > 0, jnp.maximum(codes, jnp.asarray(least, codes.dtype)), codes)
 
@@ -155,14 +156,14 @@ CODECS = {
 
 
 BF16 = "bf16"
-"""bfloat16, rounded at random, which needs no scale."""
+"""bfloat16, stochastically rounded, which needs no scale."""
 
 
 @functools.partial(jax.jit, static_argnames=("name", "signed", "block"))
 def encode(
     x: jax.Array, key: jax.Array | None, name: str, signed: bool, block: int | None
 ) -> Encoded:
-    """An array of at least one axis as codes and scales; the key is for `BF16`."""
+    """Encode an array of at least one axis as codes and scales; the key is for `BF16`."""
     x = x.astype(jnp.float32)
     if name == BF16:
         assert key is not None
@@ -174,7 +175,7 @@ def encode(
     scales = jnp.max(jnp.abs(_in_blocks(x, block)), axis=-1)
     if codec.narrow_scale:
         scales = _up_to_bfloat16(scales)
-    # One reciprocal per block, which neither overflows nor vanishes; subnormal blocks count as 0.
+    # One reciprocal per block, without overflow or underflow; subnormal blocks count as 0.
     power = jnp.where(scales > 2.0**64, 2.0**-64, jnp.where(scales < 2.0**-64, 2.0**64, 1.0))
     vanishes = scales < jnp.finfo(jnp.float32).tiny
     inverse = jnp.where(vanishes, 0, 1 / jnp.where(vanishes, 1, power * scales))
@@ -197,14 +198,14 @@ def decode(encoded: Encoded, name: str, signed: bool, block: int | None) -> jax.
 
 
 def _in_blocks(x: jax.Array, block: int) -> jax.Array:
-    """The last axis as two: blocks, the last one filled up with zeros, and what is in them."""
+    """Split the last axis into blocks and their elements; zeros fill the last block."""
     n = x.shape[-1]
     block = min(block, n)
     return split_last(x, -(-n // block), block)
 
 
 def _per_element(scales: jax.Array, shape: tuple[int, ...], block: int) -> jax.Array:
-    """Each scale as often as its block has elements."""
+    """Repeat each scale for every element of its block."""
     block, count = min(block, shape[-1]), scales.shape[-1]
     repeated = jnp.broadcast_to(scales[..., None], (*scales.shape, block))
     return repeated.reshape(*shape[:-1], count * block)[..., : shape[-1]]

@@ -1,4 +1,4 @@
-"""Evaluation of a traced function in which some arrays are only gathered from, row by row."""
+"""Evaluation of a traced function that only gathers rows from some of its arrays."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ CALLS = ("jit", "pjit")
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class TableInput:
-    """An array that rows are gathered from, and its name, by which it is known."""
+    """An array that rows are gathered from, and its name, which identifies it."""
 
     name: str
     array: Any
@@ -31,8 +31,8 @@ class Gather:
     Attributes:
       table: the table.
       indices: of the rows, integers of any shape.
-      rows: what was gathered.
-      axes: the axes of `rows` that are those of the indices, and then those of a row.
+      rows: the gathered rows.
+      axes: the axes of `rows` that belong to the indices, then those that belong to a row.
     """
 
     table: TableInput
@@ -44,13 +44,13 @@ class Gather:
 def run_jaxpr(
     jaxpr: Any, consts: Sequence[Any], inputs: Sequence[Any], gathered: Callable[[Gather], Any]
 ) -> list[Any]:
-    """The outputs of a traced function, some of whose inputs are tables.
+    """Evaluate a traced function, some of whose inputs are tables.
 
     Args:
       jaxpr: the function.
       consts: its constants.
       inputs: arrays, and `TableInput`s.
-      gathered: gives the value to go on with for each gather from a table.
+      gathered: returns the value to use for each gather from a table.
 
     Raises:
       ValueError: a table is used for something else.
@@ -79,7 +79,7 @@ def run_jaxpr(
 
 
 def on_mesh(x: jax.Array, mesh: Any) -> jax.Array:
-    """The array on this mesh: inside a gather with `out_sharding` the axes are automatic."""
+    """The array on this mesh; inside a gather with `out_sharding`, its axes are automatic."""
     if mesh.empty or jax.typeof(x).sharding.mesh == mesh:
         return x
     with jax.sharding.use_abstract_mesh(mesh):
@@ -100,14 +100,14 @@ def _alone(jaxpr: Any, equation: Any, values: list[Any]) -> list[Any]:
 
 
 def _gather(jaxpr: Any, equation: Any, values: list[Any], table: TableInput) -> Gather:
-    """What an equation gathers from a table, or an error."""
+    """The rows that an equation gathers from a table, or an error."""
     found = _places(equation, values, np.shape(table.array)) if values[0] is table else None
     if found is None:
         raise ValueError(
-            f"sparse_value_and_grad: {table.name!r} is used by {equation.primitive.name}, and a "
-            "table must only be gathered from, by rows: table[indices]; cast and scale the rows, "
-            "take them in front of a loop or a checkpoint, and leave a table that is multiplied "
-            "whole to jax.grad"
+            f"sparse_value_and_grad: {table.name!r} is used by {equation.primitive.name}, but the "
+            "only allowed use of a table is gathering rows: table[indices]; cast and scale the "
+            "rows, gather them before a loop or a checkpoint, and use jax.grad for a table that "
+            "is multiplied as a whole"
         )
     indices, row_axes = found
     rows = _alone(jaxpr, equation, [table.array, *values[1:]])[0]
@@ -116,15 +116,15 @@ def _gather(jaxpr: Any, equation: Any, values: list[Any], table: TableInput) -> 
 
 
 def _places(equation: Any, values: list[Any], shape: tuple[int, ...]) -> Any:
-    """The indices that an equation takes rows at, and the axes of a row in what it gives.
+    """The indices at which an equation takes rows, and the axes of a row in its output.
 
-    `None` if it does something else.
+    The result is `None` if it does something else.
     """
     name, params, one_row = equation.primitive.name, equation.params, (1, *shape[1:])
     if name == "gather" and params["slice_sizes"] == one_row:
         numbers, clips = params["dimension_numbers"], params["mode"] == GatherScatterMode.CLIP
         starts = numbers.start_index_map
-        # Behind the first axis all of it is taken: an index there is clipped to 0, or was 0.
+        # All axes after the first are taken whole: an index there is clipped to 0, or was 0.
         within = clips or params["mode"] == GatherScatterMode.PROMISE_IN_BOUNDS
         if starts == (0,) or (within and 0 in starts):
             indices = lax.index_in_dim(

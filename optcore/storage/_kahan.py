@@ -11,11 +11,11 @@ from ._rounding import nearest, spacing
 
 
 class KahanState(NamedTuple):
-    """The compensation, and the state of what is wrapped.
+    """The compensation, and the state of `inner`.
 
     Attributes:
-      residual: bfloat16, what rounding took from each parameter; `None` for those that are
-        float32 or wider.
+      residual: bfloat16, the rounding error of each parameter; `None` for parameters of float32 or
+        wider.
       inner: its state.
     """
 
@@ -34,22 +34,22 @@ def kahan(inner: GradientTransformation) -> GradientTransformation:
         s_t = w_{t-1} + c_{t-1} + u_t, \quad w_t = R(s_t), \quad
         c_t = R_{bf16}(s_t - w_t)
 
-    Together `w` and `c` have about 16 binary digits, twice those of bfloat16. It is
-    deterministic, and unlike stochastic rounding adds no noise. The compensation is bfloat16 for
-    float16 parameters too, since half their spacing may lie below the range of float16. After
-    `apply_updates` a parameter is the rounded sum, as for `master_weights`. A compensation of
-    more than half the parameter's spacing belongs to a parameter that someone has replaced, and
-    counts as 0.
+    Together `w` and `c` have about 16 binary digits, twice those of bfloat16. The summation is
+    deterministic and, unlike stochastic rounding, adds no noise. The compensation is bfloat16 for
+    float16 parameters too, because half their spacing may be below the range of float16. After
+    `apply_updates` a parameter is the rounded sum, as for `master_weights`. If a compensation
+    exceeds half the parameter's spacing, the parameter was replaced from outside, and the
+    compensation counts as 0.
 
-    Bytes per bfloat16 parameter: 2 and, in the state, 2.
+    Bytes per bfloat16 parameter: 2, plus 2 in the state.
 
     Args:
-      inner: an optimizer, the whole of it; it sees `w + c` as parameters.
+      inner: a complete optimizer; it sees `w + c` as parameters.
 
     Raises:
       ValueError: `update` was not given `params`.
 
-    Steps of 3/8 of a spacing, each of which bfloat16 alone would round away:
+    Steps of 3/8 of a spacing, which bfloat16 alone would round away:
 
     >>> import jax.numpy as jnp, optcore
     >>> tx = kahan(optcore.sgd(1.0))

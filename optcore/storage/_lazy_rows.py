@@ -1,4 +1,4 @@
-"""Optimizers that touch the rows of a table which the batch has seen, and no others."""
+"""Optimizers that touch only the rows of a table that the batch uses."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -24,10 +24,10 @@ from ._row_sparse import RowSparse
 
 
 class LazyRowsState(NamedTuple):
-    """The state of what is applied to rows.
+    """The state of the optimizer that is applied to rows.
 
     Attributes:
-      inner: its state, for whole tables.
+      inner: the state of `inner`, for whole tables.
     """
 
     inner: State
@@ -39,47 +39,47 @@ def lazy_rows(
 ) -> GradientTransformation:
     r"""Let an optimizer take `RowSparse` gradients, at a cost that grows with the rows touched.
 
-    Rows that stand several times are summed. Then the rows of the parameter and of whatever in
-    the state is shaped like it are gathered, `inner` is applied to them, and they are put back.
-    The update is a `RowSparse` too, which `apply_updates` adds. Dense gradients pass as they are.
-    In a jitted step that parameters and state are donated to, nothing is copied; without donation
-    each step copies whole tables.
+    Rows that occur several times are summed. Then the rows of the parameter, and of each array in
+    the state that is shaped like it, are gathered, `inner` is applied to them, and they are put
+    back. The update is also a `RowSparse`, which `apply_updates` adds. Dense gradients pass through
+    `inner` as usual. In a jitted step with donated parameters and state, nothing is copied; without
+    donation each step copies whole tables.
 
-    What is lazy about it: a row without a gradient keeps its state and its value, where a dense
-    gradient of zeros would let momentum go on, moments decay and weights decay. So
+    Updates are lazy: a row without a gradient keeps its state and its value, whereas with a dense
+    gradient of zeros momentum would continue and moments and weights would decay. So
 
-    * gradient descent and AdaGrad, for which a zero gradient does nothing, are the same as with
-      dense gradients;
-    * moments and momentum stand still for rows that are not touched, and weight decay acts on
-      touched rows alone;
-    * there is one step count for all rows, as everywhere: bias corrections and schedules go by
-      the updates made, not by those of a row. The first step of a row that is seen late is
-      `(1 - b1) / √(1 - b2)` rates long with Adam, as it is with dense gradients.
+    * gradient descent and AdaGrad, which ignore zero gradients, give the same results as with dense
+      gradients;
+    * moments and momentum of untouched rows do not change, and weight decay acts only on touched
+      rows;
+    * all rows share one step count: bias corrections and schedules depend on the number of updates
+      made, not on those of a row. With Adam, the first step of a row that is first used late is
+      `(1 - b1) / √(1 - b2)` times the rate, as with dense gradients.
 
-    With `decays`, a row that comes back after `n` steps without it is first multiplied by
-    `decay^n`, in the slots that are named. Where a slot obeys
-    `s ← decay · s + (what a zero gradient makes zero)`, that is exactly what dense gradients would
-    have made of it: `rmsprop` with `decays={"nu": 0.9}` equals the dense one. Adam's moments with
-    `decays={"mu": 0.9, "nu": 0.999}` do too, but the steps that momentum would have made in
-    between stay unmade. It costs an int32 per row.
+    With `decays`, a row that is used again after `n` missed steps is first multiplied by `decay^n`
+    in the named slots. If a slot obeys `s ← decay · s + r`, where `r` is 0 for a zero gradient,
+    this gives exactly the slot of dense gradients: `rmsprop` with `decays={"nu": 0.9}` equals the
+    dense one. So do Adam's moments with `decays={"mu": 0.9, "nu": 0.999}`, but the steps that
+    momentum would have made in between are not made. It costs an int32 per row.
 
-    Other wrappers stand inside, where they get arrays: `lazy_rows(partition(...))`, with another
-    optimizer for what is no table, `lazy_rows(guard(...))`, `lazy_rows(store(...))`.
+    Put other wrappers inside, where they get arrays: `lazy_rows(route(...))`, with another
+    optimizer for parameters that are not tables, `lazy_rows(guard(...))`, `lazy_rows(store(...))`.
 
-    Norms over the gradients (`clip_by_global_norm` inside or in front) are those of the dense
-    ones.
+    Norms over the gradients (`clip_by_global_norm` inside or in front) equal those of dense
+    gradients.
 
     Args:
-      inner: an optimizer, direction or chain, ours or optax's, that is per row: each array of
-        its state has a row per row of the table, or does not grow with it.
-      decays: the decay by the name of the slot, the field of the state: `"mu"`, `"nu"`, `"trace"`.
+      inner: an optimizer, direction or chain, from optcore or optax, that treats rows
+        independently: each array of its state has a row per row of the table, or does not grow with
+        the table.
+      decays: decays by slot name, which is a field of the state: `"mu"`, `"nu"`, `"trace"`.
 
     Raises:
-      ValueError: `inner` is not per row (Adafactor's column means, LAMB's norms), or
-        accumulates gradients; its state has no slot of a name in `decays`; `params` was not
-        given.
+      ValueError: `inner` does not treat rows independently (Adafactor's column means, LAMB's
+        norms), or accumulates gradients; its state has no slot with a name in `decays`; `params`
+        was not given.
 
-    Only the row that was seen has moved, though Adam would move them all:
+    Only the row with a gradient moves, though Adam with dense gradients would move all rows:
 
     >>> import jax.numpy as jnp, optcore
     >>> tx = lazy_rows(optcore.adam(0.5))

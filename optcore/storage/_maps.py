@@ -1,4 +1,4 @@
-"""The values that a code of few bits stands for."""
+"""The values of the codes of a low-bit format."""
 
 import functools
 from typing import Any
@@ -10,13 +10,13 @@ import numpy as np
 def dynamic_map(*, signed: bool, bits: int = 8) -> np.ndarray[Any, Any]:
     """The dynamic quantisation map (Dettmers, arXiv 1511.04561; 2110.02861, section 2.1).
 
-    Each of the `bits - 1` decades below 1 is divided evenly, and twice as finely as the one
-    below it; 0 and 1 are values too. Every operation is rounded as in the published maps.
+    Each of the `bits - 1` decades below 1 is divided evenly, twice as finely as the decade below
+    it; 0 and 1 are also values. Every operation is rounded as in the published maps.
 
     Args:
-      signed: whether it is symmetric (but for the 1), or holds no negative values, and then
-        twice as many positive ones.
-      bits: of a code, from 2 to 8.
+      signed: whether the map is symmetric (except for the 1); otherwise it has no negative values
+        and twice as many positive ones.
+      bits: the bits of a code, from 2 to 8.
 
     Returns:
       float32, sorted, read-only, of shape `(2**bits,)`.
@@ -24,7 +24,7 @@ def dynamic_map(*, signed: bool, bits: int = 8) -> np.ndarray[Any, Any]:
     Raises:
       ValueError: `bits` is out of range.
 
-    The smallest positive value, and how far apart the largest are:
+    The smallest positive value, and the distance between the two largest:
 
     >>> values = dynamic_map(signed=True)
     >>> values[values > 0][0].item(), (values[-2] - values[-3]).round(4).item()

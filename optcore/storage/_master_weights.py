@@ -11,10 +11,10 @@ from ._rounding import nearest
 
 
 class MasterWeightsState(NamedTuple):
-    """The copy, and the state of what works on it.
+    """The copy, and the state of `inner`.
 
     Attributes:
-      master: float32, like the parameters; `None` for those that are float32 or wider.
+      master: float32, like the parameters; `None` for parameters of float32 or wider.
       inner: its state.
     """
 
@@ -26,26 +26,26 @@ class MasterWeightsState(NamedTuple):
 def master_weights(inner: GradientTransformation) -> GradientTransformation:
     """Let `inner` work on a float32 copy of bfloat16 and float16 parameters.
 
-    The copy takes the whole step; the update leads from the parameter as it is to the copy
-    rounded to the parameter's dtype (to nearest, ties to even). So a step that is too small for
-    the parameter is kept, and counts once enough of them have come together (Micikevicius et
-    al., arXiv 1710.03740, section 3.1). Parameters of float32 or wider have no copy.
+    The copy takes the whole step; the update leads from the current parameter to the copy rounded
+    to the parameter's dtype (to nearest, ties to even). So steps that are too small for the
+    parameter add up in the copy until they count (Micikevicius et al., arXiv 1710.03740, section
+    3.1). Parameters of float32 or wider have no copy.
 
     After `apply_updates`, ours or optax's, a parameter *is* the rounded copy, if both are finite,
     normal or zero, and it did not shrink in one step by a factor of 2¹⁵ or more (float16: 2¹²);
-    then the float32 update itself is rounded. A parameter that is not the rounded copy was set
-    by someone else, and the copy starts anew from it.
+    otherwise the float32 update itself is rounded. If a parameter is not the rounded copy, it was
+    replaced from outside, and the copy restarts from it.
 
-    Bytes per bfloat16 parameter: 2 and, in the state, 4.
+    Bytes per bfloat16 parameter: 2, plus 4 in the state.
 
     Args:
-      inner: an optimizer; it sees the copy as parameters. It has to be the whole optimizer:
-        what comes behind would change updates that lead to rounded numbers.
+      inner: a complete optimizer; it sees the copy as parameters. A transformation behind this
+        wrapper would change updates that lead to rounded numbers.
 
     Raises:
       ValueError: `update` was not given `params`.
 
-    Eight steps of 2⁻¹⁰, each of which bfloat16 alone would round away:
+    Eight steps of 2⁻¹⁰, which bfloat16 alone would round away:
 
     >>> import jax.numpy as jnp, optcore
     >>> for tx in (optcore.sgd(1.0), master_weights(optcore.sgd(1.0))):

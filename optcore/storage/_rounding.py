@@ -1,4 +1,4 @@
-"""Rounding float32 to the few bits of a parameter, to the nearest or at random."""
+"""Rounding float32 to a narrower parameter dtype, to nearest or stochastically."""
 
 import functools
 from typing import Any
@@ -11,8 +11,8 @@ from jax import lax
 _EXPONENT = np.uint32(0x7F800000)
 _UPPER = np.uint32(0xFFFF0000)
 
-# Results stand in float32 and are rounded by arithmetic on it: of a conversion there and back
-# XLA may keep nothing. Rounding has the derivative 1, so that a run can be differentiated.
+# Results are float32 and are rounded by float32 arithmetic, because XLA may drop a conversion there
+# and back. Rounding has the derivative 1, so that a run can be differentiated.
 
 
 def is_narrow(x: Any) -> bool:
@@ -21,11 +21,11 @@ def is_narrow(x: Any) -> bool:
 
 
 def spacing(x: jax.Array, digits: int, lowest: int) -> jax.Array:
-    """The distance between neighbours around finite `x`, in a format of so many binary digits.
+    """The distance between neighbours around finite `x`, in a format of `digits` binary digits.
 
     Args:
       x: float32.
-      digits: of the significand behind the point.
+      digits: of the significand after the binary point.
       lowest: exponent of the smallest normal number.
     """
     bits = lax.bitcast_convert_type(x, jnp.uint32) & _EXPONENT
@@ -34,7 +34,7 @@ def spacing(x: jax.Array, digits: int, lowest: int) -> jax.Array:
 
 
 def on_grid(x: jax.Array, digits: int, lowest: int) -> jax.Array:
-    """Round finite `x` to the nearest number of a format, ties to even; without an upper end."""
+    """Round finite `x` to the nearest number of a format, ties to even; without an upper bound."""
     step = spacing(x, digits, lowest)
     return lax.round(x / step, lax.RoundingMethod.TO_NEAREST_EVEN) * step
 
@@ -63,8 +63,8 @@ def _nearest_jvp(dtype: Any, primals: Any, tangents: Any) -> tuple[jax.Array, ja
 def stochastic(x: jax.Array, dtype: Any, key: jax.Array) -> jax.Array:
     """`x` rounded to one of its two neighbours in bfloat16 or float16, as float32.
 
-    The upper one is taken with the probability of how far `x` is on the way to it, in multiples
-    of 2⁻¹⁶, so that the expectation is `x`. What is finite in the format stays finite.
+    The probability of the upper neighbour is the relative distance of `x` from the lower one, in
+    multiples of 2⁻¹⁶, so the expectation is `x`. Numbers that are finite in the format stay finite.
 
     >>> import jax, jax.numpy as jnp
     >>> x = jnp.full(1000, 1 + 2**-9)
@@ -90,7 +90,7 @@ def _stochastic(x: jax.Array, drawn: jax.Array, dtype: Any) -> jax.Array:
         below = jnp.floor(parts)
         up = drawn.astype(jnp.float32) * 2.0**-16 < parts - below
         rounded = jnp.where(up, below + 1, below) * step
-        # Between the largest float16 and infinity there is no expectation to keep.
+        # No expectation can be kept between the largest float16 and infinity.
         rounded = jnp.where(jnp.abs(x) <= 65504, rounded, nearest(x, dtype))
     return jnp.where(jnp.isfinite(x), rounded, x)
 
@@ -101,10 +101,10 @@ def _stochastic_jvp(dtype: Any, primals: Any, tangents: Any) -> tuple[jax.Array,
 
 
 def split_bits(x: jax.Array, count: int) -> tuple[jax.Array, jax.Array]:
-    """The nearest bfloat16 (as float32), and the `count` bits of `x` that it leaves over.
+    """The nearest bfloat16 (as float32), and the remaining `count` bits of `x`.
 
-    `x` is rounded to `16 + count` bits first. Ties go away from zero: 65537 numbers would round
-    to an even bfloat16, one more than 16 bits can tell apart.
+    `x` is rounded to `16 + count` bits first. Ties round away from zero: with ties to even, 65537
+    numbers would round to one even bfloat16, one more than 16 bits can distinguish.
 
     >>> import jax.numpy as jnp
     >>> p, rest = split_bits(jnp.float32(0.1), 16)
@@ -138,7 +138,7 @@ def _upper_jvp(count: int, primals: Any, tangents: Any) -> tuple[jax.Array, jax.
 
 @jax.custom_jvp
 def join_bits(p: jax.Array, rest: jax.Array) -> jax.Array:
-    """What `split_bits` was given, from both of its results; `p` may be bfloat16."""
+    """The inverse of `split_bits`; `p` may be bfloat16."""
     count = 8 * rest.dtype.itemsize
     upper = lax.bitcast_convert_type(p.astype(jnp.float32), jnp.uint32) >> np.uint32(16)
     low = rest.astype(jnp.uint32)

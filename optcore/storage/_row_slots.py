@@ -1,4 +1,4 @@
-"""Which arrays of a state have a row per row of a parameter, and whether rows are independent."""
+"""The state arrays with a row per row of a parameter, and a test that rows are independent."""
 
 import functools
 from collections.abc import Collection
@@ -10,7 +10,7 @@ import numpy as np
 from .._core import GradientTransformation, State
 
 ACCUMULATORS = {"acc_grads", "grad_acc"}
-"""Fields in which gradients of several steps wait for an update."""
+"""Fields that accumulate gradients of several steps for one update."""
 USE = "use an optimizer whose state is shaped like the parameters, such as adam or adagrad"
 
 
@@ -21,23 +21,23 @@ def slot_owners(
     params: list[Any],
     treedef: Any,
 ) -> list[int | None]:
-    """For each leaf of a state the number of the table whose rows it has, or `None`.
+    """For each leaf of a state, the number of the table whose rows it has, or `None`.
 
-    Found by making the state again, abstractly, for tables with more rows and columns: what
-    grows with them belongs to them.
+    The state is made again, abstractly, for tables with more rows and columns: arrays that grow
+    with a table belong to it.
 
     Args:
-      inner: the transformation whose state it is.
+      inner: the transformation that made the state.
       state: its state.
-      tables: the numbers of the parameters that are tables.
+      tables: the indices of the parameters that are tables.
       params: the parameters.
       treedef: of the parameters.
 
     Raises:
-      ValueError: something grows with a table, but has no row for each of its rows; or gradients
-        wait in it for an update, which comes when the batch sees other rows.
+      ValueError: an array grows with a table, but does not have a row for each of its rows; or the
+        state accumulates gradients for a later update, when the batch uses other rows.
     """
-    # Each gets another number of rows more, and is told by it.
+    # Each table grows by a different number of rows, which identifies it.
     grown = {i: _grown(params[i], more) for more, i in enumerate(tables, start=1)}
     by_rows = {(np.shape(params[i])[0], grown[i].shape[0]): i for i in tables}
     larger = jax.eval_shape(
@@ -47,8 +47,8 @@ def slot_owners(
     others, other_structure = jax.tree.flatten(larger)
     if structure != other_structure:
         raise ValueError(
-            "lazy_rows: inner is not per row: its state has another structure for a table of "
-            f"another size; {USE}"
+            "lazy_rows: inner is not per row: its state has a different structure for a table of "
+            f"a different size; {USE}"
         )
     owners: list[int | None] = []
     for (path, leaf), other in zip(paths, others, strict=True):
@@ -57,19 +57,20 @@ def slot_owners(
         if here != there and owner is None:
             raise ValueError(
                 f"lazy_rows: inner is not per row: its state at {jax.tree_util.keystr(path)} has "
-                f"shape {here} and grows with a table, but has no row for each of its rows; {USE}"
+                f"shape {here} and grows with a table, but does not have one row per row; {USE}"
             )
         if owner is not None and field_names(path) & ACCUMULATORS:
             raise ValueError(
-                f"lazy_rows: inner lets gradients wait, at {jax.tree_util.keystr(path)}: rows that "
-                "the batch of the step does not see would not be updated; take larger batches"
+                f"lazy_rows: inner accumulates gradients, at {jax.tree_util.keystr(path)}: rows "
+                "that are not in the batch of the update step would not be updated; use larger "
+                "batches"
             )
         owners.append(owner)
     return owners
 
 
 def field_names(path: tuple[Any, ...]) -> set[str]:
-    """The fields of states that a path leads through."""
+    """The state fields on a path."""
     return {key.name for key in path if isinstance(key, jax.tree_util.GetAttrKey)}
 
 
@@ -80,15 +81,15 @@ def _grown(p: Any, more: int) -> jax.ShapeDtypeStruct:
 
 
 def check_independent(inner: GradientTransformation) -> None:
-    """Refuse what would treat the rows of a batch differently among others, or in another order.
+    """Refuse a transformation whose update of a row depends on other rows or on the order of rows.
 
-    Tried on a table of three rows, and on two of them, swapped; where that cannot be done
-    (numbers that are traced, masks of other trees, further arguments), nothing is said.
+    The trial runs on a table of three rows, and on two of them, swapped. If it cannot run (traced
+    numbers, masks of other trees, further arguments), nothing is refused.
 
     Raises:
       ValueError: the rows are not updated in the same way.
     """
-    # Not part of the trace that is running: not the trial, and not a key in the message.
+    # Outside the current trace: the trial, and a key in the message.
     with jax.ensure_compile_time_eval():
         try:
             independent = _are_rows_independent(inner)
@@ -97,8 +98,8 @@ def check_independent(inner: GradientTransformation) -> None:
         if independent is False:
             raise ValueError(
                 f"lazy_rows: {inner!r} is not per row: in a trial, the update of a row depended on "
-                "where it stood and on a row without a gradient, as it does through the norm of "
-                "the parameter, a mean over its elements, or noise that is drawn for the whole; "
+                "its position and on a row without a gradient, as with a norm of the parameter, a "
+                "mean over its elements, or noise for the whole array; "
                 f"{USE}"
             )
 
@@ -109,9 +110,9 @@ def _are_rows_independent(inner: GradientTransformation) -> bool | None:
     g = np.array([[1.0, -0.5], [-0.25, 2.0], [0.0, 0.0]], np.float32)
 
     def second(rows: list[int]) -> Any:
-        """The second step of some rows: the first of many optimizers is but a sign.
+        """The second step of some rows, because the first step of many optimizers is only a sign.
 
-        Its gradients are large, so that bounds on them are passed.
+        Its gradients are large enough to exceed any bound on them.
         """
         few = p[rows]
         _, state = inner.update(g[rows], inner.init(few), few)

@@ -1,4 +1,4 @@
-"""Gradients of tables of which a batch sees few rows."""
+"""Gradients of tables of which a batch uses few rows."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,34 +14,35 @@ from .._core import OneLeaf, explicit_sharding, replicated, wide
 
 @jax.tree_util.register_pytree_with_keys_class
 class RowSparse(OneLeaf):
-    """A gradient, or an update, that is zero but for some rows: it stands for their dense sum.
+    """A gradient or update that is zero except for some rows; it represents their dense sum.
 
-    Among updates it counts as one leaf of its shape. It may stand wherever a dense gradient may,
-    if the transformation takes it: clips by value and by norm, scales and weight decays do, and
-    what has a state per element does inside `lazy_rows`. `apply_updates` adds it to its rows.
+    Among updates it counts as one leaf of its shape. It can replace a dense gradient wherever the
+    transformation supports it: clips by value and by norm, scales and weight decays do, and
+    transformations with a state per element do inside `lazy_rows`. `apply_updates` adds it to its
+    rows.
 
-    Rows that stand several times are summed, in at least float32, before anything else is done
-    with them: a norm is that of the dense gradient.
+    Rows that occur several times are summed first, in at least float32, so a norm is that of the
+    dense gradient.
 
-    `jax.tree.map` and `jax.lax.psum` reach `indices` too. To scale gradients by hand, map over
-    leaves, `is_leaf=lambda g: isinstance(g, RowSparse)`, and use `with_values`; inside `shard_map`
-    `gathered` takes those of all devices.
+    `jax.tree.map` and `jax.lax.psum` also reach `indices`. To scale gradients by hand, map over
+    leaves with `is_leaf=lambda g: isinstance(g, RowSparse)` and use `with_values`; inside
+    `shard_map`, `gathered` collects the rows of all devices.
 
     Args:
-      indices: which rows, integers of any shape.
-      values: what stands there, an array of shape `indices.shape + shape[1:]`.
-      shape: of the dense array, whose first axis is that of the rows.
+      indices: the rows, integers of any shape.
+      values: the values of these rows, an array of shape `indices.shape + shape[1:]`.
+      shape: of the dense array; its first axis counts rows.
 
     Attributes:
-      indices: int32, of one axis. `shape[0]` and above mark places that are not used.
+      indices: int32, with one axis. Values of `shape[0]` and above mark unused places.
       values: one row per index.
       shape: of the dense array.
-      unique: whether the indices are known to be sorted and each to stand once.
+      unique: whether the indices are known to be sorted and distinct.
 
     Raises:
-      TypeError: the indices are no integers, or the values no floating-point numbers.
-      ValueError: the shapes do not fit; or an index that is known lies outside `[0, shape[0])`.
-        Under tracing, where no index is known, such a row is dropped.
+      TypeError: the indices are not integers, or the values are not floating-point numbers.
+      ValueError: the shapes do not fit; or a known index is outside `[0, shape[0])`. Under tracing,
+        where indices are unknown, such a row is dropped.
 
     >>> import jax.numpy as jnp
     >>> g = RowSparse(jnp.array([3, 0, 3]), jnp.array([[1.0], [2.0], [5.0]]), shape=(4, 1))
@@ -62,7 +63,7 @@ class RowSparse(OneLeaf):
     def __init__(self, indices: Any, values: Any, shape: tuple[int, ...]):
         self.shape = shape = tuple(int(n) for n in shape)
         if not hasattr(indices, "dtype"):
-            # An empty list would be one of floating-point numbers.
+            # An empty list would become a floating-point array.
             indices = np.asarray(indices, None if np.size(indices) else np.int32)
         values = jnp.asarray(values)
         if not jnp.issubdtype(indices.dtype, jnp.integer):
@@ -75,7 +76,7 @@ class RowSparse(OneLeaf):
                 f"expected values of shape {indices.shape + shape[1:]}, got {values.shape}"
             )
         if shape[0] + indices.size >= 2**31:
-            raise ValueError(f"RowSparse: {shape[0]} rows and as many places exceed int32")
+            raise ValueError(f"RowSparse: {shape[0]} rows and one place per index exceed int32")
         self.indices = _in_range(indices, shape[0]).reshape(-1)
         self.values = values.reshape(-1, *shape[1:])
         self.unique = False
@@ -92,7 +93,7 @@ class RowSparse(OneLeaf):
 
     @classmethod
     def tree_unflatten(cls, static: Any, children: Any) -> "RowSparse":
-        """Without checks: a transformation of JAX may hold anything in the place of arrays."""
+        """Without checks, because a transformation of JAX may put anything in place of arrays."""
         self = object.__new__(cls)
         self.indices, self.values = children
         self.shape, self.unique = static
@@ -120,16 +121,16 @@ class RowSparse(OneLeaf):
         )
 
     def problem(self) -> str | None:
-        """What a map over its leaves has done to it, if anything."""
+        """The damage by a map over its leaves, if any."""
         if jnp.issubdtype(getattr(self.indices, "dtype", object), jnp.integer):
             return None
         return (
-            f"is {self!r}, whose indices are no integers: was it mapped as if they were numbers? "
-            "jax.tree.map(..., is_leaf=lambda g: isinstance(g, RowSparse)) stops in front of them"
+            f"is {self!r}, whose indices must be integers: did jax.tree.map change them? Pass it "
+            "is_leaf=lambda g: isinstance(g, RowSparse), and use with_values"
         )
 
     def with_values(self, values: Any) -> "RowSparse":
-        """Other values, of the same shape, for the same rows; zeros where no row is meant.
+        """Replace the values by others of the same shape; unused places get zeros.
 
         >>> import jax.numpy as jnp
         >>> g = RowSparse(jnp.array([1]), jnp.array([[3.0]]), shape=(2, 1))
@@ -144,7 +145,7 @@ class RowSparse(OneLeaf):
         return self._with(self.indices, self._used(values), self.unique)
 
     def _used(self, values: Any) -> jax.Array:
-        """The values, and zeros in places that are not used; no product: they may be NaN."""
+        """The values, with zeros in unused places; selected, because a product would keep NaN."""
         used = self.indices < self.shape[0]
         return jnp.where(used.reshape(-1, *[1] * (self.ndim - 1)), values, 0)
 
@@ -153,10 +154,10 @@ class RowSparse(OneLeaf):
         return self._with(self.indices, self.values.astype(dtype), self.unique)
 
     def summed(self) -> "RowSparse":
-        """The same with sorted indices of which each stands once, in at least float32.
+        """The same with sorted, distinct indices, in at least float32.
 
-        The number of places stays, so that it is known under tracing; those that are left over
-        hold zeros and point behind the last row, each to another place.
+        The number of places does not change, so it is known under tracing; unused places hold zeros
+        and have distinct indices behind the last row.
 
         >>> import jax.numpy as jnp
         >>> g = RowSparse(jnp.array([3, 0, 3]), jnp.array([[1.0], [2.0], [5.0]]), shape=(4, 1))
@@ -184,7 +185,7 @@ class RowSparse(OneLeaf):
     def gathered(self, axis_name: str | tuple[str, ...]) -> "RowSparse":
         """The rows of all devices along axes of the mesh of a `shard_map`, the same on each.
 
-        It stands for the sum over the devices; divide its values by their number for the mean.
+        It represents the sum over the devices; divide its values by their number for the mean.
 
         >>> import jax, jax.numpy as jnp
         >>> from jax.sharding import AxisType, PartitionSpec
@@ -206,7 +207,7 @@ class RowSparse(OneLeaf):
         return self._with(gather(self.indices), gather(self.values), False)
 
     def todense(self) -> jax.Array:
-        """The array that it stands for.
+        """The dense array that it represents.
 
         >>> import jax.numpy as jnp
         >>> RowSparse(jnp.array([1, 1]), jnp.array([3.0, 4.0]), shape=(3,)).todense().tolist()
@@ -216,7 +217,7 @@ class RowSparse(OneLeaf):
         return zeros.at[replicated(self.indices)].add(replicated(self.values), mode="drop")
 
     def rows_of(self, array: Any) -> jax.Array:
-        """The rows of an array that it points to, and zeros for places that are not used."""
+        """The rows of an array at its indices, with zeros for unused places."""
         array = jnp.asarray(array)
         return array.at[replicated(self.indices)].get(
             mode="fill",
@@ -227,7 +228,7 @@ class RowSparse(OneLeaf):
         )
 
     def placed_in(self, array: jax.Array, rows: jax.Array) -> jax.Array:
-        """An array with other rows where it points to; the indices must be unique."""
+        """An array with its rows replaced at these indices, which must be unique."""
         return array.at[replicated(self.indices)].set(
             _beside(array, rows),
             mode="drop",
@@ -255,14 +256,14 @@ class RowSparse(OneLeaf):
         return u.placed_in(p, rows.astype(p.dtype))
 
     def mapped(self, leaf: Callable[[jax.Array, Any], jax.Array], reads: Any) -> "RowSparse":
-        """`leaf(values, reads)` for the summed rows, with the same rows of what it reads."""
+        """`leaf(values, reads)` for the summed rows, with the same rows of `reads`."""
         u = self.summed()
         cut = jax.tree.map(lambda x: u.rows_of(x) if np.shape(x) == u.shape else x, reads)
         return u.with_values(leaf(u.values, cut))
 
 
 def _of_rows(array: jax.Array) -> NamedSharding | None:
-    """The sharding of rows of an array on an explicit mesh: each is cut as the array's are."""
+    """The sharding of rows of an array on an explicit mesh: rows are cut like the array."""
     sharding = explicit_sharding(array)
     if sharding is None:
         return None
@@ -282,7 +283,7 @@ def _in_range(indices: Any, rows: int) -> jax.Array:
     outside = np.flatnonzero((known < 0) | (known >= rows))
     if outside.size:
         raise ValueError(
-            f"RowSparse: {outside.size} of {known.size} indices lie outside [0, {rows}), the "
+            f"RowSparse: {outside.size} of {known.size} indices are outside [0, {rows}), the "
             f"first is {known.flat[outside[0]]} at place {outside[0]}; under jit their rows "
             "would be dropped"
         )
@@ -290,7 +291,7 @@ def _in_range(indices: Any, rows: int) -> jax.Array:
 
 
 def or_none(indices: jax.Array, rows: int) -> jax.Array:
-    """The indices as int32, and `rows`, which is none, in the place of those outside."""
+    """The indices as int32, with those outside replaced by `rows`, which is not a row."""
     if indices.dtype.itemsize < 4:  # too narrow for a number of rows
         indices = indices.astype(jnp.int32)
     return jnp.where((indices >= 0) & (indices < rows), indices, rows).astype(jnp.int32)

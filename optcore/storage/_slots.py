@@ -1,4 +1,4 @@
-"""Which arrays of a state are moments, and which of them cannot be negative."""
+"""Which arrays of a state are moments, and which of them are never negative."""
 
 import re
 from collections.abc import Mapping
@@ -37,17 +37,17 @@ SLOTS: Mapping[str, SlotKind] = {
     "radius": "float32",
     "window": "float32",
 }
-"""The state fields with arrays like the parameters, and what they hold; `float32` stays so."""
+"""The state fields with arrays like the parameters, and their kinds; `float32` is not encoded."""
 
 
 def field_of(path: Any) -> str | None:
-    """The first field on the way to an array that `SLOTS` lists: parameters have fields too."""
+    """The first field on the path to an array that `SLOTS` lists; parameters have fields too."""
     names = (entry.name for entry in path if isinstance(entry, GetAttrKey))
     return next((name for name in names if name in SLOTS), None)
 
 
 def kind_of(path: Any, rules: Mapping[str, SlotKind]) -> SlotKind | None:
-    """What an array of a state is, by rule or else by field; `None` if nothing says it."""
+    """The kind of a state's array, by rule, otherwise by field; `None` if it is unknown."""
     name = path_name(path)
     found = {pattern: kind for pattern, kind in rules.items() if re.search(pattern, name)}
     if len(set(found.values())) > 1:
@@ -59,7 +59,7 @@ def kind_of(path: Any, rules: Mapping[str, SlotKind]) -> SlotKind | None:
 
 
 def check_rules(rules: Any) -> None:
-    """Raise if these are no rules."""
+    """Raise if these are not valid rules."""
     if rules is None:
         return
     if not isinstance(rules, Mapping):
@@ -74,7 +74,7 @@ def check_rules(rules: Any) -> None:
             re.compile(pattern)
         except re.error as error:
             raise ValueError(
-                f"store: the rule {pattern!r} is no regular expression: {error}"
+                f"store: the rule {pattern!r} must be a regular expression: {error}"
             ) from None
 
 
@@ -82,7 +82,7 @@ def check_matches(state: Any, rules: Mapping[str, SlotKind]) -> None:
     """Raise if a rule matches no path of a state."""
     paths, _ = jax.tree_util.tree_flatten_with_path(state)
     if not any(np.ndim(x) for _, x in paths):
-        # That of a lone scalar, which shows the types of a state, or of no parameters.
+        # The state of a single scalar, which shows the types of a state, or of no parameters.
         return
     names = [path_name(path) for path, _ in paths]
     for pattern in rules:

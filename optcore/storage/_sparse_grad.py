@@ -1,4 +1,4 @@
-"""Gradients of tables that a loss only gathers rows from, without a dense gradient."""
+"""Sparse gradients of tables from which a loss only gathers rows."""
 
 import dataclasses
 from collections.abc import Callable
@@ -24,32 +24,32 @@ from ._row_sparse import RowSparse, or_none
 def sparse_value_and_grad(
     fun: Callable[..., Any], tables: Mask, *, has_aux: bool = False
 ) -> Callable[..., tuple[Any, Any]]:
-    """`jax.value_and_grad`, with `RowSparse` gradients for tables.
+    """Like `jax.value_and_grad`, with `RowSparse` gradients for tables.
 
-    The function is traced once, to see where it gathers rows of the tables; it is
-    differentiated with respect to those rows. No array of a table's size is made.
+    The function is traced once to find the rows that it gathers from the tables, and differentiated
+    with respect to those rows. No array of a table's size is made.
 
-    The code of the model stays as it is: `table[indices]`, `jnp.take(table, indices, axis=0)`
-    and `flax.linen.Embed` gather rows, also under `vmap` and inside of jitted functions. What
-    else reads a table is an error: tied output weights need a dense gradient. A table that is
-    to have another dtype is cast after the gather.
+    The code of the model does not change: `table[indices]`, `jnp.take(table, indices, axis=0)` and
+    `flax.linen.Embed` gather rows, also under `vmap` and inside jitted functions. Any other use of
+    a table is an error: tied output weights need a dense gradient. Cast to another dtype after the
+    gather.
 
     Args:
-      fun: `fun(params, *args, **kwargs)` gives a real scalar, or a pair of it and something else.
-      tables: a tree of booleans, or a function from the parameters to one, that says which
-        parameters are tables; it may stop at a subtree.
-      has_aux: whether `fun` gives a pair.
+      fun: `fun(params, *args, **kwargs)` returns a real scalar, or a pair of it and auxiliary
+        output.
+      tables: a tree of booleans, or a function from the parameters to one, that marks the
+        parameters that are tables; it may stop at a subtree.
+      has_aux: whether `fun` returns a pair.
 
     Returns:
-      A function that takes what `fun` takes and gives `(value, grads)`, or
-      `((value, aux), grads)`; the gradients are a tree like `params`. Rows outside the table, to
-      which `fun` gives a meaning with `table.at[indices].get(mode="fill", fill_value=0)`, have no
-      gradient.
+      A function with the arguments of `fun` that returns `(value, grads)`, or
+      `((value, aux), grads)`; the gradients are a tree like `params`. Rows outside the table, which
+      `fun` can read with `table.at[indices].get(mode="fill", fill_value=0)`, have no gradient.
 
     Raises:
-      ValueError: a table is used for anything but gathering rows, or inside of a loop or a
-        checkpoint, or is none; the message names it.
-      TypeError: a parameter that is no table is an integer, as with `jax.grad`.
+      ValueError: a table is used for anything but gathering rows, or inside a loop or a checkpoint,
+        or cannot be a table; the message names it.
+      TypeError: a parameter that is not a table is an integer, as with `jax.grad`.
 
     >>> import jax.numpy as jnp
     >>> def loss(params, words):
@@ -101,7 +101,7 @@ def sparse_value_and_grad(
         jax.eval_shape(lambda dense: evaluated(dense, unshifted), dense)
 
         def shifted(shifts: list[Any], dense: list[Any]) -> Any:
-            """The value if all rows are shifted: its derivative is that by the rows."""
+            """The value with all rows shifted; its derivative is the gradient of the rows."""
             left, indices = iter(shifts), []
 
             def gathered(gather: Gather) -> Any:
@@ -126,7 +126,7 @@ def sparse_value_and_grad(
 
 
 def _joined(table: TableInput, pieces: list[tuple[Gather, Any, Any]]) -> RowSparse:
-    """The gradient of one table, from those of all that was gathered from it."""
+    """The gradient of one table, from those of all rows gathered from it."""
     shape, dtype = np.shape(table.array), table.array.dtype
     indices = [jnp.zeros(0, jnp.int32)]
     indices += [or_none(replicated(i), shape[0]).reshape(-1) for _, i, _ in pieces]

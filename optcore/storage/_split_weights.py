@@ -1,4 +1,4 @@
-"""A float32 parameter as a bfloat16 one and the bits that it leaves over."""
+"""A float32 parameter as a bfloat16 parameter and the remaining bits."""
 
 import functools
 from typing import Any, Literal, NamedTuple
@@ -12,11 +12,11 @@ from ._rounding import join_bits, nearest, split_bits
 
 
 class SplitWeightsState(NamedTuple):
-    """The lower bits, and the state of what works on the whole.
+    """The lower bits, and the state of `inner`.
 
     Attributes:
       residual: uint16 or uint8, the lower bits of each bfloat16 parameter; float32 for a float16
-        parameter; `None` for those that are float32 or wider.
+        parameter; `None` for parameters of float32 or wider.
       inner: its state.
     """
 
@@ -28,29 +28,29 @@ class SplitWeightsState(NamedTuple):
 def split_weights(
     inner: GradientTransformation, bits: Literal[8, 16] = 16
 ) -> GradientTransformation:
-    """Let `inner` work on float32 numbers of which the bfloat16 parameters are the upper half.
+    """Let `inner` work on float32 numbers whose upper halves are the bfloat16 parameters.
 
     The parameter is the float32 number rounded to bfloat16, ties away from zero, and the state
-    holds the other bits. With 16 of them the two together are the exact number: the run is that
-    of `master_weights` but for the ties, in two thirds of the memory. With 8 it is rounded to 24
-    bits (16 binary digits, as in FlashOptim, arXiv 2602.23349), and a step below 2⁻¹⁷ of the
-    number is lost. After `apply_updates` a parameter is the rounded number, as for
-    `master_weights`. If someone replaces it, what is left over shifts it by half a spacing at
-    most.
+    holds the other bits. With 16 bits the two together are the exact number: the run equals that of
+    `master_weights` except for ties, with two thirds of the memory. With 8 bits the number is
+    rounded to 24 bits (16 binary digits, as in FlashOptim, arXiv 2602.23349), and a step below 2⁻¹⁷
+    of the number is lost. After `apply_updates` a parameter is the rounded number, as for
+    `master_weights`. If it is replaced from outside, the stored bits shift it by at most half a
+    spacing.
 
-    float16 has fewer bits of exponent than float32 and is no upper half of it: for such a
-    parameter the difference to the float32 number is stored, in float32.
+    float16 has fewer exponent bits than float32 and is not its upper half: for a float16 parameter
+    the state holds the difference from the float32 number, in float32.
 
-    Bytes per bfloat16 parameter: 2 and, in the state, 2 or 1.
+    Bytes per bfloat16 parameter: 2, plus 2 or 1 in the state.
 
     Args:
-      inner: an optimizer, the whole of it; it sees the float32 numbers as parameters.
-      bits: how many are stored.
+      inner: a complete optimizer; it sees the float32 numbers as parameters.
+      bits: the number of stored bits.
 
     Raises:
       ValueError: `bits` is neither 8 nor 16, or `update` was not given `params`.
 
-    A hundred steps of 1e-4 that end where float32 ends:
+    A hundred steps of 1e-4 that end at the same point as in float32:
 
     >>> import jax.numpy as jnp, optcore
     >>> def end(tx, dtype):

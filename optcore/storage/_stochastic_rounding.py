@@ -1,4 +1,4 @@
-"""Low-precision parameters without a copy: rounding that is right on average."""
+"""Low-precision parameters without a copy: rounding that is unbiased."""
 
 from typing import Any, NamedTuple
 
@@ -25,12 +25,12 @@ from ._rounding import is_narrow, stochastic
 
 
 class StochasticRoundingState(NamedTuple):
-    """What the random bits are made from, and the state of what is wrapped.
+    """The sources of the random bits, and the state of `inner`.
 
     Attributes:
       count: int32, updates made so far.
       key: the data of the user's key, uint32, the same at every step.
-      inner: the state of what is wrapped.
+      inner: the state of `inner`.
     """
 
     count: jax.Array  # type: ignore[assignment]
@@ -46,7 +46,7 @@ def _descent() -> GradientTransformation:
 def stochastic_rounding(
     inner: GradientTransformation, *, key: Key = None
 ) -> GradientTransformation:
-    r"""Round what a step makes of a bfloat16 or float16 parameter up or down at random.
+    r"""Round updated bfloat16 and float16 parameters up or down at random.
 
     With the update `u` of `inner`, `s = w + u` in float32, and its neighbours `a ≤ s ≤ b` in the
     parameter's dtype (Gupta et al., arXiv 1502.02551, section 3; for weights Zamirai et al.,
@@ -55,25 +55,25 @@ def stochastic_rounding(
     .. math::
         w \leftarrow b \text{ with probability } \frac{s - a}{b - a}, \text{ otherwise } a
 
-    So the expectation of the parameter is what float32 would give, with variance
-    `(s - a)(b - s)`, and steps that are too small for the dtype are taken on average. The
-    probability is a multiple of 2⁻¹⁶, which for bfloat16 is exact. A number between the largest
-    bfloat16 and infinity goes down.
+    So the expectation of the parameter is the result in float32, with variance `(s - a)(b - s)`,
+    and steps that are too small for the dtype are taken on average. The probability is a multiple
+    of 2⁻¹⁶, which is exact for bfloat16. A number between the largest bfloat16 and infinity is
+    rounded down.
 
-    The bits follow from the key, the step, the leaf's path and the element's place in it alone:
-    however the leaf is sharded, and whether or not the run was interrupted, they are the same.
+    The bits depend only on the key, the step, the leaf's path and the element's position in it:
+    sharding the leaf or interrupting the run does not change them.
 
-    Bytes per bfloat16 parameter: 2, and none in the state.
+    Bytes per bfloat16 parameter: 2, with none in the state.
 
     Args:
-      inner: an optimizer, the whole of it; it sees the parameters as they are.
+      inner: a complete optimizer; it sees the rounded parameters.
       key: a typed random key; it must be given.
 
     Raises:
       TypeError: `key` is missing, or no typed key.
       ValueError: `update` was not given `params`.
 
-    A step of a quarter of the spacing is taken by a quarter of the weights:
+    A quarter of the weights take a step of a quarter of the spacing:
 
     >>> import jax, jax.numpy as jnp, optcore
     >>> tx = stochastic_rounding(optcore.sgd(1.0), key=jax.random.key(0))

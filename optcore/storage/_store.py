@@ -1,4 +1,4 @@
-"""Moments in few bits, around any optimizer."""
+"""Low-bit moments for any optimizer."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -33,13 +33,13 @@ from ._slots import SLOTS, SlotKind, check_matches, check_rules, field_of, kind_
 
 
 class StoreState(NamedTuple):
-    """The state of what is wrapped, in few bits.
+    """The state of `inner`, with encoded arrays.
 
     Attributes:
-      count: int32, updates made so far; only for a codec that rounds at random.
+      count: int32, updates made so far; only for a codec with stochastic rounding.
       key: the data of the user's key, uint32; only for such a codec.
-      inner: the state, with codes in the place of each array that is encoded.
-      scales: the scales of the blocks of each array of codes that has some, by the array's path in
+      inner: the state of `inner`, with codes in place of each encoded array.
+      scales: the block scales of each array of codes that has scales, by the array's path in
         `inner`, such as `0/mu/dense`.
     """
 
@@ -65,49 +65,48 @@ def store(
     min_ndim: Length = 1,
     rules: Mapping[str, SlotKind] | None = None,
 ) -> GradientTransformation:
-    """Keep the moments of `inner` in few bits: decoded before each step, encoded after it.
+    """Store the moments of `inner` in few bits: decode before each step, encode after it.
 
     | codec | what is stored | block | bytes per number |
     |---|---|---|---|
     | `"bf16"` | bfloat16, rounded stochastically | - | 2 |
     | `"int8"` | the nearest value of `dynamic_map`, in units of the block's largest | 256 | 1.016 |
-    | `"int8_softsign"` | int8 of `2x / (1 + abs(x))`, uint8 of roots of what is ≥ 0 | 32 | 1.063 |
+    | `"int8_softsign"` | int8 of `2x / (1 + abs(x))`, uint8 of roots if all are ≥ 0 | 32 | 1.063 |
     | `"int8_linear"` | 127 even steps to either side; not for second moments | 256 | 1.016 |
     | `"fp8"` | float8 E4M3, in units of 1/448 of the block's largest | 256 | 1.016 |
-    | `"int4"` | a signed dynamic map of 16 values; 1/16, …, 1 for what is ≥ 0 | 128 | 0.531 |
+    | `"int4"` | a signed dynamic map of 16 values; 1/16, …, 1 if all are ≥ 0 | 128 | 0.531 |
 
     `"int8"` is that of Dettmers et al. (arXiv 2110.02861), `"int4"` that of Li et al. (arXiv
     2309.01507) without rank-1 normalisation, `"int8_softsign"` that of FlashOptim (arXiv
-    2602.23349) with scales in bfloat16, since float16 loses what is below 6e-8. Other scales
-    are float32. Blocks run along the last axis: codes have the shape of the array and scales
-    that with the last axis divided, so both can be sharded like the parameter.
+    2602.23349) with scales in bfloat16, because float16 loses values below 6e-8. Other scales are
+    float32. Blocks run along the last axis: codes have the shape of the array, and scales have that
+    shape with the last axis divided, so both can be sharded like the parameter.
 
-    A state field says by its name whether it may be negative (`SLOTS` lists them all): first
-    moments, sums and earlier gradients may, second moments may not. A positive second moment
-    never comes back as 0, which would leave a first moment to be divided by epsilon. Everything
-    else stays as it is: counts, keys, hyper-parameters, copies and averages of parameters, step
-    sizes, arrays of complex or double precision, of fewer than `min_size` elements or
-    `min_ndim` axes. A number that is not finite makes its whole block so.
+    The name of a state field determines whether it may be negative (`SLOTS` lists them all): first
+    moments, sums and earlier gradients may, second moments may not. A positive second moment is
+    never decoded as 0, because its first moment would then be divided by epsilon. Everything else
+    is not encoded: counts, keys, hyper-parameters, copies and averages of parameters, step sizes,
+    complex and double-precision arrays, and arrays of fewer than `min_size` elements or `min_ndim`
+    axes. A number that is not finite makes its whole block non-finite.
 
-    What is not an average but a sum (`adagrad`, `madgrad`) stops growing where its increments
-    get smaller than half the distance of two codes; `"bf16"` does not.
+    A sum rather than an average (`adagrad`, `madgrad`) stops growing once its increments are
+    smaller than half the distance between two codes; with `"bf16"` it does not.
 
     Args:
       inner: any optimizer or direction.
-      codec: a name, or a dict from a state field to a name; other fields stay as they are.
-      key: a typed random key for `"bf16"`; it must be given for it and not for the others.
+      codec: a name, or a dict from a state field to a name; other fields are not encoded.
+      key: a typed random key; required for `"bf16"`, and only for it.
       block: how many elements share a scale.
-      min_size: float32 arrays with fewer elements stay so.
-      min_ndim: float32 arrays with fewer axes stay so.
-      rules: from a regular expression, searched in the path of a state's array (such as
-        `0/mu/encoder/kernel`), to `"signed"`, `"nonnegative"` or `"float32"`, which stays as it
-        is. A rule goes before the name; a state with fields that no list knows needs one.
+      min_size: float32 arrays with fewer elements are not encoded.
+      min_ndim: float32 arrays with fewer axes are not encoded.
+      rules: a dict from a regular expression, searched in the path of a state's array (such as
+        `0/mu/encoder/kernel`), to `"signed"`, `"nonnegative"` or `"float32"` (not encoded). A rule
+        takes precedence over the field's name; fields with unknown names need a rule.
 
     Raises:
       ValueError: no such codec, field or kind; a key or a block that the codec does not use; a
         large array without a rule or a known name; two rules that disagree, or one that matches
-        nothing in the state;
-        `"int8_linear"` for second moments; a `store` within `inner`.
+        nothing in the state; `"int8_linear"` for second moments; a `store` inside `inner`.
       TypeError: `"bf16"` without a key.
 
     Adam's state takes a quarter of the memory:
@@ -128,26 +127,26 @@ def store(
         return codec if isinstance(codec, str) else codec.get(field_of(path) or "")
 
     def plan(path: Any, x: Any) -> str | None:
-        """The codec of an array of the first state, or `None` if it stays as it is."""
+        """The codec of an array of the first state, or `None` if it is not encoded."""
         name, kind = name_for(path), kind_of(path, known)
         if name is None or kind == "float32" or not _is_real(x):
             return None
         if name == "int8_linear" and kind == "nonnegative":
             raise ValueError(
                 f"store: {path_name(path)!r} is a second moment, which int8_linear cannot hold: "
-                "whatever is below 1/254 of its block's largest would become 0, and the step "
-                "that its root divides would explode; take 'int8' or 'int8_softsign', or a dict "
+                "values below 1/254 of its block's largest would become 0, and the step that its "
+                "root divides would explode; use 'int8' or 'int8_softsign', or a dict "
                 "of codecs by field"
             )
-        # What has few bits already stays so, but rounded at random: only its dtype says in later
-        # steps, perhaps of some of its rows, whether something is encoded for "bf16".
+        # A bfloat16 array stays bfloat16, stochastically rounded: in later steps, perhaps on some
+        # of its rows, only the dtype tells whether an array is encoded for "bf16".
         few_bits = name == BF16 and x.dtype == jnp.bfloat16 and kind is not None
         if not few_bits and (x.ndim < min_ndim or whole_size(x) < max(min_size, 1)):
             return None
         if kind is None:
             raise ValueError(
                 f"store: the state holds {path_name(path)!r}, {x.dtype}{list(x.shape)}, and no "
-                "field on the way to it says whether it may be negative; give a rule, such as "
+                "field on its path tells whether it may be negative; give a rule, such as "
                 f"rules={{{path_name(path)!r}: 'signed'}}, or 'nonnegative', or 'float32' to "
                 "leave it as it is"
             )
@@ -215,14 +214,14 @@ def _opaque(x: Any) -> Any:
 
 
 def _check_alone(state: State) -> None:
-    """Raise if part of a state is encoded already: nothing says which of the two did it."""
+    """Raise if part of a state is already encoded: the two encodings could not be told apart."""
     paths, _ = jax.tree_util.tree_flatten_with_path(state, is_leaf=_is_stored)
     for path, x in paths:
         if _is_stored(x):
             where = f" at {path_name(path)!r}" if path else ""
             raise ValueError(
-                f"store: inner holds a store{where}, and no state is encoded twice; take one "
-                "store, with a dict from a state field to a codec, or partition with a store in "
+                f"store: inner holds a store{where}, and a state cannot be encoded twice; use one "
+                "store, with a dict from a state field to a codec, or route with a store in "
                 "each part"
             )
 
@@ -242,7 +241,7 @@ def _check(codec: Any, key: Any, block: Any) -> None:
         if unknown or not codec:
             got = repr(unknown[0]) if unknown else "none"
             raise ValueError(
-                f"store: a dict of codecs has fields of a state for keys, of {', '.join(SLOTS)}; "
+                f"store: the keys of a dict of codecs must be state fields, of {', '.join(SLOTS)}; "
                 f"got {got}"
             )
     names = list(codec.values()) if isinstance(codec, Mapping) else [codec]
@@ -257,4 +256,4 @@ def _check(codec: Any, key: Any, block: Any) -> None:
     if BF16 not in names and key is not None:
         raise ValueError(f"store: the codec {codec!r} rounds to nearest and uses no key")
     if block is not None and all(name == BF16 for name in names):
-        raise ValueError(f"store: the codec {codec!r} has no scales, and so no block, got {block}")
+        raise ValueError(f"store: the codec {codec!r} has no scales, so no block, got {block}")

@@ -8,6 +8,8 @@ test can run them one by one:
     @pytest.mark.parametrize("check", CHECKS, ids=check_name)
     def test_conformance(check, subject):
         check(subject)
+
+`check_schedule` is the same for schedules. The guide is README.md in this folder.
 """
 
 from ._check import CHECKS as CHECKS

@@ -33,7 +33,7 @@ def check_zero_gradients_are_harmless(subject: Subject) -> None:
 
 
 def check_tiny_gradients_are_harmless(subject: Subject) -> None:
-    """float16 gradients near the smallest number leave everything finite."""
+    """float16 gradients near the smallest positive number leave everything finite."""
     params = {"f16": sample((2,), 3, jnp.float16)}
     tiny = jax.tree.map(lambda p: jnp.full_like(p, 6e-8), params)
     assert_finite(subject.run(params=params, grads=tiny), f"{subject.name}: with tiny gradients")
@@ -89,7 +89,7 @@ def check_second_derivatives_are_finite(subject: Subject) -> None:
 
 
 def check_a_huge_gradient_passes(subject: Subject) -> None:
-    """One gradient of 1e30 among ordinary ones leaves updates and state finite, then and after."""
+    """One gradient of 1e30 among ordinary ones leaves updates and state finite, then and later."""
     params: dict[str, Any] = {
         "w": sample((3, 2), 1),
         "scale": sample((), 2),
@@ -110,14 +110,14 @@ def check_a_huge_gradient_passes(subject: Subject) -> None:
 
 
 def _huge(g: Any) -> Any:
-    """A gradient whose first element is huge; in float16 the largest that there is."""
+    """A gradient whose first element is huge; in float16 the largest number."""
     largest = min(1e30, 0.5 * float(jnp.finfo(g.dtype).max))
     first = (0,) * g.ndim
     return g.at[first].set(jnp.asarray(largest, g.dtype))
 
 
 def check_unknown_extras_are_ignored(subject: Subject) -> None:
-    """Extra arguments that are meant for others change nothing; one that is strict refuses them."""
+    """Unknown extra arguments change nothing; a strict transformation refuses them."""
     state = subject.tx.init(subject.params)
     grads = gradients(subject.params, 0)
     expected = subject.update(grads, state, subject.params)
@@ -169,11 +169,11 @@ def check_descends(subject: Subject) -> None:
 
 
 class _Stranger(EmptyState):
-    """The state of no transformation."""
+    """A state that belongs to no transformation."""
 
 
 def check_refuses_wrong_arguments(subject: Subject) -> None:
-    """An extra axis, another tree, and the state of another are errors that name `update`."""
+    """An extra axis, a wrong tree and a foreign state are errors that name `update`."""
     if not subject.declared:
         return
     params, grads = subject.params, gradients(subject.params, 0)
@@ -200,7 +200,7 @@ def _refusal(subject: Subject, grads: Any, state: Any, params: Any) -> str:
 
 
 def check_leaves_nothing_but_arrays(subject: Subject) -> None:
-    """Every leaf of a state is an array of numbers, and none is an integer parameter's moment."""
+    """Every leaf of a state is a numeric array, and integer parameters have no moments."""
     state = subject.tx.init({"w": sample((2,), 1), "step": jnp.int32(3)})
     for leaf in jax.tree.leaves(state):
         assert isinstance(leaf, jax.Array), f"{subject.name}: the state holds {leaf!r}"
@@ -211,21 +211,21 @@ def check_leaves_nothing_but_arrays(subject: Subject) -> None:
     if subject.declared:
         alone = jax.tree.leaves(subject.tx.init({"w": sample((2,), 1)}))
         assert len(jax.tree.leaves(state)) == len(alone), (
-            f"{subject.name}: the state remembers something for an integer parameter"
+            f"{subject.name}: the state has an array for an integer parameter"
         )
 
 
 def check_examples_stay_apart(subject: Subject) -> None:
-    """What is declared to act on single examples does so; what sums them has no use for an order.
+    """Declarations about single examples hold, and sums over examples ignore their order.
 
-    Neither other examples nor gradients of earlier steps change what becomes of one.
+    Neither other examples nor gradients of earlier steps change the result for one example.
     """
     known = does_to_examples(subject.tx)
     params, what = subject.params, f"{subject.name}: examples"
     first, second = (gradients(params, step) for step in range(2))
 
     def update(grads: Any, state: Any) -> tuple[Any, Any]:
-        # As in a chain, where what has no axis of examples itself stands in front of what does.
+        # As in a chain, where a per-element transformation precedes one that takes examples.
         with within("traced"):
             found: tuple[Any, Any] = subject.tx.update(grads, state, params, **subject.extra)
         return found

@@ -27,10 +27,10 @@ CHECKS: list[Check] = [
     *_hyperparameters.CHECKS,
     *_modes.CHECKS,
 ]
-"""What every transformation must do."""
+"""The checks of every transformation."""
 
 SCHEDULE_CHECKS: list[Check] = [*_schedules.CHECKS]
-"""What every declared schedule must do."""
+"""The checks of every declared schedule."""
 
 
 def check_name(check: Check) -> str:
@@ -50,24 +50,25 @@ def check_transformation(
     descends: bool = False,
     complex: bool = True,
 ) -> None:
-    """Run every check on a transformation: optcore's or your own.
+    """Run every check on a transformation, from optcore or your own.
 
-    Besides on `params` it is tried on small trees of other kinds: bfloat16, float16 and integer
-    leaves, `None`, scalars, complex numbers. Lift your update with `map_leaves`, and all of them
-    are taken care of; optax's transformations do not keep this contract.
+    Besides `params`, the checks use small trees of other kinds: bfloat16, float16 and integer
+    leaves, `None`, scalars, complex numbers. An update that is lifted with `map_leaves` handles all
+    of them. The transformations of optax do not keep this contract.
 
     Args:
-      tx: a pair of `init` and `update`. What only declared transformations promise (values,
-        config, sweeps, refused arguments) is asked only of them.
-      params: a small tree of float32 arrays to try it on; by default a nested one with scalar,
-        `None`, empty and zero-size leaves.
-      extra: what `update` needs besides updates, state and parameters, such as `value`.
+      tx: a pair of `init` and `update`. Checks that only declared transformations can pass (values,
+        config, sweeps, refused arguments) are skipped for others.
+      params: a small tree of float32 arrays; by default a nested tree with scalar, `None`, empty
+        and zero-size leaves.
+      extra: the arguments that `update` needs besides updates, state and parameters, such as
+        `value`.
       descends: whether it is an optimizer that should lower a quadratic loss in 200 steps.
-      complex: whether it is defined for complex parameters.
+      complex: whether it supports complex parameters.
 
     Raises:
-      AssertionError: a check failed; the message starts with the check's name. Errors that the
-        transformation itself raises come through as they are, with the check's name as a note.
+      AssertionError: a check failed; the message starts with the check's name. Errors of the
+        transformation itself are raised unchanged, with the check's name as a note.
 
     >>> import optcore
     >>> check_transformation(optcore.scale(-0.1), descends=True)

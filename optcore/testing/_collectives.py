@@ -1,4 +1,4 @@
-"""What devices send each other in a compiled program, told from its text."""
+"""The collectives of a compiled program, found in its text."""
 
 import collections
 import re
@@ -12,7 +12,7 @@ _LOOP = re.compile(r" while\(.*(?:condition|body)=%?([\w.-]+), (?:condition|body
 
 
 def collectives(text: str) -> dict[str, int]:
-    """How many operations of each kind are in a compiled program.
+    """The number of collectives of each kind in a compiled program.
 
     Args:
       text: `jax.jit(f).lower(...).compile().as_text()`.
@@ -24,7 +24,7 @@ def collectives(text: str) -> dict[str, int]:
 
 
 def collectives_in_loops(text: str) -> dict[str, int]:
-    """Those that run once for each turn of a loop: they cannot be combined with others."""
+    """Collectives that run once per loop iteration, which cannot be combined with others."""
     bodies = _computations(text)
     inside: set[str] = set()
     new = {name for found in _LOOP.findall(text) for name in found}

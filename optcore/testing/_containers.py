@@ -1,4 +1,4 @@
-"""Checks of where the arrays of a state stand, and of what is known of them."""
+"""Checks of the containers of a state's arrays, and of the facts known about the arrays."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -13,7 +13,7 @@ from ._subject import STEPS, Subject, assert_close, gradients
 
 @jax.tree_util.register_pytree_node_class
 class Frozen(Mapping[str, Any]):
-    """A mapping that keeps beside its leaves, as static data, where each of them belongs."""
+    """A mapping that keeps the place of each leaf as static data."""
 
     def __init__(self, members: Mapping[str, Any]):
         self.members = dict(members)
@@ -28,19 +28,19 @@ class Frozen(Mapping[str, Any]):
         return len(self.members)
 
     def tree_flatten(self) -> tuple[tuple[Any, ...], Any]:
-        """All leaves below, and the structure that they have."""
+        """All leaves below, and their structure."""
         leaves, structure = jax.tree.flatten(self.members)
         return tuple(leaves), structure
 
     @classmethod
     def tree_unflatten(cls, structure: Any, leaves: tuple[Any, ...]) -> "Frozen":
-        """With anything in the place of leaves."""
+        """A container with any objects as leaves."""
         return cls(structure.unflatten(leaves))
 
 
 def check_containers_survive(subject: Subject) -> None:
-    """In a container with static data parameters and state go through as they do in a list."""
-    # The leaves of both have their numbers for paths, from which random bits may come.
+    """Parameters and state in a container with static data behave as in a list."""
+    # The paths of the leaves are numbers in both, because random bits may depend on paths.
     plain = jax.tree.leaves(subject.params)
     frozen = Frozen({f"p{i:03}": p for i, p in enumerate(plain)})
 
@@ -63,7 +63,7 @@ def check_containers_survive(subject: Subject) -> None:
 
 
 def check_slots_know_their_parameter(subject: Subject) -> None:
-    """What grows with a parameter says so, and along which axes it does (see `slot_axes`)."""
+    """`slot_axes` reports every array that grows with a parameter, and along which axes."""
     if not subject.declared:
         return
     paths, treedef = jax.tree_util.tree_flatten_with_path(subject.params)
@@ -73,14 +73,14 @@ def check_slots_know_their_parameter(subject: Subject) -> None:
     state = jax.tree.leaves(jax.eval_shape(subject.tx.init, tree))
     grown = []
     for i, p in enumerate(shapes):
-        # All axes at once, so that the order of their lengths stays.
+        # All axes at once, so that the order of their lengths does not change.
         larger = jax.ShapeDtypeStruct(tuple(2 * n for n in p.shape), p.dtype)
         other = treedef.unflatten([*shapes[:i], larger, *shapes[i + 1 :]])
         grown.append(jax.tree.leaves(jax.eval_shape(subject.tx.init, other)))
     for number, (leaf, axes) in enumerate(zip(state, known, strict=True)):
         owners = [i for i, others in enumerate(grown) if others[number].shape != leaf.shape]
         if len(owners) != 1:
-            # It is a number, or belongs to several parameters.
+            # It is a scalar, or belongs to several parameters.
             continue
         path, shape = paths[owners[0]][0], shapes[owners[0]].shape
         where = f"{subject.name}: leaf {number} of the state, {leaf.shape},"

@@ -1,4 +1,4 @@
-"""Checks of what is declared: values, config, and hyper-parameters traced, scheduled and swept."""
+"""Checks of declarations: values, config, and hyper-parameters traced, scheduled and swept."""
 
 import copy
 import json
@@ -18,7 +18,7 @@ from ._subject import Subject, assert_close, assert_same_types, gradients, with_
 
 
 def check_hyperparameters_may_be_traced(subject: Subject) -> None:
-    """As arguments of a jitted function they give the same updates as constants do."""
+    """Hyper-parameters as arguments of a jitted function give the same updates as constants."""
     if subject.declared and jax.tree.leaves(subject.tx):
         tx = _unusual(subject.tx)
         expected = jax.jit(lambda: subject.run(tx)[0])()
@@ -27,9 +27,9 @@ def check_hyperparameters_may_be_traced(subject: Subject) -> None:
 
 
 def _unusual(tx: Any) -> Any:
-    """The same transformation with numbers of which each one matters.
+    """The same transformation with numbers that all affect the result.
 
-    A decay near 1 and an epsilon near 0 would hide an error in either.
+    A decay near 1 or an epsilon near 0 would hide errors.
     """
     roles = tx.declaration.factory.roles
     changes = {}
@@ -45,7 +45,7 @@ def _unusual(tx: Any) -> Any:
 
 
 def check_hyperparameters_may_be_arrays(subject: Subject) -> None:
-    """Closed over as arrays they work eagerly and under jit, and do not leak a trace."""
+    """Hyper-parameters in a closure work eagerly and under jit, and do not leak a trace."""
     if subject.declared and jax.tree.leaves(subject.tx):
         tx = _unusual(subject.tx)
         arrays = with_arrays(tx)
@@ -57,7 +57,7 @@ def check_hyperparameters_may_be_arrays(subject: Subject) -> None:
 
 
 def check_hyperparameters_may_be_swept(subject: Subject) -> None:
-    """`vmap` over stacked optimizers equals one run for each."""
+    """`vmap` over stacked optimizers equals separate runs."""
     if subject.declared and jax.tree.leaves(subject.tx):
         tx = _unusual(subject.tx)
         members = [tx, jax.tree.map(lambda x: 0.9 * x, tx)]
@@ -67,7 +67,7 @@ def check_hyperparameters_may_be_swept(subject: Subject) -> None:
 
 
 def check_hyperparameters_may_be_scheduled(subject: Subject) -> None:
-    """A constant schedule in place of each number gives the same, and can be read."""
+    """Constant schedules in place of numbers give the same result, and can be read."""
     numbers = _own_numbers(subject)
     if not numbers:
         return
@@ -95,7 +95,7 @@ def _own_numbers(subject: Subject) -> dict[str, float]:
 
 
 def check_has_value_semantics(subject: Subject) -> None:
-    """Equal arguments make equal, equally hashed, equally printed objects; other numbers do not."""
+    """Equal arguments make equal objects with equal hashes and reprs; other numbers do not."""
     if not subject.declared:
         return
     tx = subject.tx
@@ -112,7 +112,7 @@ def check_has_value_semantics(subject: Subject) -> None:
 
 
 def check_each_hyperparameter_is_one_leaf(subject: Subject) -> None:
-    """The leaves are the numbers that the factories were given, each once."""
+    """The leaves are the numbers given to the factories, each once."""
     if subject.declared:
         numbers = [v for v in hyperparameters(subject.tx).values() if not callable(v)]
         count = len(jax.tree.leaves(numbers))
@@ -122,14 +122,14 @@ def check_each_hyperparameter_is_one_leaf(subject: Subject) -> None:
 
 
 def check_config_round_trip(subject: Subject) -> None:
-    """Written as JSON and read back it is equal."""
+    """A config that goes through JSON gives an equal object."""
     if subject.declared:
         restored = from_config(json.loads(json.dumps(to_config(subject.tx))))
         assert restored == subject.tx, f"{subject.name}: the config gave {restored!r}"
 
 
 def check_numbers_may_be_put_into_a_state(subject: Subject) -> None:
-    """Python numbers, also for injected hyper-parameters, do what arrays of `init`'s types do."""
+    """Python numbers in a state act like arrays of `init`'s types, also if injected."""
     if not subject.declared:
         return
     tx = _injected(subject.tx)
@@ -149,7 +149,7 @@ def _whole(values: Any) -> Any:
 
 
 def _injected(tx: Any) -> Any:
-    """The transformation with its numbers in the state, unless something in it has done so."""
+    """The transformation with its numbers in the state, unless it already injects them."""
     facts = [part.value.declaration.factory for part in walk(tx) if is_declared(part.value)]
     if any(f.holds is not None or f.outermost for f in facts) or not jax.tree.leaves(tx):
         return tx

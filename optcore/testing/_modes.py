@@ -1,4 +1,4 @@
-"""Checks under JAX's settings: 64 bits, NaNs and leaks as errors, other random numbers."""
+"""Checks under JAX's settings: 64 bits, NaNs and leaks as errors, other key types."""
 
 import contextlib
 import dataclasses
@@ -24,7 +24,7 @@ def _setting(name: str, value: Any) -> Iterator[None]:
 
 
 def check_wide_numbers_leave_float32(subject: Subject) -> None:
-    """With 64 bits enabled float32 parameters have the same states, and updates in float32."""
+    """With 64 bits enabled, float32 parameters have the same states, and float32 updates."""
     made, state = jax.jit(lambda: subject.run())()
     with _setting("jax_enable_x64", True):
         wide, wide_state = jax.jit(lambda: subject.run())()
@@ -35,7 +35,7 @@ def check_wide_numbers_leave_float32(subject: Subject) -> None:
 
 
 def check_makes_no_nan(subject: Subject) -> None:
-    """No step gives a NaN, not even one that is not used: zero gradients, and others."""
+    """No step computes a NaN, not even an unused one, with zero and other gradients."""
     zeros = jax.tree.map(jnp.zeros_like, gradients(subject.params, 0))
     with jax.debug_nans(True):
         for grads in (None, zeros):
@@ -43,13 +43,13 @@ def check_makes_no_nan(subject: Subject) -> None:
 
 
 def check_leaks_no_tracer(subject: Subject) -> None:
-    """Nothing that was traced is kept beyond the trace."""
+    """No traced value is kept beyond its trace."""
     with jax.checking_leaks():
         jax.jit(lambda: subject.run())()
 
 
 def check_works_with_other_keys(subject: Subject) -> None:
-    """Keys of every implementation give finite numbers, which repeat."""
+    """Keys of every implementation give finite, repeatable numbers."""
     own = _keys(subject.tx)
     if not own and "key" not in subject.extra:
         return

@@ -26,12 +26,12 @@ def check_gives_float32(subject: Subject) -> None:
 
 
 def check_is_finite_everywhere(subject: Subject) -> None:
-    """At the start, the boundaries, beyond the end and at the last count there is."""
+    """Values are finite at the start, boundaries, beyond the end and at the largest count."""
     assert_finite([subject.tx(count) for count in COUNTS], f"{subject.name}: value")
 
 
 def check_vectorises_over_counts(subject: Subject) -> None:
-    """An array of counts gives the array of values, and `vmap` the same."""
+    """An array of counts gives an array of values, as `vmap` does."""
     counts = jnp.asarray(COUNTS, jnp.int32)
     expected = jnp.stack([subject.tx(count) for count in COUNTS])
     assert_close(subject.tx(counts), expected, what=f"{subject.name}: array of counts")
@@ -39,7 +39,7 @@ def check_vectorises_over_counts(subject: Subject) -> None:
 
 
 def check_numbers_may_be_traced(subject: Subject) -> None:
-    """As an argument of a jitted function it gives the same, with finite derivatives."""
+    """A schedule as argument of a jitted function gives equal values and finite derivatives."""
     counts = jnp.asarray(COUNTS, jnp.int32)
     traced = jax.jit(lambda schedule: schedule(counts))(subject.tx)
     # A float32 power of a traced base is accurate to its exponent's rounding.

@@ -23,7 +23,7 @@ from ._subject import (
 
 
 def _mixed_params(subject: Subject) -> Any:
-    """Leaves of every dtype, next to an integer, `None`, empty, scalar and zero-size ones."""
+    """Leaves of every dtype, with an integer, a `None`, and empty, scalar and zero-size leaves."""
     params = {
         "f32": sample((2, 3), 1),
         "bf16": {"w": sample((3, 2), 2, jnp.bfloat16), "scalar": sample((), 3, jnp.bfloat16)},
@@ -54,7 +54,7 @@ def check_updates_look_like_params(subject: Subject) -> None:
 
 
 def check_state_keeps_its_type(subject: Subject) -> None:
-    """Whatever the gradients' dtype, one trace, and the state's avals are those of `init`."""
+    """For any dtype of the gradients there is one trace, and the state keeps `init`'s avals."""
     params = _mixed_params(subject)
     widened = jax.tree.map(lambda g: g.astype(wide(g.dtype)), gradients(params, 0))
     narrowed = jax.tree.map(
@@ -93,7 +93,7 @@ def check_none_gradients_freeze(subject: Subject) -> None:
 
 
 def check_state_survives_the_disk(subject: Subject) -> None:
-    """A state is arrays only: written, read back, and continued, it gives the same bits."""
+    """A state holds only arrays: saved, restored and continued, it gives the same bits."""
     _, state = subject.run()
     leaves, treedef = jax.tree.flatten(state)
     file = io.BytesIO()
@@ -108,7 +108,7 @@ def check_state_survives_the_disk(subject: Subject) -> None:
 
 
 def _as_bits(x: jax.Array) -> np.ndarray:
-    """What a file can hold: NumPy has no bfloat16 of its own."""
+    """The array in a form that a file can hold: NumPy has no bfloat16."""
     array = np.asarray(x)
     return array.view(f"u{array.itemsize}") if array.dtype.kind == "V" else array
 

@@ -1,4 +1,4 @@
-"""Checks on a mesh of devices: where states are made, and that they stay there."""
+"""Checks on a mesh of devices: states are made in the right place and stay there."""
 
 import functools
 from collections.abc import Iterator
@@ -23,11 +23,11 @@ from ._subject import (
 
 
 def check_state_lies_on_the_mesh(subject: Subject) -> None:
-    """A state is made where `state_shardings` says, and two steps of one compilation keep it there.
+    """A state is made where `state_shardings` places it, and two compiled steps keep it there.
 
-    By `init_sharded` and by an eager `init`, on a mesh of automatic and of explicit axes. The steps
-    are those of one device, what is donated is gone, and the devices wait for each other as often
-    as the transformation declares, and in no loop.
+    This is checked for `init_sharded` and an eager `init`, on meshes of automatic and of explicit
+    axes. The steps equal those on one device, donated arrays are deleted, and the number of
+    collectives is the declared one, with none in a loop.
     """
     values = _values()
     step = training_step(subject)
@@ -44,20 +44,21 @@ def check_state_lies_on_the_mesh(subject: Subject) -> None:
         placed = jax.device_put(grads, sharding)
         compiled = jax.jit(step, donate_argnums=(1, 2)).lower(placed, state, params).compile()
         for _ in range(2):
-            # What is not used, like an old flag, is left alone.
+            # Unused arrays, like an old flag, are not deleted.
             given = [x for x in jax.tree.leaves((params, state)) if x.size > 1]
-            # What is compiled refuses arrays that lie elsewhere than those it was compiled for.
+            # A compiled function refuses arrays with other shardings than those it was compiled
+            # for.
             params, state = compiled(placed, state, params)
-            assert all(x.is_deleted() for x in given), f"{subject.name}: donated, and still there"
+            assert all(x.is_deleted() for x in given), f"{subject.name}: donated, not deleted"
         _assert_placed(state, where, f"{subject.name}: after two steps")
-        # Sums are taken in another order.
+        # Sums are computed in a different order.
         assert_close(params, expected, 1e-5, f"{subject.name}: on a mesh")
         if subject.declared and contents_of(subject.tx).all_reduces is not None:
             _assert_few_collectives(subject, compiled.as_text() or "")
 
 
 def check_state_may_be_cut_further(subject: Subject) -> None:
-    """With `zero` a step is that of one device, on a mesh of explicit axes."""
+    """With `zero` a step equals that on one device, on a mesh of explicit axes."""
     values = _values()
     grads = gradients(values, 0)
     step = training_step(subject)
@@ -74,11 +75,11 @@ def check_state_may_be_cut_further(subject: Subject) -> None:
 
 
 def _assert_few_collectives(subject: Subject, text: str) -> None:
-    """Sums over parts along one set of mesh axes, of which there are two, are one operation."""
+    """Sums over parts along the same set of mesh axes, of which there are two, are combined."""
     found, declared = collectives(text), contents_of(subject.tx).all_reduces or 0
     assert found.get("all-reduce", 0) <= 2 * declared, (
         f"{subject.name}: {found} in one update, declared are {declared} all-reduces in a row: "
-        "say all_reduces= in @transformation(...)"
+        "declare all_reduces= in @transformation(...)"
     )
     others = found.keys() - {"all-reduce"}
     assert not others or contents_of(subject.tx).whole, f"{subject.name}: {found} in one update"
@@ -87,10 +88,10 @@ def _assert_few_collectives(subject: Subject, text: str) -> None:
 
 
 def check_shard_map_equals_single(subject: Subject) -> None:
-    """Inside `shard_map` two steps equal those without it, with whole and with cut parameters.
+    """Two steps inside `shard_map` equal those outside, with whole and with cut parameters.
 
-    What is declared `whole` refuses parts, and nothing else does. Random numbers of the parts are
-    others than those of the whole, and so are the blocks of quantised states.
+    Transformations declared `whole` refuse parts, and others do not. Parts have different random
+    numbers than the whole, and different blocks of quantised states.
     """
     count = len(jax.devices())
     mesh = jax.make_mesh((count,), ("data",), axis_types=(AxisType.Auto,))
@@ -124,7 +125,7 @@ def check_shard_map_equals_single(subject: Subject) -> None:
                 assert_finite(got, what)
                 assert_same_types(got, expected, what)
             else:
-                # Sums are taken in another order.
+                # Sums are computed in a different order.
                 assert_close(got, expected, 1e-5, what)
 
 
@@ -141,7 +142,7 @@ def _two_steps(subject: Subject, grads: Any, state: Any, params: Any) -> Any:
 def _in_shard_map(
     subject: Subject, mesh: Any, spec: Any, states: Any, grads: Any, params: Any, init: bool
 ) -> Any:
-    """With the state made outside, or inside."""
+    """Two steps with the state made outside or inside `shard_map`."""
 
     def steps(grads: Any, state: Any, params: Any) -> Any:
         state = subject.tx.init(params) if init else state
@@ -161,7 +162,7 @@ def _differs_by_part(subject: Subject) -> bool:
 
 
 def _values() -> Any:
-    """In NumPy: what is put on devices may share a buffer, which is donated then."""
+    """NumPy arrays, because arrays on devices may share a buffer with donated ones."""
     count = len(jax.devices())
     values = {"w": sample((2 * count, 8), 1), "b": sample((8,), 2), "s": sample((), 3)}
     return jax.tree.map(np.array, values)

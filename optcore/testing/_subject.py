@@ -1,4 +1,4 @@
-"""What is checked: a transformation, parameters to try it on, and what its `update` needs."""
+"""The subject of the checks: a transformation, test parameters, and extra arguments."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -31,8 +31,8 @@ class Subject:
     Attributes:
       name: for messages and test ids.
       tx: the transformation (or schedule).
-      params: small parameters to try it on; by default a nested tree.
-      extra: what `update` needs besides updates, state and parameters.
+      params: small test parameters; by default a nested tree.
+      extra: the arguments that `update` needs besides updates, state and parameters.
       descends: whether its updates are steps that should lower a loss.
       complex: whether it is defined for complex parameters.
       per_example: whether it takes one gradient per example; it gets each gradient twice.
@@ -56,7 +56,7 @@ class Subject:
 
     @property
     def declared(self) -> bool:
-        """Whether the declared properties (values, config, sweeps) can be expected of it."""
+        """Whether it should have the declared properties (values, config, sweeps)."""
         return isinstance(self.tx, Declared)
 
     def update(self, grads: Any, state: State, params: Any, tx: Any = None) -> tuple[Any, State]:
@@ -89,7 +89,7 @@ def default_params() -> Any:
 
 
 def sample(shape: tuple[int, ...], seed: int, dtype: Any = jnp.float32) -> jax.Array:
-    """Numbers of both signs with magnitudes between 0.1 and 2, always the same for a seed."""
+    """Numbers of both signs with magnitudes between 0.1 and 2, determined by a seed."""
     rng = np.random.default_rng(seed)
     signs = rng.choice([-1.0, 1.0], shape)
     values = signs * rng.uniform(0.1, 2.0, shape)
@@ -99,7 +99,7 @@ def sample(shape: tuple[int, ...], seed: int, dtype: Any = jnp.float32) -> jax.A
 
 
 def gradients(params: Any, step: int) -> Any:
-    """Gradients like the parameters, other ones for each step; `None` for integers."""
+    """Gradients like the parameters, different for each step; `None` for integers."""
     leaves, treedef = jax.tree.flatten(params)
     return treedef.unflatten(
         [
@@ -154,7 +154,7 @@ EXTRAS: Mapping[str, Any] = {
 
 
 def assert_close(got: Any, expected: Any, tolerance: float = TOLERANCE, what: str = "") -> None:
-    """Every leaf within `tolerance` of the largest element of the expected leaf."""
+    """Every leaf is within `tolerance` of the expected one, relative to its largest element."""
     got_leaves, expected_leaves = jax.tree.leaves(got), jax.tree.leaves(expected)
     assert jax.tree.structure(got) == jax.tree.structure(expected), (
         f"{what}: expected the structure {jax.tree.structure(expected)}, "
@@ -181,7 +181,7 @@ def assert_finite(tree: Any, what: str) -> None:
 
 
 def assert_same_types(got: Any, expected: Any, what: str) -> None:
-    """The same structure, shapes and dtypes, and nothing weakly typed."""
+    """Structure, shapes and dtypes are equal, and no leaf is weakly typed."""
     assert jax.tree.structure(got) == jax.tree.structure(expected), (
         f"{what}: the structure changed from {jax.tree.structure(expected)} "
         f"to {jax.tree.structure(got)}"
@@ -220,7 +220,7 @@ def traced_once(function: Any) -> Any:
 
 
 def training_step(subject: Subject) -> Any:
-    """`(gradients, state, parameters)` to parameters and state after one update."""
+    """Map `(gradients, state, parameters)` to parameters and state after one update."""
 
     def step(grads: Any, state: Any, params: Any) -> Any:
         updates, state = subject.update(grads, state, params)

@@ -30,7 +30,7 @@ def check_jit_changes_nothing(subject: Subject) -> None:
 
 
 def check_compiles_once(subject: Subject) -> None:
-    """A training step is traced once, also when the state comes out of the step itself."""
+    """A training step is traced once, also when its state comes from the step itself."""
     step = traced_once(training_step(subject))
     params, state = subject.params, subject.tx.init(subject.params)
     for i in range(STEPS):
@@ -54,7 +54,7 @@ def check_scans(subject: Subject) -> None:
 
 
 def check_vmap_is_a_loop(subject: Subject) -> None:
-    """Mapped over a batch of parameters and gradients it does what a loop does."""
+    """`vmap` over a batch of parameters and gradients equals a loop."""
     size = 3
     batches = [jax.tree.map(lambda p, i=i: p * (i + 1), subject.params) for i in range(size)]
     grads = [gradients(subject.params, i) for i in range(size)]
@@ -89,7 +89,7 @@ def check_state_may_be_donated(subject: Subject) -> None:
 
 
 def check_sharded_equals_single(subject: Subject) -> None:
-    """With parameters, gradients and state spread over all devices the numbers are the same."""
+    """Sharding parameters, gradients and state over all devices does not change the numbers."""
     devices = jax.devices()
     mesh = Mesh(np.array(devices), ("d",))
     params = {"w": sample((2 * len(devices), 3), 1), "b": sample((3,), 2)}

@@ -1,7 +1,10 @@
-"""Transformations that stand alone: scale, momentum and averages, clip, decay, constrain."""
+"""The parts of a chain: clips, momentum and averages, decay, scales, constraints, noise.
 
-from ._apply_every import ApplyEveryState as ApplyEveryState
-from ._apply_every import apply_every as apply_every
+`clip_by_global_norm`, `trace`, `ema`, `add_decayed_weights`, `scale_by_learning_rate` and
+`reduce_on_plateau` are the usual ones, and `stateless` makes one of a function. The guide, which
+also says how to write your own, is README.md in this folder.
+"""
+
 from ._clip import adaptive_grad_clip as adaptive_grad_clip
 from ._clip import clip as clip
 from ._clip import clip_by_block_rms as clip_by_block_rms
@@ -34,7 +37,6 @@ from ._privacy import differentially_private_aggregate as differentially_private
 from ._proximal import shrink_weights as shrink_weights
 from ._scale import scale as scale
 from ._scale import scale_by_learning_rate as scale_by_learning_rate
-from ._scale import scale_by_schedule as scale_by_schedule
 from ._sign import scale_by_sign as scale_by_sign
 from ._sphere import KeepParamsNormState as KeepParamsNormState
 from ._sphere import keep_params_norm as keep_params_norm
@@ -42,7 +44,6 @@ from ._sphere import matrices as matrices
 from ._stateless import identity as identity
 from ._stateless import set_to_zero as set_to_zero
 from ._stateless import stateless as stateless
-from ._stateless import stateless_with_tree_map as stateless_with_tree_map
 from ._trace import TraceState as TraceState
 from ._trace import trace as trace
 from ._trust_ratio import scale_by_trust_ratio as scale_by_trust_ratio

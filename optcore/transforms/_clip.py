@@ -111,9 +111,10 @@ def clip_by_block_rms(threshold: Bound) -> GradientTransformation:
 
 
 def unit_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The axes that belong to one unit, by the convention of dense and convolutional layers.
+    """The axes of one unit, by the convention of dense and convolutional layers.
 
-    All of a scalar or vector; the first (inputs) of rank 2 and 3; all but the last of higher.
+    All axes of a scalar or vector; the first axis (inputs) for rank 2 and 3; all but the last for
+    higher ranks.
     """
     if sum(n > 1 for n in shape) <= 1:
         return tuple(range(len(shape)))
@@ -121,7 +122,7 @@ def unit_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _units(x: jax.Array) -> tuple[int, ...]:
-    """`unit_axes` of an array, which those of a part need not be."""
+    """`unit_axes` of a whole array; those of a part may differ."""
     if x.ndim > 1:
         refuse_part(x, "a norm of each unit")
     return unit_axes(x.shape)
@@ -146,7 +147,7 @@ def unitwise_clip(g_norm: jax.Array, max_norm: jax.Array, grad: jax.Array) -> ja
 
     Args:
       g_norm: the norm of each element's unit, ≥ 0; its shape broadcasts to that of `grad`.
-      max_norm: what that norm may be at most, ≥ 0, likewise.
+      max_norm: the largest norm allowed, ≥ 0, which broadcasts likewise.
       grad: an array.
 
     >>> import jax.numpy as jnp
@@ -167,7 +168,7 @@ def adaptive_grad_clip(
     """Clip the gradient of each unit relative to the norm of the unit's weights.
 
     For the unit `i` with weights `W_i` and gradient `G_i`, `G_i` is scaled to the norm
-    `clipping · max(‖W_i‖, eps)` where it exceeds it (Brock et al., arXiv 2102.06171, eq. 3).
+    `clipping · max(‖W_i‖, eps)` if its norm is larger (Brock et al., arXiv 2102.06171, eq. 3).
 
     Args:
       clipping: the largest ratio of the two norms, ≥ 0.

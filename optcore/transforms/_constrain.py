@@ -24,8 +24,8 @@ from .._core import (
 def keep_params_nonnegative() -> GradientTransformation:
     """Change the updates so that no parameter becomes negative: `u ← max(u, -p)`.
 
-    A projection on the non-negative orthant if it is the last transformation of a chain and
-    the parameters start there. Other bounds are set by `keep_params_in_box`.
+    This is a projection onto the non-negative orthant if it is the last transformation of a chain
+    and the parameters start there. `keep_params_in_box` sets other bounds.
 
     Raises:
       ValueError: `update` was not given `params`.
@@ -52,10 +52,10 @@ def keep_params_nonnegative() -> GradientTransformation:
 def keep_params_in_box(
     low: Hyperparameter | None = None, high: Hyperparameter | None = None
 ) -> GradientTransformation:
-    """Change the updates so that every parameter lies in `[low, high]`.
+    """Change the updates so that every parameter stays in `[low, high]`.
 
-    `u ← min(max(u, low - p), high - p)`: the step ends in the projection of `p + u` on the box,
-    up to rounding. It must be the last of a chain, where it sees the step that is made.
+    `u ← min(max(u, low - p), high - p)`: the step ends at the projection of `p + u` onto the box,
+    up to rounding. Put it last in a chain, where it sees the final step.
 
     Args:
       low: the smallest value, or `None` for no such bound.
@@ -88,13 +88,14 @@ def keep_params_in_ball(
 ) -> GradientTransformation:
     """Change the updates so that the norm of every parameter is at most `radius`.
 
-    The step ends in the projection of `p + u` on the ball, up to rounding; a step that ends
-    inside passes. It must be the last of a chain, where it sees the step that is made.
+    The step ends at the projection of `p + u` onto the ball, up to rounding; a step that ends
+    inside is unchanged. Put it last in a chain, where it sees the final step.
 
     Args:
       radius: ≥ 0; infinity means no constraint.
-      axes: what the norm is taken over; by default all axes of a leaf. `0` bounds the weights
-        into each unit of a dense layer (the max-norm constraint of Srivastava et al., 2014).
+      axes: the axes that the norm is taken over; by default all axes of a leaf. `0` bounds the
+        weights into each unit of a dense layer (the max-norm constraint of Srivastava et al.,
+        2014).
 
     Raises:
       ValueError: `update` was not given `params`, or the axes do not fit them.
@@ -117,11 +118,11 @@ def keep_params_in_ball(
 
 
 class ZeroNansState(NamedTuple):
-    """What the last update held.
+    """Which leaves of the last update held a NaN.
 
     Attributes:
-      found_nan: a tree of booleans: whether the last update that the leaf had (`None` is none)
-        held a NaN.
+      found_nan: a tree of booleans: whether the last update of the leaf held a NaN; an update of
+        `None` does not count.
     """
 
     found_nan: Any
@@ -129,7 +130,7 @@ class ZeroNansState(NamedTuple):
 
 @transformation("transform", example={}, per_example="single", all_reduces=1)
 def zero_nans() -> GradientTransformation:
-    """Replace every NaN in the updates by 0. Infinities stay.
+    """Replace every NaN in the updates by 0; infinities stay.
 
     >>> import jax.numpy as jnp
     >>> tx = zero_nans()

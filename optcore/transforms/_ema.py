@@ -36,9 +36,9 @@ def ema(
     """The exponentially weighted average `v_t = decay · v_{t-1} + (1 - decay) · g_t`, `v_0 = 0`.
 
     It averages over about `1 / (1 - decay)` steps. The update is `v_t`, or with `debias`
-    `v_t / (1 - decay^t)`, which a start at zero does not pull towards zero (Kingma and Ba,
-    arXiv 1412.6980, section 3). The running *sum* `m_t = decay · m_{t-1} + g_t` is `trace`;
-    without bias correction `v_t = (1 - decay) · m_t`.
+    `v_t / (1 - decay^t)`, which removes the bias of a start at zero (Kingma and Ba, arXiv
+    1412.6980, section 3). The running *sum* `m_t = decay · m_{t-1} + g_t` is `trace`; without bias
+    correction `v_t = (1 - decay) · m_t`.
 
     This averages updates; it does not average parameters.
 

@@ -35,18 +35,18 @@ def mars(b1: Decay = 0.95, gamma: Rate = 0.025, max_norm: Bound = 1.0) -> Gradie
         u_t = c_t \min(1, max_{norm} / \lVert c_t \rVert)
 
     with the norm of each leaf by itself and `g_0 = 0`, as in the authors' code. In front of AdamW
-    with the same `b1` this is MARS-AdamW, in front of the sign of an `ema` with decay `b1`
-    MARS-Lion, both in the approximate form: the exact one takes for `g_{t-1}` the gradient of
-    this step's batch at the last parameters.
+    with the same `b1` this is MARS-AdamW; in front of the sign of an `ema` with decay `b1` it is
+    MARS-Lion. Both are the approximate form: in the exact form, `g_{t-1}` is the gradient of the
+    current batch at the previous parameters.
 
-    The authors' code keeps vectors out of it and gives them to AdamW, unless `optimize_1d`.
+    The authors' code excludes vectors and gives them to AdamW, unless `optimize_1d` is set.
 
     Args:
       b1: decay of the first moment of the optimizer behind it, in [0, 1).
-      gamma: how much of the correction is made, ≥ 0; 0 leaves only the clipping.
-      max_norm: what each leaf is clipped to, ≥ 0; infinity means no clipping.
+      gamma: weight of the correction, ≥ 0; 0 leaves only the clipping.
+      max_norm: the norm that each leaf is clipped to, ≥ 0; infinity means no clipping.
 
-    On gradients that do not change the correction is nothing, from the second step on:
+    If gradients do not change, the correction is zero from the second step on:
 
     >>> import jax.numpy as jnp
     >>> tx = mars(0.5, gamma=0.5, max_norm=10.0)

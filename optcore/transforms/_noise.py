@@ -20,7 +20,7 @@ from .._core import (
 
 
 class AddNoiseState(NamedTuple):
-    """What the noise of the next step is made from.
+    """The sources of the noise of the next step.
 
     Attributes:
       count: int32, updates made so far.
@@ -43,10 +43,9 @@ def add_noise(eta: Rate, gamma: Rate, key: Key = None) -> GradientTransformation
         u_t = g_t + \mathcal N(0, \sigma_t^2), \quad
         \sigma_t^2 = \eta / t^\gamma, \quad t = 1, 2, \dots
 
-    The noise of a leaf follows from the key, the step and the leaf's path alone: it is the same
-    in every run, however `jit` shards the leaf, and different for every leaf. Inside `shard_map`
-    each part of a leaf has noise of its own. The variance of a complex number is shared by its
-    parts.
+    The noise of a leaf depends only on the key, the step and the leaf's path: it is the same in
+    every run, however `jit` shards the leaf, and different for every leaf. Inside `shard_map` each
+    part of a leaf has noise of its own. The variance of a complex number is shared by its parts.
 
     Args:
       eta: variance at the first step, ≥ 0.

@@ -35,7 +35,7 @@ def centralize(*, output_axis: int = -1) -> GradientTransformation:
       output_axis: the axis that is not averaged over.
 
     Raises:
-      ValueError: an update has two axes or more, but not this one.
+      ValueError: an update has two axes or more, and `output_axis` is not among them.
 
     >>> import jax.numpy as jnp
     >>> tx = centralize()
@@ -91,7 +91,7 @@ def scale_by_param_block_norm(min_scale: Rate = 1e-3) -> GradientTransformation:
     """Multiply the update of each leaf by the norm of its parameter: `u ← u · max(‖p‖, min_scale)`.
 
     Args:
-      min_scale: the least factor, ≥ 0, with which a parameter at zero can move.
+      min_scale: the smallest factor, ≥ 0; a positive one lets a parameter at zero move.
 
     Raises:
       ValueError: `update` was not given `params`.
@@ -117,7 +117,7 @@ def scale_by_param_block_rms(min_scale: Rate = 1e-3) -> GradientTransformation:
     section 8).
 
     Args:
-      min_scale: the least factor, ≥ 0, with which a parameter at zero can move.
+      min_scale: the smallest factor, ≥ 0; a positive one lets a parameter at zero move.
 
     Raises:
       ValueError: `update` was not given `params`.
@@ -142,12 +142,12 @@ def scale_to_param_norm(
 ) -> GradientTransformation:
     """Give each update the norm of its parameter: `u ← ‖p‖ · u / ‖u‖`, and 0 where `u` is 0.
 
-    Behind it, a learning rate is the length of a step relative to its parameter.
+    A learning rate behind it is the length of a step relative to its parameter.
 
     Args:
       mask: which updates are scaled, see `add_decayed_weights`.
-      axes: what the norms are taken over; by default all axes. For layers that are stacked on
-        the first axis, `(-2, -1)` gives each matrix norms of its own.
+      axes: the axes that the norms are taken over; by default all. For layers that are stacked on
+        the first axis, `(-2, -1)` gives each matrix its own norm.
 
     Raises:
       ValueError: `update` was not given `params`, or the mask or the axes do not fit them.

@@ -71,29 +71,29 @@ def _clipped_sum(
 def clipped_total(
     name: str, grads: Updates, l2_norm_clip: ArrayLike, params: Params | None
 ) -> Updates:
-    """See `per_example_global_norm_clip`; with parameters over the examples of all devices."""
+    """See `per_example_global_norm_clip`; with parameters, sums the examples of all devices."""
     return _clipped_sum(_floating(name, grads), l2_norm_clip, params)[0]
 
 
 def per_example_global_norm_clip(
     grads: Updates, l2_norm_clip: ArrayLike
 ) -> tuple[Updates, jax.Array]:
-    """The sum of the gradients of all examples, each scaled to norm at most `l2_norm_clip`.
+    """The sum of the gradients of all examples, each scaled to a norm of at most `l2_norm_clip`.
 
-    The norm of an example is the one over all leaves (Abadi et al., arXiv 1607.00133,
-    algorithm 1), safe against overflow. One example changes the sum by at most `l2_norm_clip`.
+    The norm of an example is taken over all leaves (Abadi et al., arXiv 1607.00133, algorithm 1),
+    safe against overflow. One example changes the sum by at most `l2_norm_clip`.
 
     Args:
       grads: a tree of arrays with one gradient per example along the first axis.
       l2_norm_clip: ≥ 0; infinity means no clipping.
 
     Returns:
-      The sum, without that axis and in at least float32, and how many examples were clipped.
+      The sum, without the first axis and in at least float32, and how many examples were clipped.
 
     Raises:
-      ValueError: a leaf has no first axis, or another number of examples; a negative limit;
-        inside `shard_map`, devices hold other gradients, of which it is not known whether they
-        are parts or of other examples (`differentially_private_aggregate` is given params).
+      ValueError: a leaf has no first axis, or another number of examples; the limit is negative;
+        inside `shard_map`, devices hold different gradients, which may be parts or belong to other
+        examples (`differentially_private_aggregate` takes params and can tell).
 
     >>> import jax.numpy as jnp
     >>> grads = {"w": jnp.array([[3.0, 4.0], [0.0, 0.5], [-8.0, 6.0]])}
@@ -108,24 +108,23 @@ def per_example_global_norm_clip(
 def per_example_layer_norm_clip(
     grads: Updates, global_l2_norm_clip: ArrayLike, uniform: bool = True
 ) -> tuple[Updates, Updates]:
-    """The sum of the gradients of all examples, of which each leaf is clipped by itself.
+    """The sum of the gradients of all examples, with each leaf clipped by itself.
 
-    The limits of the leaves are such that the whole sum still changes by at most
-    `global_l2_norm_clip` with one example (McMahan et al., arXiv 1710.06963, section 3):
-    `C / √K` for each of `K` leaves, or `C · √(D_i / D)` for a leaf that holds `D_i` of `D`
-    numbers.
+    The limits of the leaves ensure that one example still changes the whole sum by at most
+    `global_l2_norm_clip` (McMahan et al., arXiv 1710.06963, section 3): `C / √K` for each of `K`
+    leaves, or `C · √(D_i / D)` for a leaf that holds `D_i` of `D` numbers.
 
     Args:
       grads: a tree of arrays with one gradient per example along the first axis.
       global_l2_norm_clip: `C`, ≥ 0; infinity means no clipping.
-      uniform: the same limit for every leaf; otherwise by their sizes.
+      uniform: use the same limit for every leaf; otherwise limits follow the sizes of the leaves.
 
     Returns:
-      The sum, without that axis and in at least float32, and for each leaf how many examples
+      The sum, without the first axis and in at least float32, and for each leaf how many examples
       were clipped.
 
     Raises:
-      ValueError: a leaf has no first axis, or another number of examples; a negative limit.
+      ValueError: a leaf has no first axis, or another number of examples; the limit is negative.
 
     >>> import jax.numpy as jnp
     >>> grads = {"a": jnp.array([[8.0, 0.0, 0.0]]), "b": jnp.array([[8.0]])}

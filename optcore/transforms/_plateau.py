@@ -1,4 +1,4 @@
-"""Reduce the rate when a value has stopped to fall."""
+"""Reduce the rate when a value has stopped falling."""
 
 from typing import Annotated, NamedTuple
 
@@ -24,12 +24,12 @@ Tolerance = Annotated[Hyperparameter, Range(0, 1, closed=True)]
 
 
 class ReduceLROnPlateauState(NamedTuple):
-    """What has been seen of the value. All are scalars: float32, and int32 for the counts.
+    """Statistics of the value. All are scalars: float32, and int32 for the counts.
 
     Attributes:
       scale: the factor in use.
       best_value: the lowest average so far.
-      plateau_count: averages since the last that was better.
+      plateau_count: averages since the last improvement.
       cooldown_count: averages still to be ignored after a reduction.
       count: values in the running average.
       avg_value: the running average.
@@ -53,13 +53,13 @@ def reduce_on_plateau(
     accumulation_size: Length = 1,
     min_scale: Tolerance = 0.0,
 ) -> GradientTransformation:
-    """Multiply the updates by a scale that shrinks when `value` has stopped to fall.
+    """Multiply the updates by a scale that shrinks when `value` has stopped falling.
 
-    `update` takes the keyword `value`, such as the loss. Once it has been averaged over
-    `accumulation_size` calls, an average below `best - rtol · |best| - atol` is better, for
-    losses of either sign. At the `patience`-th average in a row that is not, the scale is
-    multiplied by `factor`; the next `cooldown` averages are then not counted. A NaN is never
-    better. The scale is in the state, so nothing is compiled anew.
+    `update` takes the keyword `value`, such as the loss. It is averaged over `accumulation_size`
+    calls. An average below `best - rtol · |best| - atol` is an improvement, for losses of either
+    sign. After `patience` averages in a row without an improvement, the scale is multiplied by
+    `factor`, and the next `cooldown` averages are not counted. A NaN is never an improvement. The
+    scale is in the state, so nothing is recompiled.
 
     torch's `ReduceLROnPlateau(patience=n)` waits for one average more: `patience=n + 1` here.
 
@@ -70,10 +70,10 @@ def reduce_on_plateau(
       atol: ≥ 0.
       cooldown: ≥ 0, averages.
       accumulation_size: ≥ 1, calls; more than 1 for noisy values of mini-batches.
-      min_scale: in [0, 1], the scale does not fall below it.
+      min_scale: in [0, 1]; the scale does not fall below it.
 
     Raises:
-      ValueError: `update` was not given `value`, or it is no real scalar.
+      ValueError: `update` was not given `value`, or it is not a real scalar.
 
     >>> import jax.numpy as jnp
     >>> tx = reduce_on_plateau(factor=0.5, patience=2)

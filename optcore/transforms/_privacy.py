@@ -23,7 +23,7 @@ from ._per_example import clipped_total
 
 
 class DifferentiallyPrivateAggregateState(NamedTuple):
-    """Where the noise comes from.
+    """The sources of the noise.
 
     Attributes:
       count: int32, updates made so far.
@@ -39,7 +39,7 @@ def _example() -> GradientTransformation:
 
 
 def _normal(key: jax.Array, g: jax.Array) -> jax.Array:
-    """Standard normal numbers; for complex `g` in both parts, each of which could tell."""
+    """Standard normal numbers; for complex `g` in both parts, because each part needs noise."""
     if not jnp.iscomplexobj(g):
         return jax.random.normal(key, g.shape, g.dtype)
     real, imag = jax.random.normal(key, (2, *g.shape), g.real.dtype)
@@ -57,15 +57,16 @@ def differentially_private_aggregate(
         \quad \xi \sim N(0, 1)
 
     with the norm over all leaves. The updates have one gradient per example along a first
-    axis, as `jax.vmap(jax.grad(loss), (None, 0))` gives them; so it comes first in a chain. The
-    noise depends on the key, the step and the name of a leaf alone. Inside `shard_map` each part
-    of a parameter has noise of its own, and where devices have examples of their own, `B` counts
-    all of them, which the parameters must be given for.
+    axis, as `jax.vmap(jax.grad(loss), (None, 0))` gives them, so put this first in a chain. The
+    noise depends only on the key, the step and the name of a leaf. Inside `shard_map` each part of
+    a parameter has noise of its own. Where devices have examples of their own, `B` counts all of
+    them; `update` then needs the parameters.
 
     Args:
       l2_norm_clip: `C`, the largest norm of one example's gradient, ≥ 0.
       noise_multiplier: `σ`, the standard deviation of the noise relative to `C`, ≥ 0.
-      key: a typed random key, such as `jax.random.key(0)`; who knows it can remove the noise.
+      key: a typed random key, such as `jax.random.key(0)`; keep it secret, because it reveals the
+        noise.
 
     Raises:
       ValueError: the updates have no axis of examples.

@@ -5,12 +5,12 @@ from .._core import GradientTransformation, Mask, Rate, fitting, per_leaf, selec
 
 @transformation("transform", example={"rate": 0.01}, needs=("params",), stage="drift")
 def shrink_weights(rate: Rate, mask: Mask | None = None) -> GradientTransformation:
-    """Divide the parameters that a step `u` leads to: `p + u` becomes `(p + u) / (1 + rate)`.
+    """Shrink the parameters that a step `u` leads to: `p + u` becomes `(p + u) / (1 + rate)`.
 
     Behind the learning rate and with `rate = learning_rate · weight_decay` this is the step of
     the gradient followed by the proximal step of L2 regularisation (Zhuang et al.,
-    arXiv 2202.00089, eq. 6): implicit, so that no rate overshoots. `add_decayed_weights`, in
-    front of the learning rate, multiplies by `1 - rate` instead.
+    arXiv 2202.00089, eq. 6): it is implicit, so no rate overshoots. `add_decayed_weights`, in front
+    of the learning rate, multiplies by `1 - rate` instead.
 
     Args:
       rate: ≥ 0.

@@ -7,7 +7,6 @@ from .._core import (
     per_leaf,
     transformation,
 )
-from ..schedules import linear_schedule
 
 
 @transformation("transform", example={"step_size": 0.5}, per_example="single")
@@ -39,23 +38,3 @@ def scale_by_learning_rate(
     """
     sign = -1 if flip_sign else 1
     return scale(sign * learning_rate)
-
-
-@transformation(
-    "transform", example={"step_size_fn": linear_schedule(1.0, 0.5, 4)}, per_example="single"
-)
-def scale_by_schedule(step_size_fn: Hyperparameter) -> GradientTransformation:
-    """Multiply every update by `step_size_fn(count)`; the same as `scale(step_size_fn)`.
-
-    Args:
-      step_size_fn: a function of the step count (from 0), of either sign.
-
-    >>> import jax.numpy as jnp
-    >>> tx = scale_by_schedule(lambda count: 2.0 * count)
-    >>> state = tx.init(jnp.float32(0.0))
-    >>> for _ in range(3):
-    ...     update, state = tx.update(jnp.float32(1.0), state)
-    >>> update.item(), state.hyperparams["step_size_fn"].item()
-    (4.0, 4.0)
-    """
-    return scale(step_size_fn)

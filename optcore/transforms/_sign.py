@@ -7,7 +7,7 @@ from .._core import GradientTransformation, per_leaf, transformation
 
 @transformation("direction", example={}, per_example="single")
 def scale_by_sign() -> GradientTransformation:
-    """Replace every element by its sign, and 0 by 0; for a complex `z` that is `z / |z|`.
+    """Replace every element by its sign, which is 0 for 0 and `z / |z|` for a complex `z`.
 
     >>> import jax.numpy as jnp
     >>> tx = scale_by_sign()

@@ -1,4 +1,4 @@
-"""Parameters that keep the norms they start with."""
+"""Parameters that keep their initial norms."""
 
 from typing import Any, NamedTuple
 
@@ -28,7 +28,7 @@ class KeepParamsNormState(NamedTuple):
 
     Attributes:
       radius: the norm of each initial parameter, with length 1 along the axes that it is taken
-        over, and `None` where the mask is False.
+        over; `None` where the mask is False.
     """
 
     radius: Params
@@ -52,24 +52,24 @@ def matrices(params: Params) -> Any:
 def keep_params_norm(
     mask: Mask | None = None, axes: int | tuple[int, ...] | None = None
 ) -> GradientTransformation:
-    r"""Change the updates so that the norm of every parameter stays what it was at `init`.
+    r"""Change the updates so that every parameter keeps the norm that it had at `init`.
 
     .. math:: p + u \leftarrow R \frac{p + u}{\lVert p + u \rVert}, \quad R = \lVert p_0 \rVert
 
-    The projection of Hyperball (Wen et al., arXiv 2606.16899). `R` is remembered, so that
-    rounding does not add up over the steps. A step that ends at zero, which has no direction,
-    is not made. It must be the last of a chain, where it sees the step that is made.
+    The projection of Hyperball (Wen et al., arXiv 2606.16899). The state keeps `R`, so rounding
+    errors do not add up over the steps. A step that would end at zero, which has no direction, is
+    not made. Put it last in a chain, where it sees the final step.
 
     Args:
       mask: which parameters keep their norm, see `add_decayed_weights`. Vectors and embeddings
         are usually left out.
-      axes: what the norm is taken over; by default all axes of a leaf. For layers that are
+      axes: the axes that the norm is taken over; by default all axes of a leaf. For layers that are
         stacked on the first axis, `(-2, -1)` keeps the norm of each matrix.
 
     Raises:
-      ValueError: `init` was given a parameter that is zero and could never move (under `jit`,
-        where no value is known, it stays zero), `update` was not given `params`, or the mask or
-        the axes do not fit them.
+      ValueError: `init` was given a zero parameter, which could never move (under `jit`, where its
+        value is unknown, it stays zero); `update` was not given `params`; or the mask or the axes
+        do not fit them.
 
     >>> import jax.numpy as jnp
     >>> tx = keep_params_norm()
@@ -116,5 +116,5 @@ def _refuse_zero(path: str, p: Any, size: jax.Array | None) -> None:
     if zeros:
         raise ValueError(
             f"keep_params_norm: the parameter at {path!r} has {zeros} of {size.size} norms equal "
-            "to 0, which would stay 0; initialise it otherwise or leave it out with the mask"
+            "to 0, which would stay 0; initialise it differently or exclude it with the mask"
         )

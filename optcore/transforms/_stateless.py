@@ -11,14 +11,13 @@ from .._core import (
     Leafwise,
     Params,
     Updates,
-    map_leaves,
     per_leaf,
     transformation,
 )
 
 
 def plain(f: Callable[[Updates, Params], Updates]) -> GradientTransformation:
-    """The pair of `stateless`, for factories that are declared themselves."""
+    """The pair of `stateless`, for factories that are declared on their own."""
 
     def init(params):
         return EmptyState()
@@ -49,35 +48,6 @@ def stateless(f: Callable[[Updates, Params], Updates]) -> GradientTransformation
     return GradientTransformation(*plain(f))
 
 
-def _towards_zero(g: jax.Array, p: jax.Array | None) -> jax.Array:
-    return g if p is None else g + 0.1 * p
-
-
-@transformation("transform", example={"f": _towards_zero})
-def stateless_with_tree_map(
-    f: Callable[[jax.Array, jax.Array | None], jax.Array],
-) -> GradientTransformation:
-    """Apply a pure function of one update and its parameter to every leaf.
-
-    Args:
-      f: `f(g, p) -> u`; `p` is `None` if `update` was not given parameters. It sees float32 or
-        wider. Plain functions are compared by identity.
-
-    >>> import jax.numpy as jnp
-    >>> tx = stateless_with_tree_map(lambda g, p: g + 0.5 * p)
-    >>> params = {"w": jnp.array([2.0, -4.0])}
-    >>> tx.update({"w": jnp.zeros(2)}, tx.init(params), params)[0]["w"].tolist()
-    [1.0, -2.0]
-    """
-
-    def mapped(updates, params):
-        if params is None:
-            return map_leaves(lambda g: f(g, None), updates)
-        return map_leaves(f, updates, reads=(params,))
-
-    return plain(mapped)
-
-
 @transformation("transform", example={}, per_example="single")
 def identity() -> GradientTransformation:
     """Leave the updates as they are.
@@ -91,7 +61,7 @@ def identity() -> GradientTransformation:
 
 @transformation("transform", example={}, stage="freeze", per_example="single")
 def set_to_zero() -> GradientTransformation:
-    """Replace every update, also a non-finite one, by an exact zero.
+    """Replace every update by an exact zero, even a non-finite one.
 
     >>> import jax.numpy as jnp
     >>> set_to_zero().update(jnp.float32(jnp.nan), EmptyState())[0].item()

@@ -43,11 +43,11 @@ def trace(
     With `dampening` `d`, new gradients count `1 - d` from the second step on:
     `m_1 = g_1`, `m_t = decay · m_{t-1} + (1 - d) · g_t`, as in `torch.optim.SGD`.
 
-    A constant gradient is amplified `1 / (1 - decay)` times; the running *average*, which is
-    not, is `ema`.
+    A constant gradient is amplified by `1 / (1 - decay)`. For a running *average*, which does not
+    amplify, use `ema`.
 
     Args:
-      decay: in [0, 1]; with 1 the plain sum of all updates.
+      decay: in [0, 1]; 1 gives the plain sum of all updates.
       nesterov: look one step ahead.
       accumulator_dtype: of the sum; by default the parameter's, at least float32.
       dampening: in [0, 1], or `None` for none.

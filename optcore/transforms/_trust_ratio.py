@@ -44,7 +44,7 @@ def scale_by_trust_ratio(
         # The reciprocal of a smaller number is infinite.
         fixed = (p_norm == 0) | (g_norm < jnp.finfo(g_norm.dtype).tiny)
         reciprocal = 1 / (jnp.where(fixed, 1, g_norm) + eps)
-        # One after the other, for the ratio itself may be infinite.
+        # One after the other, because the ratio itself may be infinite.
         unit = jnp.where(fixed, 1, reciprocal) * g
         return jnp.where(fixed, 1, trust_coefficient * p_norm) * unit
 

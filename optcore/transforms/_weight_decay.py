@@ -1,4 +1,4 @@
-"""Weight decay: the family of terms that pull the parameters towards a point."""
+"""Weight decay: terms that pull the parameters towards a point."""
 
 from collections.abc import Callable
 from typing import Annotated, NamedTuple
@@ -48,16 +48,16 @@ def add_decayed_weights(
 
     Behind a direction and in front of the learning rate this is decoupled decay (Loshchilov
     and Hutter, arXiv 1711.05101, algorithm 2); in front of the direction it is L2
-    regularisation. Behind the learning rate it would make the weights *grow*: there
-    `add_independent_decayed_weights` stands. Other decays are corrected for the schedule
+    regularisation. Behind the learning rate it would make the weights *grow*: use
+    `add_independent_decayed_weights` there. Other decays are corrected for the schedule
     (`add_corrected_decayed_weights`), cautious (`add_cautious_decayed_weights`), towards the
     initial point (`add_decay_to_init`) or constant (`add_l1_decay`).
 
     Args:
       weight_decay: ≥ 0.
       mask: a tree of booleans (or a function from the parameters to one) that says which
-        parameters decay; by default all. It may stop at a subtree. Of a parameter with a
-        `RowSparse` gradient only the rows that are touched decay.
+        parameters decay; by default all. It may stop at a subtree. If a parameter has a `RowSparse`
+        gradient, only the rows that it touches decay.
 
     Raises:
       ValueError: `update` was not given `params`, or the mask does not fit them.
@@ -79,12 +79,12 @@ def add_independent_decayed_weights(
 ) -> GradientTransformation:
     """Decay that the learning rate does not multiply: `u ← u - weight_decay · p`.
 
-    It stands behind the learning rate, where updates are steps. To let it follow the shape of a
-    learning-rate schedule without its size (Loshchilov and Hutter, arXiv 1711.05101,
-    algorithm 2, where one multiplier scales both), give `weight_decay` a schedule of that shape.
+    Put it behind the learning rate, where updates are steps. To make the decay follow the shape of
+    a learning-rate schedule but not its size (Loshchilov and Hutter, arXiv 1711.05101, algorithm 2,
+    where one multiplier scales both), give `weight_decay` a schedule of that shape.
 
     Args:
-      weight_decay: the part of a weight that is lost in each step, ≥ 0.
+      weight_decay: the fraction of a weight that is lost in each step, ≥ 0.
       mask: see `add_decayed_weights`.
 
     Raises:
@@ -121,9 +121,9 @@ def add_corrected_decayed_weights(
 
     With the learning rate `γ_t` behind it, a weight loses `λ γ_t² / γ_max` of itself per step.
     A layer whose output is normalised then keeps its ratio of gradient to weight norm at
-    `√(2 λ / γ_max)` while the rate decays, where decoupled decay lets the gradients blow up
-    (Defazio, arXiv 2506.02285, AdamC). The paper corrects normalised layers alone: say with
-    `mask` which, and let `add_decayed_weights` take the others.
+    `√(2 λ / γ_max)` while the rate decays; with decoupled decay the gradients blow up (Defazio,
+    arXiv 2506.02285, AdamC). The paper corrects only normalised layers: select them with `mask`,
+    and use `add_decayed_weights` for the others.
 
     Args:
       weight_decay: `λ`, ≥ 0.
@@ -152,10 +152,10 @@ def add_cautious_decayed_weights(
 ) -> GradientTransformation:
     """Decay only where it agrees with the update: `u ← u + weight_decay · [u · p ≥ 0] · p`.
 
-    A weight decays while the step moves it towards zero too, so that the decay does not shift
-    the minima of the loss (Chen et al., arXiv 2510.12402, algorithm 1). Where the update or
-    the parameter is zero, it decays, as in the paper. For complex numbers the product is
-    `Re(ū · p)`. It stands behind the direction and in front of the learning rate.
+    A weight decays only while the step also moves it towards zero, so the decay does not shift the
+    minima of the loss (Chen et al., arXiv 2510.12402, algorithm 1). Where the update or the
+    parameter is zero, it counts as agreement, as in the paper. For complex numbers the product is
+    `Re(ū · p)`. Put it behind the direction and in front of the learning rate.
 
     Args:
       weight_decay: ≥ 0.
@@ -172,7 +172,7 @@ def add_cautious_decayed_weights(
     """
 
     def leaf(u, p):
-        # Signs rather than numbers, whose product may vanish.
+        # Signs, because the product of the numbers may vanish.
         agree = (jnp.sign(u).conj() * jnp.sign(p)).real >= 0
         return u + jnp.where(agree, weight_decay, 0) * p
 
@@ -180,7 +180,7 @@ def add_cautious_decayed_weights(
 
 
 class AddDecayToInitState(NamedTuple):
-    """Where the parameters are pulled to.
+    """The point that the parameters are pulled to.
 
     Attributes:
       anchor: the initial parameters, with `None` where the mask is False.
@@ -193,14 +193,14 @@ class AddDecayToInitState(NamedTuple):
 def add_decay_to_init(weight_decay: Rate, mask: Mask | None = None) -> GradientTransformation:
     """Decay towards the initial parameters: `u ← u + weight_decay · (p - p_0)`.
 
-    For fine-tuning. In front of the direction it is the gradient of the penalty
+    Use it for fine-tuning. In front of the direction it is the gradient of the penalty
     `½ · weight_decay · ‖p - p_0‖²` (L2-SP; Li et al., arXiv 1802.01483, equation 3); behind the
-    direction and in front of the learning rate it is decoupled. The point is the parameters
+    direction and in front of the learning rate it is decoupled. The point `p_0` is the parameters
     that `init` was given, in their own dtypes.
 
     Args:
       weight_decay: ≥ 0.
-      mask: see `add_decayed_weights`; what is masked costs no memory.
+      mask: see `add_decayed_weights`; masked parameters cost no memory.
 
     Raises:
       ValueError: `update` was not given `params`, or the mask does not fit them.
@@ -226,11 +226,11 @@ def add_decay_to_init(weight_decay: Rate, mask: Mask | None = None) -> GradientT
 
 @transformation("transform", example={"weight_decay": 0.01}, needs=("params",), stage="decay")
 def add_l1_decay(weight_decay: Rate, mask: Mask | None = None) -> GradientTransformation:
-    """Decay by a constant amount, whatever a weight's size: `u ← u + weight_decay · sign(p)`.
+    """Decay by a constant amount, whatever the size of a weight: `u ← u + weight_decay · sign(p)`.
 
-    A subgradient of `weight_decay · ‖p‖₁`, with 0 at 0 and `p / |p|` for complex numbers. In
-    front of the direction it is L1 regularisation, behind it decoupled. Small weights end up
-    within one step of zero rather than at zero.
+    The decay is a subgradient of `weight_decay · ‖p‖₁`, with 0 at 0 and `p / |p|` for complex
+    numbers. In front of the direction it is L1 regularisation; behind it, the decay is decoupled.
+    Small weights end up within one step of zero rather than at zero.
 
     Args:
       weight_decay: ≥ 0.

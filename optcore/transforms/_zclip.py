@@ -1,4 +1,4 @@
-"""Clipping of norms that stand out from those before."""
+"""Clipping of norms that are outliers among earlier norms."""
 
 from typing import NamedTuple
 
@@ -48,17 +48,16 @@ def zclip(
         z = \frac{\lVert g \rVert - \mu}{\sigma + eps}, \qquad
         \lVert g \rVert^* = \mu + \frac{z_{thr}}{z} z_{thr} \sigma \text{ if } z > z_{thr}
 
-    and `‖g‖* = ‖g‖` otherwise: the farther out a norm is, the closer to the mean it is brought
-    (reciprocal clipping). All updates are scaled together to the norm `‖g‖*`, and `‖g‖*`, not
-    the outlier, enters the statistics:
-    `μ ← decay · μ + (1 - decay) · ‖g‖*`, `σ² ← decay · σ² + (1 - decay) · (‖g‖* - μ)²` with the
-    new `μ`. During the first `warmup_steps` nothing is clipped; the statistics are the mean and
-    the variance of these norms.
+    and `‖g‖* = ‖g‖` otherwise: the larger an outlier is, the closer to the mean it is clipped
+    (reciprocal clipping). All updates are scaled together to the norm `‖g‖*`, and `‖g‖*`, not the
+    outlier, enters the statistics: `μ ← decay · μ + (1 - decay) · ‖g‖*`,
+    `σ² ← decay · σ² + (1 - decay) · (‖g‖* - μ)²` with the new `μ`. During the first `warmup_steps`
+    nothing is clipped; the statistics are the mean and the variance of the norms so far.
 
-    A norm that is not finite enters no statistics; the update that has it stays non-finite.
+    A norm that is not finite does not enter the statistics; its update stays non-finite.
 
     Args:
-      z_threshold: deviations from the mean that make an outlier, ≥ 0.
+      z_threshold: how many deviations above the mean an outlier is, ≥ 0.
       decay: of the statistics, in [0, 1).
       eps: added to the deviation, ≥ 0.
       warmup_steps: ≥ 1.
@@ -92,7 +91,7 @@ def zclip(
         one_over_z = (sigma + eps) / jnp.where(spike, beyond, 1)
         clipped = jnp.where(spike, mu + z_threshold * one_over_z * z_threshold * sigma, size)
 
-        # Means are moved by a part of the difference, which is exactly 0 on equal norms.
+        # Means move by a part of the difference, which is exactly 0 on equal norms.
         weight = jnp.where(warm, 1 - decay, 1 / count.astype(mu.dtype))
         seen = squarable(clipped)
         new_mu = mu + weight * (seen - mu)

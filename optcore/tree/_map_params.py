@@ -1,4 +1,4 @@
-"""A function on those parts of a state that are shaped like the parameters."""
+"""A map over the parts of a state that are shaped like the parameters."""
 
 from collections.abc import Callable
 from typing import Any
@@ -23,18 +23,19 @@ def map_params(
 
     Args:
       initable: the transformation, or its `init`.
-      f: called with a leaf of the state and the leaves of `rest` at the same parameter, also if
-        the state has several leaves there (a factored moment has a row and a column) or none, as
-        for the parameters of other groups.
-      state: of that transformation.
+      f: called with a leaf of the state and the leaves of `rest` at the same parameter. The state
+        may have several leaves for a parameter (a factored moment has a row and a column) or none,
+        as for the parameters of other groups.
+      state: a state of that transformation.
       *rest: trees like the parameters.
-      transform_non_params: called with every other leaf, such as counts; by default they stay.
-      is_leaf: as in `jax.tree.map`, for the trees like the parameters.
+      transform_non_params: called with every other leaf, such as counts; by default these do not
+        change.
+      is_leaf: as in `jax.tree.map`, for trees like the parameters.
 
     Raises:
-      TypeError: `initable` has no `init`, or its `init` has to look at the parameters, as that of
-        optax's `masked` does.
-      ValueError: the state is not one of this transformation's.
+      TypeError: `initable` has no `init`, or its `init` depends on the leaves of the parameters, as
+        that of optax's `masked` does.
+      ValueError: the state does not belong to this transformation.
 
     >>> import jax.numpy as jnp, optcore
     >>> tx = optcore.adam(0.1)
@@ -52,8 +53,8 @@ def map_params(
         skeleton = init(Placeholder())
     except Exception as error:
         raise TypeError(
-            "map_params: this init does not work without the leaves of the parameters, so which "
-            "parts of its state are like them cannot be told"
+            "map_params: initable needs an init that works without the leaves of the parameters, "
+            "but this one does not, so the parts of its state like them are unknown"
         ) from error
 
     def mapped(there: Any, part: Any) -> Any:
@@ -67,7 +68,7 @@ def map_params(
 
 
 def _repeated(skeleton: Any, state: Any) -> Any:
-    """The skeleton, with as many trees as the state has where there is one for each axis."""
+    """The skeleton, with as many trees as the state has where it has one per axis."""
     if not isinstance(skeleton, (tuple, list, dict)) or type(skeleton) is not type(state):
         return skeleton
     if isinstance(skeleton, dict):

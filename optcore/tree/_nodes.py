@@ -1,4 +1,4 @@
-"""Every node of a tree with its path, on which the fields of a NamedTuple bear its name."""
+"""Every node of a tree with its path; fields of a NamedTuple carry the name of its class."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -30,12 +30,12 @@ class NamedTupleKey:
 
 
 def is_named_tuple(node: Any) -> bool:
-    """Whether it is one; states are."""
+    """Whether it is a NamedTuple, as states are."""
     return isinstance(node, tuple) and hasattr(node, "_fields")
 
 
 def steps_below(node: Any) -> list[tuple[Any, Any]]:
-    """The nodes right below, each with the step that leads there."""
+    """The direct children, each with the step that leads there."""
     if is_named_tuple(node):
         name = type(node).__name__
         return [(NamedTupleKey(name, field), getattr(node, field)) for field in node._fields]
@@ -44,14 +44,14 @@ def steps_below(node: Any) -> list[tuple[Any, Any]]:
 
 
 def nodes(tree: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """Every node from the root on, before those below it."""
+    """Every node from the root on, parents before children."""
     yield path, tree
     for step, child in steps_below(tree):
         yield from nodes(child, (*path, step))
 
 
 def name_of(step: Any) -> Any:
-    """The field, attribute or key that a step goes by; `None` for a place in a sequence."""
+    """The field, attribute or key of a step; `None` for an index in a sequence."""
     if isinstance(step, (NamedTupleKey, GetAttrKey)):
         return step.name
     return step.key if isinstance(step, DictKey) else None
@@ -66,18 +66,3 @@ def _written(step: Any) -> str:
     if isinstance(step, SequenceKey):
         return str(step.idx)
     return str(step.key if isinstance(step, FlattenedIndexKey) else name_of(step))
-
-
-def matches(path: Path, node: Any, key: Any) -> bool:
-    """Whether a node goes by a name: its field's or key's, or that of its class.
-
-    A name with dots is the end of a path.
-    """
-    if is_named_tuple(node) and type(node).__name__ == key:
-        return True
-    if not path:
-        return False
-    if isinstance(key, str) and "." in key and name_of(path[-1]) != key:
-        return written(path).endswith(f".{key}") or written(path) == key
-    name = name_of(path[-1])
-    return name is not None and type(name) is type(key) and name == key

@@ -1,4 +1,9 @@
-"""Finding settings: the loop, sweeps, and the learning-rate range test."""
+"""Finding settings: the loop, sweeps, and the learning-rate range test.
+
+`minimize` is a training loop for scripts. `sweep` trains with every combination of settings in
+one program. `lr_range_test` finds a learning rate with one short run, and `plot_range_test` draws
+it. The guide is README.md in this folder.
+"""
 
 from ._minimize import History as History
 from ._minimize import minimize as minimize

@@ -1,4 +1,4 @@
-"""Where batches come from: stacked arrays, a function of a key, or an iterable."""
+"""The sources of batches: stacked arrays, a function of a key, or an iterable."""
 
 import dataclasses
 import itertools
@@ -25,8 +25,8 @@ class Source:
     """Batches for a scan.
 
     Attributes:
-      data: arrays for the compiled program, or `None`.
-      draw: `(start, number)` to what the scan runs over, for that many steps from `start` on.
+      data: the arrays for the compiled program, or `None`.
+      draw: `(start, number)` to the input of a scan over `number` steps from `start` on.
       pick: `(data, x)` to the batch of one step, within the scan.
     """
 
@@ -39,9 +39,9 @@ def source(owner: str, batches: Batches, key: jax.Array | None) -> Source:
     """The source for one run.
 
     Args:
-      owner: who asks, for messages.
+      owner: the name of the caller, for messages.
       batches: see `Batches`; `None` for none.
-      key: by which stacked batches are shuffled anew in every pass, and which a function needs.
+      key: shuffles stacked batches in every pass; a function of a key requires it.
     """
     if key is not None and not (is_key(key) and key.ndim == 0):
         raise TypeError(
@@ -61,7 +61,7 @@ def source(owner: str, batches: Batches, key: jax.Array | None) -> Source:
 
 
 def first(owner: str, batches: Batches, number: int) -> Batches:
-    """The same batches in a form that can be drawn from many times: at most `number` are taken."""
+    """The same batches in a form that can be drawn repeatedly; at most `number` are taken."""
     if isinstance(batches, Iterator):
         return list(itertools.islice(batches, number))
     return batches

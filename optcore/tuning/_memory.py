@@ -1,4 +1,4 @@
-"""How much memory a program takes, before it runs."""
+"""An estimate of a program's memory before it runs."""
 
 import os
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from jax.extend import core
 
 
 def device_memory() -> float:
-    """Bytes that there are: of the device, or of the machine; infinity where nobody says."""
+    """The memory of the device, or of the machine, in bytes; infinity if it is unknown."""
     limit = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
     if limit:
         return float(limit)
@@ -21,7 +21,7 @@ def device_memory() -> float:
 
 
 def live_bytes(jaxpr: Any) -> int:
-    """Bytes of all that lives at once in a traced program, at the worst time.
+    """The peak number of bytes that are live at once in a traced program.
 
     Its inputs and constants do not count. Compilers merge operations and need less.
     """

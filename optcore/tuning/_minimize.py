@@ -1,4 +1,4 @@
-"""The loop, for scripts that just want the loop."""
+"""A training loop for scripts."""
 
 from typing import Any, NamedTuple
 
@@ -13,11 +13,11 @@ from ._step import Loss, adapted, copied, step
 
 
 class History(NamedTuple):
-    """What was seen at each step, before its update; NumPy arrays of float32.
+    """The loss and gradient norm of each step, before its update; float32 NumPy arrays.
 
     Attributes:
       loss: `(steps,)`.
-      gradient_norm: `(steps,)`, of all gradients together.
+      gradient_norm: `(steps,)`, the norm over all leaves.
     """
 
     loss: np.ndarray[Any, Any]
@@ -38,23 +38,22 @@ def minimize(
 ) -> tuple[Params, State, History]:
     """Train: `steps` updates of `params`, compiled, in scans of `chunk` steps.
 
-    The optimizer gets the loss as `value`, its function as `value_fn` and `obj_fn`, the gradients
-    as `grad`, their function as `grad_fn`, and with `key` a new `key` at each step, for those
-    that ask for them. Between two chunks, and only there, the loss comes to the
-    host and the progress bar moves.
+    An optimizer that takes them gets the loss as `value`, the loss function as `value_fn` and
+    `obj_fn`, the gradients as `grad`, the gradient function as `grad_fn`, and, if `key` is given, a
+    new `key` at each step. The loss comes to the host and the progress bar moves only between two
+    chunks.
 
     Args:
       loss_fn: `(params, batch)`, or `(params)` without batches, to a real scalar.
-      params: where to start; neither changed nor donated. With `LookaheadParams` gradients are
-        taken at the fast ones.
-      tx: an optimizer, of optcore or of another library.
+      params: the initial parameters; neither changed nor donated. With `LookaheadParams`, gradients
+        are taken at the fast ones.
+      tx: an optimizer from optcore or another library.
       steps: ≥ 0.
-      batches: a tree of arrays whose first axis counts batches, gone through again and again; a
-        list of batches, likewise; an iterator over batches; or a function of a random key, which
-        is traced.
-      key: shuffles stacked batches anew in every pass; needed by a function, and by
+      batches: a tree of arrays whose first axis counts batches, or a list of batches, both repeated
+        as needed; an iterator over batches; or a function of a random key, which is traced.
+      key: shuffles stacked batches in every pass; required for a function of a key, and for
         optimizers that draw at random (Sophia).
-      state: to go on from, by default that of `tx.init`; neither changed nor donated.
+      state: the state to continue from, by default that of `tx.init`; neither changed nor donated.
       chunk: ≥ 1; the last chunk may be shorter, and is then compiled by itself.
       progress: a bar on stderr, if tqdm is installed and stderr is a terminal.
 
@@ -62,8 +61,9 @@ def minimize(
       The parameters, the optimizer's state, and a `History`.
 
     Raises:
-      TypeError: `loss_fn` is no function, or `tx` no transformation.
-      ValueError: `loss_fn` gives no real scalar; batches are not alike, or run out.
+      TypeError: `loss_fn` is not a function, or `tx` is not a transformation.
+      ValueError: `loss_fn` does not return a real scalar; batches differ in structure or shape, or
+        run out.
 
     >>> import jax.numpy as jnp, optcore
     >>> params, _, history = minimize(lambda w: (w - 3.0) ** 2, jnp.float32(0.0),
@@ -76,7 +76,7 @@ def minimize(
     steps, chunk = _at_least("steps", steps, 0), _at_least("chunk", chunk, 1)
     adapted_tx = adapted(tx)
     drawn = source("minimize", batches, key)
-    # Not the key of the batches, nor one that is folded from it.
+    # Different from the key of the batches and from all keys folded from it.
     own_key = None if key is None else jax.random.split(key)[1]
 
     def run(carry: Any, data: Any, xs: Any, length: int) -> Any:
@@ -89,7 +89,7 @@ def minimize(
 
     compiled = jax.jit(run, donate_argnums=0, static_argnums=3)
     params = copied(params)
-    # A state of optax may hold the parameters themselves, and no buffer is donated twice.
+    # A state of optax may hold the parameters themselves, and a buffer cannot be donated twice.
     carry = params, _copied_state(adapted_tx.init(params) if state is None else state)
     history = [(np.zeros(0, np.float32),) * 2]
     with progress_bar(steps, "step", progress) as advance:

@@ -1,4 +1,4 @@
-"""What a curve of losses over rising rates says: three phases, and rates to try."""
+"""The three phases of a curve of losses over rising rates, and rates to try."""
 
 from typing import Any, NamedTuple
 
@@ -8,12 +8,12 @@ Array = np.ndarray[Any, Any]
 
 
 class Phases(NamedTuple):
-    """Where the phases of a range test begin, as indices into its rates.
+    """The starts of the phases of a range test, as indices into its rates.
 
     Attributes:
-      descent: of fast descent; before it there is no progress.
-      minimum: where the loss has come down, to within a hundredth of its fall.
-      divergence: of divergence; the number of rates if there is none.
+      descent: the start of fast descent; before it there is no progress.
+      minimum: where the loss has fallen to within a hundredth of its total fall.
+      divergence: the start of divergence; the number of rates if there is none.
     """
 
     descent: int
@@ -25,10 +25,10 @@ class Suggestions(NamedTuple):
     """Rates to try, all of them below the divergence.
 
     Attributes:
-      steepest: where the loss falls fastest; the one to take first.
+      steepest: where the loss falls fastest; try this first.
       tenth_of_minimum: a tenth of the rate at which the loss is lowest.
-      cyclical: `(base, max)` for `cyclic_schedule`: where descent begins, and where the loss is
-        lowest, or half way to the divergence if that is less.
+      cyclical: `(base, max)` for `cyclic_schedule`: where descent starts, and where the loss is
+        lowest, or halfway to the divergence if that is less.
     """
 
     steepest: float
@@ -39,7 +39,7 @@ class Suggestions(NamedTuple):
 def smoothed(losses: Array, decay: float) -> Array:
     """Exponentially weighted averages along the last axis, corrected for their start.
 
-    What is not a finite number makes all that follows infinite.
+    After a value that is not finite, all averages are infinite.
     """
     average, columns = np.zeros(losses.shape[:-1]), []
     broken = np.logical_or.accumulate(~np.isfinite(losses), axis=-1)
@@ -51,14 +51,14 @@ def smoothed(losses: Array, decay: float) -> Array:
 
 
 def window(steps: int) -> int:
-    """Over how many steps a level or a slope is taken."""
+    """The number of steps over which a level or a slope is taken."""
     return max(1, steps // 40)
 
 
 def noise(losses: Array, decay: float) -> float:
-    """The standard deviation that noise of the batches gives the median of the smooth curves.
+    """The standard deviation of the median of the smoothed curves that is due to batch noise.
 
-    Second differences of the losses show noise and no trend; their median, no blow-up.
+    Second differences of the losses remove the trend, and their median ignores the blow-up.
     """
     with np.errstate(invalid="ignore"):
         bends = np.abs(np.diff(losses.astype(np.float64), 2, axis=-1))
@@ -69,9 +69,9 @@ def noise(losses: Array, decay: float) -> float:
 
 
 def blow_up(curve: Array, sigma: float) -> tuple[float, int, int]:
-    """How far the loss falls, where it is lowest, and where half of the fall is lost again.
+    """The fall of the loss, the index of its minimum, and where half of the fall is lost again.
 
-    What is less than six standard deviations of the noise is no fall, and no loss of one.
+    A change of less than six standard deviations of the noise does not count.
     """
     start = float(np.median(curve[: 2 * window(len(curve))]))
     lowest = int(np.argmin(curve))
@@ -83,24 +83,24 @@ def blow_up(curve: Array, sigma: float) -> tuple[float, int, int]:
 
 
 def stable_limit(rates: Array, median: Array, curve: Array, sigma: float) -> float | None:
-    r"""The largest stable rate, told from how fast the loss blows up; `None` if it does not.
+    r"""The largest stable rate, estimated from the blow-up of the loss; `None` without a blow-up.
 
-    The blow-up shows late: while the rates were low, what is unstable now has been contracted
-    to almost nothing. But a step at rate `η` multiplies it by `η / η_max · 2 - 1` in gradient
-    descent, whose limit is `η_max = 2 / λ_max`, and the loss by the square of that:
+    The blow-up shows late, because the low rates before have contracted the component that is now
+    unstable to almost nothing. In gradient descent, whose limit is `η_max = 2 / λ_max`, a step at
+    rate `η` multiplies this component by `η / η_max · 2 - 1`, and the loss by the square of that:
 
     .. math::
         \eta_{max} = \frac{2 \eta_{t+1}}{1 + \sqrt{L_{t+1} / L_t}}
 
-    the median of this over a few steps of the blow-up. Where the loss rises slowly, as with
-    normalised steps, this is the rate itself. With momentum the limit lies above this estimate.
+    The result is the median over a few steps of the blow-up. Where the loss rises slowly, as with
+    normalised steps, it is the rate itself. With momentum the limit is above this estimate.
     """
     _, lowest, begin = blow_up(curve, sigma)
     if begin == len(curve):
         return None
     excess = median - min(np.min(median), curve[lowest])
     t = np.arange(begin, len(curve) - 1)
-    # Until it is over: a loss that is as high as it gets grows no more.
+    # Only until its end: a loss at its highest level does not grow any more.
     t = t[(excess[t] > 0) & np.isfinite(excess[t + 1])][:5]
     limits = 2 * rates[t + 1] / (1 + np.sqrt(excess[t + 1] / excess[t]))
     return float(np.median([*limits, rates[begin]] if len(t) < 3 else limits))

@@ -11,11 +11,10 @@ from ._range_test import RangeTest
 def plot_range_test(result: RangeTest, *, axes: Any = None) -> Any:
     """Draw the losses of a range test over the rate, with its phases and suggestions.
 
-    The line is the median of the seeds' smoothed losses, the band goes from their lower to their
-    upper quartile.
+    The line is the median of the seeds' smoothed losses; the band spans their quartiles.
 
     Args:
-      result: of `lr_range_test`.
+      result: the result of `lr_range_test`.
       axes: matplotlib's axes to draw into; by default those of a new figure.
 
     Returns:
@@ -23,7 +22,7 @@ def plot_range_test(result: RangeTest, *, axes: Any = None) -> Any:
 
     Raises:
       ImportError: matplotlib is not installed (the extra `plot`).
-      TypeError: `result` is no `RangeTest`.
+      TypeError: `result` is not a `RangeTest`.
 
     >>> import jax, jax.numpy as jnp, optcore
     >>> from optcore.tuning import lr_range_test
@@ -37,7 +36,7 @@ def plot_range_test(result: RangeTest, *, axes: Any = None) -> Any:
     """
     if not isinstance(result, RangeTest):
         raise TypeError(
-            f"plot_range_test: result must be that of lr_range_test, got {type(result).__name__}"
+            f"plot_range_test: result must come from lr_range_test, got {type(result).__name__}"
         )
     try:
         import matplotlib.pyplot as plt
@@ -87,7 +86,7 @@ def _mark(axes: Any, result: RangeTest) -> None:
 
 
 def _limits(result: RangeTest) -> tuple[float, float]:
-    """What is worth seeing: the fall, and as much of the blow-up."""
+    """The losses worth showing: the fall, and an equal part of the blow-up."""
     finite = result.curve[np.isfinite(result.curve)]
     bottom, start = float(finite.min()), float(finite[0])
     top = min(float(finite.max()), start + 0.5 * (start - bottom))

@@ -1,4 +1,4 @@
-"""A progress bar on long work, where someone is looking."""
+"""A progress bar for long work on a terminal."""
 
 import contextlib
 import sys

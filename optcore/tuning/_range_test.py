@@ -1,4 +1,4 @@
-"""The learning-rate range test: which rates to try, from one short run."""
+"""The learning-rate range test: rates to try, from one short run."""
 
 import dataclasses
 from collections.abc import Callable
@@ -31,13 +31,13 @@ OWNER = "lr_range_test"
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class RangeTest:
-    """What a range test saw; `plot_range_test` draws it.
+    """The result of a range test; `plot_range_test` draws it.
 
     Attributes:
-      rates: `(steps,)`, rising; fewer than were asked for if the loss diverged.
+      rates: `(steps,)`, rising; fewer than requested if the loss diverged.
       losses: `(seeds, steps)`, the loss after the step at each rate, on the next batch.
       curve: `(steps,)`, the median of the smoothed losses over the seeds.
-      quartiles: `(2, steps)`, the lower and the upper one.
+      quartiles: `(2, steps)`, the lower and the upper quartile.
       growth: how the rates rise.
       limit: an estimate of the largest stable rate, or `None` if the loss did not diverge.
       phases: no progress, fast descent, divergence; `None` if no rate lowers the loss.
@@ -59,7 +59,7 @@ class RangeTest:
 
     @property
     def suggestions(self) -> Suggestions:
-        """Rates to try, searched for below the divergence on the median curve.
+        """Rates to try, from the part of the median curve below the divergence.
 
         Raises:
           ValueError: no rate lowers the loss.
@@ -93,21 +93,21 @@ def lr_range_test(
 
     Every seed has its own order of batches, and its own initial parameters if they are given as
     a function; all train at once, in one program that is compiled once. The test ends early when
-    the median of the losses has diverged. What suggestions are read from is the median of the
-    seeds' curves: a single one may well descend where the next diverges.
+    the median of the losses has diverged. Suggestions come from the median of the seeds' curves: a
+    single curve may descend where another diverges.
 
     Args:
       loss_fn: `(params, batch)` to a real scalar; `(params)` if `batches` is `None`.
-      params: where to start, which is not changed; or a function of a random key.
-      tx: an optimizer of optcore with one `learning_rate`; what stands there, also a schedule, is
-        replaced. Its state starts anew.
+      params: the initial parameters, which are not changed; or a function of a random key.
+      tx: an optimizer of optcore with one `learning_rate`, whose value or schedule is replaced. Its
+        state starts fresh.
       batches: a tree of arrays whose first axis counts batches; a list of batches, or an iterator,
         of which `steps + 1` are taken; or a function of a random key, which is traced.
       lowest: the first rate, > 0.
-      highest: the last, > `lowest`.
-      steps: the number of rates, ≥ 20; 100 or more tell more.
+      highest: the last rate, > `lowest`.
+      steps: the number of rates, ≥ 20; 100 or more give better results.
       growth: of the rates, `"exponential"` or `"linear"`.
-      key: of the seeds.
+      key: the random key of the seeds.
       seeds: ≥ 5.
       factory: a function from a (traced) rate to an optimizer of any library; then `tx` is `None`.
       smoothing: decay of the average of each seed's losses, in [0, 1); the curve lags behind by
@@ -121,8 +121,8 @@ def lr_range_test(
       TypeError, ValueError: an argument is out of range; `tx` has no learning rate, or several;
         the loss is not finite at the start.
 
-    On a quadratic of curvature 100 the largest stable rate of gradient descent is 2 / 100, which
-    is found, though the loss itself goes on falling for a while beyond it:
+    On a quadratic of curvature 100, the largest stable rate of gradient descent is 2 / 100. The
+    test finds it, although the loss keeps falling for a while beyond it:
 
     >>> import optcore
     >>> curvature = jnp.array([100.0, 1.0])
@@ -194,7 +194,7 @@ def _measure(
     """The loss after the step at each rate, `(seeds, steps)`, until it diverges."""
     steps = len(rates)
     chunk = -(-(steps + 1) // 20)
-    # One more step than rates, for the loss after the last; the rest fills the last chunk.
+    # One more step than rates, for the loss after the last rate; padding fills the last chunk.
     filled = np.append(rates, np.repeat(rates[-1:], -(steps + 1) % chunk + 1))
     batches = first(OWNER, batches, steps + 1)
     start_keys, order_keys = jax.random.split(key, (2, seeds))
@@ -233,7 +233,7 @@ def _measure(
 
 
 def _has_diverged(losses: Array, smoothing: float, steps: int) -> bool:
-    """Whether the median has been up for a tenth of all steps, or is no number any more."""
+    """Whether the median has been high for a tenth of all steps, or is no longer finite."""
     if not losses.shape[1]:
         return False
     curve = np.quantile(smoothed(losses, smoothing), 0.5, axis=0, method="nearest")

@@ -11,8 +11,8 @@ def check_rate(owner: str, tx: Any) -> None:
     """A declared transformation must have one learning rate.
 
     Raises:
-      TypeError: it is of another library.
-      ValueError: it has none, or several.
+      TypeError: it is from another library.
+      ValueError: it has no learning rate, or several.
     """
     if not isinstance(tx, Declared):
         raise TypeError(
@@ -37,7 +37,7 @@ def check_rate(owner: str, tx: Any) -> None:
 
 def with_rate(tx: Declared, rate: Any) -> Declared:
     """The same with `rate` for its learning rate, in place of a number or a schedule."""
-    # In a state the rate would stay what it was at the start.
+    # A rate in the state would keep its initial value.
     bare = _without_injection(tx)
     (path,) = _rates(bare)
     changed: Declared = replaced(bare, {path: rate}, declare)
@@ -50,7 +50,7 @@ def _rates(tx: Declared) -> list[str]:
 
 
 def _without_injection(tx: Declared) -> Declared:
-    """What it is where nothing keeps numbers in its state."""
+    """The transformation without wrappers that keep numbers in their state."""
     if _injects(tx):
         inside: Declared = _wrapped(tx)[0]
         return _without_injection(inside)
@@ -64,7 +64,7 @@ def _without_injection(tx: Declared) -> Declared:
 
 
 def _injects(part: Declared) -> bool:
-    """Whether it keeps the numbers of the transformation inside in its state."""
+    """Whether it keeps the numbers of its inner transformation in its state."""
     return part.declaration.factory.holds is not None and len(_wrapped(part)) == 1
 
 
@@ -73,7 +73,7 @@ def _wrapped(tx: Declared) -> list[Any]:
 
 
 def _holder(tx: Declared) -> Declared | None:
-    """What has a learning rate in its state, and no transformation inside it could be read from."""
+    """A transformation with a learning rate in its state that cannot be read from outside."""
     for part in (part.value for part in walk(tx) if is_declared(part.value)):
         if part.declaration.factory.holds is not None and not _injects(part):
             names = hyperparameters(part, schedules_inside=False)

@@ -1,4 +1,4 @@
-"""One step of training, with any optimizer: what the tools of this chapter repeat."""
+"""One training step with any optimizer, shared by the tools of this chapter."""
 
 from collections.abc import Callable
 from typing import Any
@@ -49,7 +49,7 @@ def step(
 ) -> tuple[tuple[Params, State], tuple[jax.Array, jax.Array]]:
     """Parameters and state after one update, and before it the loss and the gradient's norm.
 
-    `extra` is what `update` is given beside the loss, its gradients, and functions for either.
+    `extra` holds the arguments of `update` besides the loss, its gradients, and functions for both.
     """
     params, state = carry
 
@@ -64,7 +64,7 @@ def step(
 
     def loss_and_gradients(params: Params) -> tuple[jax.Array, Params]:
         loss, grads = jax.value_and_grad(objective, allow_int=True)(params)
-        # Of complex parameters JAX gives the conjugate of the direction of steepest ascent.
+        # For complex parameters JAX gives the conjugate of the direction of steepest ascent.
         return loss, jax.tree.map(lambda g: None if is_absent(g) else jnp.conj(g), grads)
 
     loss, grads = loss_and_gradients(trained(params))
@@ -79,13 +79,13 @@ def step(
 
 
 def _asked_for(tx: DeclaredTransformation, given: dict[str, Any]) -> dict[str, Any]:
-    """What some part of `tx` names: optax's line searches refuse what they do not know."""
+    """The arguments that some part of `tx` names; optax's line searches refuse unknown ones."""
     takes = {"value", "grad", "value_fn"} | tx.declaration.structure.contents.takes
     return {name: value for name, value in given.items() if name in takes}
 
 
 def copied(tree: Any) -> Any:
-    """The same arrays in buffers of their own, which may be donated."""
+    """Copies of the arrays, which may be donated."""
 
     def copy(x: Any) -> Any:
         return jnp.array(x, jnp.result_type(x))

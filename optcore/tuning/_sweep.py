@@ -16,11 +16,11 @@ from ._progress import progress_bar
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Sweep:
-    """The table of a sweep; `print` shows it, the best first.
+    """The table of a sweep; `print` shows it, best run first.
 
     Attributes:
       settings: for each argument, its values in the order of the runs: NumPy arrays `(runs,)`.
-      results: for each result, what the runs gave: NumPy arrays `(runs, …)`.
+      results: for each result, its values in the runs: NumPy arrays `(runs, …)`.
       objective: the result by which the best is chosen.
       maximize: whether more is better.
 
@@ -40,7 +40,7 @@ class Sweep:
 
     @property
     def order(self) -> np.ndarray[Any, Any]:
-        """The runs from the best to the worst; those that gave no number come last."""
+        """The runs from best to worst; runs that gave NaN come last."""
         values = self.results[self.objective].astype(np.float64)
         losses = -values if self.maximize else values
         return np.argsort(np.where(np.isnan(losses), np.inf, losses), kind="stable")
@@ -85,21 +85,22 @@ def sweep(
 
     Args:
       train_fn: takes the settings by name; returns a scalar, or a tree of results.
-      settings: the values of each argument; the last one changes fastest. Numbers only: what
-        shapes the program needs a sweep for each value.
-      objective: which result decides what is best, if there are several; by its path.
+      settings: the values of each argument; the last one changes fastest. Only numbers are allowed:
+        a setting that changes the program needs one sweep per value.
+      objective: the path of the result that ranks the runs, if there are several results.
       maximize: whether more is better.
-      chunk: how many runs at once, ≥ 1. By default all, or as many as fit in memory, by an
-        estimate that is on the safe side. All chunks run in the same program.
-      memory: bytes for that, by default all of the device.
+      chunk: the number of runs at once, ≥ 1. By default all, or as many as fit in memory by a
+        conservative estimate. All chunks run in the same program.
+      memory: the bytes available for a chunk, by default all memory of the device.
       progress: a bar over the chunks on stderr, if tqdm is installed and stderr is a terminal.
 
     Returns:
       A `Sweep`: `best`, `table`.
 
     Raises:
-      TypeError: a value is no number.
-      ValueError: no values, integers beyond int32, or an unknown or missing objective.
+      TypeError: a value is not a number.
+      ValueError: a setting has no values or has integers beyond int32, or the objective is unknown
+        or missing.
 
     Gradient descent on a quadratic of curvature 4 is fastest at a rate of 1/4:
 
@@ -143,7 +144,7 @@ def sweep(
     parts = []
     with progress_bar(runs, "run", progress) as advance:
         for start in range(0, runs, size):
-            # The last chunk is filled up, so that one program serves all.
+            # The last chunk is padded, so that one program serves all.
             rows = np.minimum(np.arange(start, start + size), runs - 1)
             got = compiled({name: jnp.asarray(x[rows]) for name, x in columns.items()})
             number = min(size, runs - start)
@@ -164,8 +165,8 @@ def _columns(settings: Mapping[str, Sequence[float]]) -> dict[str, np.ndarray[An
         array = np.asarray(given)
         if array.ndim != 1 or array.dtype.kind not in "biuf":
             raise TypeError(
-                f"sweep: {name} must be a sequence of numbers, got {given!r}; sweep over the "
-                "numbers of one program at a time"
+                f"sweep: {name} must be a sequence of numbers, got {given!r}; use a separate "
+                "sweep for each value of any other setting"
             )
         if not array.size:
             raise ValueError(f"sweep: {name} must have at least one value, got none")

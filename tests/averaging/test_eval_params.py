@@ -88,7 +88,7 @@ def test_a_group_that_knows_better(tx, expected):
 
 
 def test_pairs():
-    pair = optcore.LookaheadParams(fast={"w": jnp.ones(2)}, slow={"w": jnp.zeros(2)})
+    pair = optcore.compose.LookaheadParams(fast={"w": jnp.ones(2)}, slow={"w": jnp.zeros(2)})
     state = optcore.sgd(0.1).init(pair.fast)
     assert optcore.eval_params(state, pair) is not pair
     assert optcore.eval_params(state, pair)["w"] is pair.slow["w"]
@@ -106,7 +106,7 @@ def test_refuses():
     state = tx.init({"w": jnp.zeros(2)})
     with pytest.raises(TypeError, match=r"the call is eval_params\(state, params\)"):
         optcore.eval_params({"w": jnp.zeros(2)}, state)
-    with pytest.raises(ValueError, match="average in WithAverageState is that of other parameters"):
+    with pytest.raises(ValueError, match="average in WithAverageState belongs to other parameters"):
         optcore.eval_params(state, {"v": jnp.zeros(2)})
     with pytest.raises(ValueError, match=r"'w' has shape \(2,\), the parameter \(3,\)"):
         optcore.eval_params(state, {"w": jnp.zeros(3)})

@@ -43,7 +43,7 @@ def test_keeps_the_last_in_their_order_and_dtypes():
 )
 def test_scans_over_the_ends_of_cycles(schedule):
     """At the ends of the cycles: of restarts, and of short triangles (fast geometric ensembles)."""
-    ends = optcore.cycle_ends(schedule, 21)
+    ends = optcore.schedules.cycle_ends(schedule, 21)
 
     @jax.jit
     def run(store):

@@ -9,10 +9,11 @@ import pytest
 
 import optcore
 from optcore._core import transformation
+from tests.named import is_own
 
 
 def walk(tx, positions, params=None):
-    """What is evaluated after each update of a walk through these positions."""
+    """The evaluated parameters after each update of a walk through these positions."""
     w = jnp.float32(0.0) if params is None else params
     state, seen = tx.init(w), []
     for p in positions:
@@ -164,7 +165,7 @@ def test_around_optax():
     assert walk(tx, [1.0, 3.0]) == [1.0, 2.0]
 
 
-WRAPPERS = [name for name in optcore.registry("wrapper") if hasattr(optcore, name)]
+WRAPPERS = [name for name in optcore.registry("wrapper") if is_own(name)]
 
 
 @pytest.mark.parametrize("wrapper", WRAPPERS)
@@ -208,8 +209,8 @@ def test_a_foreign_pair_inside_a_chain_is_refused_too():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"average": "ema"}, "decay is needed by 'ema'"),
-        ({"average": "lawa"}, "window is needed by 'lawa'"),
+        ({"average": "ema"}, "decay is required for 'ema'"),
+        ({"average": "lawa"}, "window is required for 'lawa'"),
         ({"average": "swa", "decay": 0.9}, "decay belongs to 'ema', got decay=0.9 for 'swa'"),
         ({"average": "lawa", "window": 2, "debias": True}, "debias belongs to 'ema'"),
         ({"average": "tail", "window": 2}, "window belongs to 'lawa'"),

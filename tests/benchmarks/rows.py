@@ -1,4 +1,4 @@
-"""What is measured, as data."""
+"""The measurements, as data."""
 
 import dataclasses
 import math
@@ -182,7 +182,7 @@ ACCUMULATED: dict[str, tuple[int, int, Callable[[Any], Any]]] = {
     "adamw": (1, 4 * LARGE // 16, lambda lib: lib.adamw(1e-3)),
     "16 matrices, 5 products each": (16, 512 * 512, lambda lib: lib.stateless(_products)),
 }
-"""What is accumulated for: leaves, elements of each, and what runs at the end of a window."""
+"""The cases of accumulation: leaves, their elements, and the optimizer at the end of a window."""
 
 
 def _products(updates: Any, params: Any) -> Any:

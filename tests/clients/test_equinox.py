@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import optcore
+from tests.partial import masked
 
 from . import Traces, arrays, both_kinds, floats, load, regression
 
@@ -117,10 +118,11 @@ def test_masks_and_labels_shaped_like_a_callable_module():
     mask = eqx.tree_at(lambda m: (m.weight, m.bias), model, (True, False))
     grads = jax.tree.map(jnp.ones_like, model)
     for tx in (
-        optcore.masked(optcore.scale(3.0), mask),
-        optcore.partition(
-            {"a": optcore.scale(3.0), "b": optcore.scale(1.0)},
-            eqx.tree_at(lambda m: (m.weight, m.bias), model, ("a", "b")),
+        masked(optcore.scale(3.0), mask),
+        optcore.route(
+            ("a", optcore.scale(3.0)),
+            ("b", optcore.scale(1.0)),
+            labels=eqx.tree_at(lambda m: (m.weight, m.bias), model, ("a", "b")),
         ),
     ):
         updates, _ = tx.update(grads, tx.init(model), model)

@@ -71,7 +71,7 @@ def test_any_length_of_the_direction(size):
 
 
 def test_a_direction_of_zero_gives_zero_with_finite_derivatives():
-    tx = optcore.graft(optcore.sgd(0.1), optcore.set_to_zero(), axis=0)
+    tx = optcore.graft(optcore.sgd(0.1), optcore.transforms.set_to_zero(), axis=0)
     g = jnp.array([[1.0, 0.0], [2.0, 0.0]])
     np.testing.assert_array_equal(tx.update(g, tx.init(g))[0], jnp.zeros((2, 2)))
     tx = optcore.graft(optcore.sgd(0.1), optcore.sgd(1.0), axis=0)

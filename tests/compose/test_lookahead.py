@@ -46,7 +46,10 @@ def test_pairs_are_those_of_optax(reset):
         optax.lookahead(optax.adam(0.1), PERIOD, ALPHA, reset),
     )
     start = jax.tree.map(jnp.asarray, oracles.start())
-    pairs = [optcore.LookaheadParams.init_synced(start), optax.LookaheadParams.init_synced(start)]
+    pairs = [
+        optcore.compose.LookaheadParams.init_synced(start),
+        optax.LookaheadParams.init_synced(start),
+    ]
     states = [tx.init(pair) for tx, pair in zip(txs, pairs, strict=True)]
     for g in oracles.gradients(7):
         for i, tx in enumerate(txs):
@@ -55,15 +58,15 @@ def test_pairs_are_those_of_optax(reset):
             pairs[i] = jax.tree.map(jnp.add, pairs[i], updates)
         for mine, theirs in zip(pairs[0], pairs[1], strict=True):
             jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), mine, theirs)
-    assert type(pairs[0]) is optcore.LookaheadParams
-    assert optcore.LookaheadParams._fields == optax.LookaheadParams._fields
+    assert type(pairs[0]) is optcore.compose.LookaheadParams
+    assert optcore.compose.LookaheadParams._fields == optax.LookaheadParams._fields
     assert int(states[0].steps_since_sync) == int(states[1].steps_since_sync) == 1
 
 
 def test_pairs_equal_slow_parameters_in_the_state():
     tx = optcore.lookahead(fast(), PERIOD, ALPHA)
     plain = jax.tree.map(jnp.asarray, oracles.start())
-    pair = optcore.LookaheadParams.init_synced(plain)
+    pair = optcore.compose.LookaheadParams.init_synced(plain)
     states = tx.init(plain), tx.init(pair)
     assert states[1].anchor is None
     for g in oracles.gradients(5):
@@ -106,7 +109,7 @@ def test_none_keeps_both_where_they_are():
 def test_a_schedule_of_the_step_size_and_a_chain_in_front():
     rate = optcore.linear_schedule(1.0, 0.0, 2)
     tx = optcore.chain(optcore.clip(1.0), optcore.lookahead(optcore.sgd(1.0), 1, rate))
-    for wrap in (lambda w: w, optcore.LookaheadParams.init_synced):
+    for wrap in (lambda w: w, optcore.compose.LookaheadParams.init_synced):
         params = wrap(jnp.float32(0.0))
         state = tx.init(params)
         seen = []
@@ -127,16 +130,18 @@ def test_the_fast_optimizer_starts_anew_with_its_counts():
     assert counts == [1, 0, 1, 0, 1]
 
 
-@pytest.mark.parametrize("wrap", [lambda w: w, optcore.LookaheadParams.init_synced])
+@pytest.mark.parametrize("wrap", [lambda w: w, optcore.compose.LookaheadParams.init_synced])
 def test_the_fast_optimizer_starts_anew_from_where_both_were_brought_together(wrap):
-    anchored = optcore.chain(optcore.add_decay_to_init(0.5), optcore.scale_by_learning_rate(1.0))
+    anchored = optcore.chain(
+        optcore.transforms.add_decay_to_init(0.5), optcore.scale_by_learning_rate(1.0)
+    )
     tx = optcore.lookahead(anchored, 2, 0.25, reset_state=True)
     params, seen = wrap(jnp.float32(8.0)), []
     state = tx.init(params)
     for _ in range(6):
         u, state = tx.update(jnp.float32(-2.0), state, params=params)
         params = optcore.apply_updates(params, u)
-        fast = params.fast if isinstance(params, optcore.LookaheadParams) else params
+        fast = params.fast if isinstance(params, optcore.compose.LookaheadParams) else params
         seen.append((fast.item(), state.fast_state[0].anchor.item()))
     # Up by 2, then by 2 - 0.5 · 2, and a quarter of these 3 is kept.
     assert seen == [(10, 8), (8.75, 8.75), (10.75, 8.75), (9.5, 9.5), (11.5, 9.5), (10.25, 10.25)]
@@ -150,6 +155,6 @@ def test_refuses():
     tx = optcore.lookahead(fast(), 2, 0.5)
     with pytest.raises(ValueError, match="needs the parameters"):
         tx.update(jnp.zeros(2), tx.init(jnp.zeros(2)))
-    pair = optcore.LookaheadParams.init_synced({"w": jnp.zeros(2)})
+    pair = optcore.compose.LookaheadParams.init_synced({"w": jnp.zeros(2)})
     with pytest.raises(ValueError, match="'v' is not expected"):
         tx.update({"w": jnp.zeros(2), "v": jnp.zeros(2)}, tx.init(pair), params=pair)

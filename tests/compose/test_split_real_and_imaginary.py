@@ -60,7 +60,7 @@ def test_no_complex_leaf_reaches_the_inner_one():
         {"z": jnp.array([5 - 6j]), "w": None, "none": None}, state, params, tag=1
     )
     ((g, p, extra),) = seen
-    pair = optcore.SplitRealAndImaginaryArrays
+    pair = optcore.compose.SplitRealAndImaginaryArrays
     assert g == {"z": pair(jnp.array([5.0]), jnp.array([-6.0])), "w": None, "none": None}
     assert p == {"z": pair(jnp.array([1.0]), jnp.array([2.0])), "w": params["w"], "none": None}
     assert extra == {"tag": 1}
@@ -86,5 +86,5 @@ def test_a_missing_gradient_of_a_complex_parameter():
     updates, new = tx.update({**params, "z": None}, state, params)
     assert updates["z"] is None
     moments = new.inner[0].mu["z"]
-    assert isinstance(moments, optcore.SplitRealAndImaginaryArrays)
+    assert isinstance(moments, optcore.compose.SplitRealAndImaginaryArrays)
     np.testing.assert_array_equal(moments.real, 0)

@@ -44,7 +44,9 @@ def test_each_makes_its_own_steps_from_its_own_start():
 
 
 def test_a_later_one_starts_from_the_parameters_of_its_first_step():
-    anchored = optcore.chain(optcore.add_decay_to_init(1.0), optcore.scale_by_learning_rate(1.0))
+    anchored = optcore.chain(
+        optcore.transforms.add_decay_to_init(1.0), optcore.scale_by_learning_rate(1.0)
+    )
     tx = optcore.switch([optcore.sgd(1.0), anchored], [1])
     zero, state = jnp.float32(0.0), tx.init(jnp.float32(3.0))
     _, state = tx.update(jnp.float32(1.0), state, jnp.float32(3.0))
@@ -55,7 +57,9 @@ def test_a_later_one_starts_from_the_parameters_of_its_first_step():
 
 
 def test_each_starts_from_the_parameters_of_its_own_first_step():
-    anchored = optcore.chain(optcore.add_decay_to_init(1.0), optcore.scale_by_learning_rate(1.0))
+    anchored = optcore.chain(
+        optcore.transforms.add_decay_to_init(1.0), optcore.scale_by_learning_rate(1.0)
+    )
     tx = optcore.switch([anchored] * 4, [1, 3, 4])
     state, made = tx.init(jnp.float32(1.0)), []
     for p in (2.0, 4.0, 7.0, 11.0, 16.0, 22.0):

@@ -35,9 +35,9 @@ def test_an_axis_that_is_named_twice():
     [
         (optcore.centralize(output_axis=2), "centralize: output_axis"),
         (optcore.adaptive_grad_clip(0.1, axis=2), "adaptive_grad_clip: axis"),
-        (optcore.keep_params_in_ball(1.0, axes=2), "keep_params_in_ball: axes"),
-        (optcore.keep_params_norm(axes=(-3, -1)), "keep_params_norm: axes"),
-        (optcore.scale_to_param_norm(axes=2), "scale_to_param_norm: axes"),
+        (optcore.transforms.keep_params_in_ball(1.0, axes=2), "keep_params_in_ball: axes"),
+        (optcore.transforms.keep_params_norm(axes=(-3, -1)), "keep_params_norm: axes"),
+        (optcore.transforms.scale_to_param_norm(axes=2), "scale_to_param_norm: axes"),
         (optcore.graft(optcore.sgd(0.1), optcore.sgd(0.1), axis=2), "graft: axis"),
     ],
     ids=lambda x: x if isinstance(x, str) else "",

@@ -68,9 +68,6 @@ CHANGING = {
     "switch": lambda i: optcore.switch([optcore.adam(0.13 + i), optcore.sgd(0.1)], [2]),
     "clip_by_global_norm": lambda i: optcore.clip_by_global_norm(1.5 + i),
     "dynamic_loss_scale": lambda i: optcore.dynamic_loss_scale(optcore.adam(0.14 + i)),
-    "conditionally_mask": lambda i: optcore.conditionally_mask(
-        optcore.adam(0.15 + i), lambda step: step % 2 == 0
-    ),
 }
 
 

@@ -1,4 +1,4 @@
-"""What is refused, and what the message says: expected, got, and the likely cause."""
+"""Refused calls and their messages: expected, got, and the likely cause."""
 
 import math
 
@@ -22,7 +22,7 @@ def update(grads=GRADS, state=None, params=PARAMS, tx=TX):
 @pytest.mark.parametrize("wrap", [lambda f: f, jax.jit], ids=["eager", "jit"])
 class TestCalls:
     def test_state_and_params_swapped(self, wrap):
-        with pytest.raises(TypeError, match=r"chain\.update.*state and params .* changed places"):
+        with pytest.raises(TypeError, match=r"chain\.update.*state and params .* swapped"):
             wrap(TX.update)(GRADS, PARAMS, TX.init(PARAMS))
 
     def test_state_first(self, wrap):
@@ -37,7 +37,7 @@ class TestCalls:
 
     @pytest.mark.parametrize("tx", [optcore.scale(1.0), optcore.sgd(0.1), optcore.adam(0.1)])
     def test_swapped_for_any_state(self, wrap, tx):
-        with pytest.raises(TypeError, match="changed places"):
+        with pytest.raises(TypeError, match="swapped"):
             wrap(tx.update)(GRADS, PARAMS, tx.init(PARAMS))
 
     def test_extra_leading_axis(self, wrap):
@@ -76,7 +76,7 @@ class TestCalls:
             wrap(update)(GRADS, state)
 
     def test_state_with_as_good_as_the_same_fields(self, wrap):
-        tx = optcore.scale_by_rss()
+        tx = optcore.optimizers.scale_by_rss()
         state = optcore.scale_by_rms().init(PARAMS)
         with pytest.raises(TypeError, match="expected a ScaleByRssState, got a ScaleByRmsState"):
             wrap(tx.update)(GRADS, state)
@@ -124,8 +124,8 @@ class TestCalls:
     @pytest.mark.parametrize(
         ("wrong", "pattern"),
         [
-            (lambda updates: updates["dense"], "the first of what tx.update gives"),
-            (lambda updates: (updates, optcore.EmptyState()), "the first of what tx.update gives"),
+            (lambda updates: updates["dense"], "the first result of tx.update"),
+            (lambda updates: (updates, optcore.EmptyState()), "the first result of tx.update"),
             (lambda updates: jax.tree.map(lambda u: u[None], updates), "forget the mean"),
             (lambda updates: jax.tree.map(lambda u: u[:1], updates), "the updates of other param"),
         ],
@@ -273,6 +273,7 @@ def test_a_stacked_optimizer_outside_of_vmap():
 def test_a_schedule_that_gives_an_array():
     tx = optcore.sgd(lambda count: jnp.ones(3))
     with pytest.raises(
-        ValueError, match=r"sgd: learning_rate is a schedule that gives shape \(3,\)"
+        ValueError,
+        match=r"sgd: learning_rate must return a scalar, the schedule returned shape \(3,\)",
     ):
         tx.init(PARAMS)

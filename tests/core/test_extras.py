@@ -1,4 +1,4 @@
-"""Extra arguments: handed on, and a slip of the pen is an error at trace time."""
+"""Extra arguments are passed on, and a misspelled name is an error at trace time."""
 
 import chex
 import jax
@@ -28,7 +28,7 @@ SPIKES = optcore.skip_on_spike(optcore.sgd(0.1), watch="both")
         (optcore.inject(PLATEAU), "values", "value"),
         (optcore.switch([PLATEAU, optcore.sgd(0.1)], [3]), "valu", "value"),
         (optcore.sam(optcore.sgd(0.1)), "grad_fun", "grad_fn"),
-        (optcore.hutchinson_estimator_diag_hessian(), "objfn", "obj_fn"),
+        (optcore.optimizers.hutchinson_estimator_diag_hessian(), "objfn", "obj_fn"),
         (optcore.sophia(0.1), "obj_func", "obj_fn"),
         (optcore.polyak_sgd(optcore.linear_schedule(1.0, 0.5, 3)), "valeu", "value"),
     ],

@@ -25,7 +25,7 @@ def wrapper(name, **facts):
     return optcore.transformation("wrapper", example=example, **facts)(function)
 
 
-@pytest.mark.parametrize("name", ["accumulate", "guard", "MultiSteps"])
+@pytest.mark.parametrize("name", ["accumulate", "guard"])
 def test_a_name_gives_no_permission(name):
     tx = optcore.dynamic_loss_scale(wrapper(name)(optcore.sgd(0.1, momentum=0.9)), 1.0)
     state = tx.init(PARAMS)
@@ -34,7 +34,7 @@ def test_a_name_gives_no_permission(name):
     assert int(after.skipped) == 1
 
 
-@pytest.mark.parametrize("name", ["chain", "named_chain", "route", "masked", "dynamic_loss_scale"])
+@pytest.mark.parametrize("name", ["chain", "named_chain", "route", "dynamic_loss_scale"])
 def test_a_name_makes_nothing_special(name):
     """As a part of a chain, of which it would be a link, a group or a scale."""
     odd = wrapper(name)(optcore.scale(0.5))
@@ -79,7 +79,7 @@ def test_a_fact_may_depend_on_the_arguments():
 def test_users_wrappers_refuse_a_loss_scale_by_their_facts(facts, cause):
     scaled = optcore.dynamic_loss_scale(optcore.sgd(0.1))
     for inside in (scaled, optcore.chain(scaled), optcore.strict(scaled)):
-        with pytest.raises(ValueError, match=rf"mine: dynamic_loss_scale must stand .* {cause}"):
+        with pytest.raises(ValueError, match=rf"mine: dynamic_loss_scale must be .* {cause}"):
             wrapper("mine", **facts)(inside)
     assert wrapper("mine")(scaled).arguments["inner"] == scaled
 
@@ -87,9 +87,9 @@ def test_users_wrappers_refuse_a_loss_scale_by_their_facts(facts, cause):
 def test_users_scales_are_refused_like_ours():
     mine = wrapper("mine", scales_loss=True)(optcore.sgd(0.1))
     for make in (optcore.guard, optcore.accumulate, lambda tx: optcore.switch([tx], [])):
-        with pytest.raises(ValueError, match="mine must stand outside"):
+        with pytest.raises(ValueError, match="mine must be outside"):
             make(mine, 2) if make is optcore.accumulate else make(mine)
-    with pytest.raises(ValueError, match=r"mine stands behind clip, .* use mine\(chain"):
+    with pytest.raises(ValueError, match=r"mine is behind clip, .* use mine\(chain"):
         optcore.chain(optcore.clip(1.0), mine)
 
 
@@ -102,7 +102,7 @@ def test_users_outermost_and_chains():
     def both(*transforms: optcore.GradientTransformation) -> optcore.GradientTransformation:
         return optcore.chain(*transforms)
 
-    with pytest.raises(ValueError, match="adam stands behind sgd"):
+    with pytest.raises(ValueError, match="adam is behind sgd"):
         optcore.chain(both(optcore.sgd(0.1)), optcore.adam(0.1))
     assert "(any)" in str(optcore.describe(both(optcore.trace(0.5)), {"w": PARAMS}))
 

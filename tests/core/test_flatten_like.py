@@ -39,9 +39,9 @@ def test_none_stays_none():
 def test_a_mask_in_such_a_container():
     """Where it is False there is no moment, and so the moments are another container to JAX."""
     params = Frozen({"w": jnp.ones(2), "b": jnp.ones(())})
-    tx = optcore.masked(optcore.trace(0.5), lambda p: Frozen({"w": True, "b": False}))
+    tx = optcore.add_decayed_weights(0.5, lambda p: Frozen({"w": True, "b": False}))
     state = tx.init(params)
     for _ in range(2):
-        updates, state = tx.update(params, state)
+        updates, state = tx.update(params, state, params)
     assert updates["w"].tolist() == [1.5, 1.5]
     assert updates["b"] == 1

@@ -10,6 +10,7 @@ import pytest
 
 import optcore
 from optcore._core import REGISTRY
+from tests.named import named
 from tests.rules import for_each
 
 Strength = Annotated[optcore.Hyperparameter, optcore.Range(0, 5)]
@@ -46,16 +47,11 @@ OWN = [f.name for f in optcore.registry().values() if f.key.startswith("optcore:
 
 @for_each(lambda: dict(zip(OWN, OWN, strict=True)))
 def test_help_has_no_machinery(name):
-    text = pydoc.plain(pydoc.render_doc(getattr(optcore, name)))
+    text = pydoc.plain(pydoc.render_doc(named(name)))
     signature = text.split("\n\n")[1].splitlines()[0]
     assert signature.startswith(f"{name}(")
     for word in ("Annotated", "Optional[", "Union[", "typing.", "optcore._core", "jaxlib"):
         assert word not in signature
-
-
-def test_injected_factories_show_the_arguments_of_theirs():
-    injected = optcore.inject_hyperparams(optcore.sgd)
-    assert inspect.signature(injected) == inspect.signature(optcore.sgd)
 
 
 def test_names_in_a_users_factory():
@@ -130,7 +126,7 @@ def test_methods_print_whose_they_are():
 )
 def test_names_of_other_libraries(factory, given, hint):
     with pytest.raises(TypeError) as caught:
-        getattr(optcore, factory)(**{given: 0.5})
+        named(factory)(**{given: 0.5})
     assert f"{factory}: unknown argument {given!r}; {hint}" in str(caught.value)
 
 

@@ -46,7 +46,7 @@ def test_where_there_is_no_update_the_slots_stay(jit):
     m = {"a": jnp.float32(7.0), "b": jnp.float32(2.0), "c": None}
     for missing in (m, {**m, "a": None}):
         if jit:
-            # float0 is no argument of a jitted function; a closure holds it.
+            # float0 cannot be an argument of a jitted function; a closure holds it.
             rest = {"a": g["a"], "c": g["c"]}
 
             def call(b, m, rest=rest):
@@ -251,7 +251,7 @@ def uncounted(params):
 
 MISTAKES = {
     "a name": (lambda: (remembered, lambda g, m: (g, m), "mu"), "sequence of names"),
-    "no init": (lambda: (None, lambda g, m: (g, m), ("mu",)), "there is no init"),
+    "no init": (lambda: (None, lambda g, m: (g, m), ("mu",)), "so give init"),
     "no such field": (lambda: (remembered, lambda g, m: (g, m), ("nu",)), "without nu"),
     "no count": (
         lambda: (uncounted, lambda g, m, t: (g, m), ("mu",), lambda t: (t,)),

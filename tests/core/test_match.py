@@ -11,6 +11,8 @@ import pytest
 import optcore
 from optcore._core import is_none, spread
 from tests.clients import load
+from tests.named import is_own
+from tests.partial import masked
 
 ARRAY = jnp.ones(2)
 
@@ -68,13 +70,13 @@ def test_what_is_absent_needs_no_partner():
 
 @pytest.mark.parametrize(("given", "problem"), [
     ({"dense": {"kernel": 2}, "scale": 0},
-     "it says nothing of 'dense/bias': it has 'dense/kernel', 'scale'"),
-    ({"dense": Layer(2, None), "scale": 0}, "it says nothing of 'dense/bias'"),
+     "it has no entry for 'dense/bias': it has 'dense/kernel', 'scale'"),
+    ({"dense": Layer(2, None), "scale": 0}, "it has no entry for 'dense/bias'"),
     ({"dense": 1, "scale": 0, "gate": 3}, "the parameters have no 'gate': the parameters have "
      "'dense/bias', 'dense/kernel', 'scale'"),
-    ({"dense": Layer(2, {"deep": 1}), "scale": 0}, "it says nothing of 'dense/bias'"),
-    ([1, 2, 3], "it says nothing of 'dense/bias'"),
-    ({}, "it says nothing of 'dense/bias': it has no leaves"),
+    ({"dense": Layer(2, {"deep": 1}), "scale": 0}, "it has no entry for 'dense/bias'"),
+    ([1, 2, 3], "it has no entry for 'dense/bias'"),
+    ({}, "it has no entry for 'dense/bias': it has no leaves"),
 ])  # fmt: skip
 def test_the_first_path_that_differs_is_named(given, problem):
     with pytest.raises(ValueError, match=r"ranks must be a tree of ints.*A function") as error:
@@ -87,22 +89,16 @@ LABELS = jax.tree.map(lambda p: "matrix" if p.ndim > 1 else "vector", PARAMS)
 RULES = ("matrix", optcore.sgd(0.1, momentum=0.9)), ("vector", optcore.FREEZE)
 MASKED = {
     "adamw": lambda mask: optcore.adamw(0.1, mask=mask, weight_decay=0.5),
-    "add_decay_to_init": lambda mask: optcore.add_decay_to_init(0.5, mask),
-    "freeze": optcore.freeze,
-    "keep_params_norm": lambda mask: optcore.keep_params_norm(mask),
+    "add_decay_to_init": lambda mask: optcore.transforms.add_decay_to_init(0.5, mask),
+    "keep_params_norm": lambda mask: optcore.transforms.keep_params_norm(mask),
     "lars": lambda mask: optcore.lars(0.1, weight_decay=0.5, weight_decay_mask=mask),
     "lars_ratio": lambda mask: optcore.lars(0.1, trust_ratio_mask=mask),
-    "masked": lambda mask: optcore.masked(optcore.scale(0.5), mask),
-    "scale_to_param_norm": lambda mask: optcore.scale_to_param_norm(mask=mask),
-    "selective_transform": lambda mask: optcore.selective_transform(
-        optcore.sgd(0.1), freeze_mask=mask
-    ),
-    "shrink_weights": lambda mask: optcore.shrink_weights(0.5, mask),
+    "scale_to_param_norm": lambda mask: optcore.transforms.scale_to_param_norm(mask=mask),
+    "shrink_weights": lambda mask: optcore.transforms.shrink_weights(0.5, mask),
     "stable_adamw": lambda mask: optcore.stable_adamw(0.1, mask=mask, weight_decay=0.5),
 }
 LABELLED = {
     "monitor": lambda labels: optcore.monitor(optcore.sgd(0.1), groups=labels),
-    "partition": lambda labels: optcore.partition(dict(RULES), labels),
     "route": lambda labels: optcore.route(*RULES, labels=labels),
 }
 EVERYTHING = [(make, MASK) for make in MASKED.values()] + [
@@ -123,7 +119,7 @@ def test_a_tree_made_of_boxes_is_one_made_of_arrays(make, tree):
 
 @pytest.mark.parametrize(("make", "tree"), EVERYTHING, ids=IDS)
 def test_a_tree_of_another_model_is_refused_at_init(make, tree):
-    with pytest.raises(ValueError, match="says nothing of 'head'"):
+    with pytest.raises(ValueError, match="has no entry for 'head'"):
         make(tree).init({**PARAMS, "head": ARRAY})
     with pytest.raises(ValueError, match="the parameters have no 'scale'"):
         make(tree).init({"dense": PARAMS["dense"]})
@@ -133,7 +129,7 @@ def masks():
     """Every argument of every factory that is a mask."""
     for name, factory in optcore.registry().items():
         for role in factory.roles:
-            if hasattr(optcore, name) and role.endswith("mask"):
+            if is_own(name) and role.endswith("mask"):
                 yield pytest.param(factory, role, id=f"{name}-{role}")
 
 
@@ -142,7 +138,7 @@ def test_every_mask_is_refused_as_early(factory, role):
     # Where nothing decays the mask has no use.
     decays = (name for name in ("weight_decay", "weight_decay_rate") if name in factory.roles)
     tx = factory.example().replace(**dict.fromkeys(decays, 0.1), **{role: MASK})
-    with pytest.raises(ValueError, match="says nothing of 'head'"):
+    with pytest.raises(ValueError, match="has no entry for 'head'"):
         tx.init({**PARAMS, "head": ARRAY})
 
 
@@ -155,7 +151,11 @@ def test_a_mask_of_a_models_state():
     grads = jax.tree.map(jnp.zeros_like, nnx.state(model, nnx.Param))
     optimizer.update(model, grads)
     np.testing.assert_array_equal(model.kernel[...], before)
-    frozen = optcore.selective_transform(optcore.sgd(1.0), freeze_mask=mask)
+    frozen = optcore.route(
+        ("frozen", optcore.FREEZE),
+        ("trained", optcore.sgd(1.0)),
+        labels=jax.tree.map(lambda f: "frozen" if f else "trained", mask),
+    )
     optimizer = nnx.Optimizer(model, frozen, wrt=nnx.Param)
     optimizer.update(model, jax.tree.map(jnp.ones_like, grads))
     np.testing.assert_array_equal(model.kernel[...], before)
@@ -178,11 +178,10 @@ START = {"a": jnp.array([1.0, -2.0]), "b": jnp.array(3.0)}
 @pytest.mark.parametrize("tx", [
     optcore.route(("a", optax.lbfgs()), ("b", optcore.FREEZE)),
     optcore.route(("*", optcore.route(("a", optax.lbfgs()), ("b", optcore.FREEZE)))),
-    optcore.partition({"x": optax.lbfgs(), "y": optcore.FREEZE}, {"a": "x", "b": "y"}),
-    optcore.selective_transform(optax.lbfgs(), freeze_mask={"a": False, "b": True}),
-    optcore.chain(optcore.masked(optax.lbfgs(), {"a": True, "b": False}),
-                  optcore.freeze({"a": False, "b": True})),
-], ids=["route", "nested", "partition", "selective_transform", "masked"])  # fmt: skip
+    optcore.route(("x", optax.lbfgs()), ("y", optcore.FREEZE), labels={"a": "x", "b": "y"}),
+    optcore.chain(masked(optax.lbfgs(), {"a": True, "b": False}),
+                  masked(optcore.FREEZE, {"a": False, "b": True})),
+], ids=["route", "nested", "labels", "masked"])  # fmt: skip
 @pytest.mark.sample(1)
 def test_a_line_search_in_a_group_is_one_of_its_parameters(tx):
     def walk(tx, params, loss):

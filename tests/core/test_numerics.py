@@ -36,7 +36,7 @@ def test_debias_of_a_constant(decay, count):
 def test_debias_of_a_traced_decay(decay, count):
     b = jnp.float32(decay)
     value, slope = jax.jit(jax.value_and_grad(debias))(b, jnp.int32(count))
-    # What is right for the rounded decay: the rounding of 0.9999 itself costs 3e-4 of 1 - b.
+    # The right value for the rounded decay: the rounding of 0.9999 itself costs 3e-4 of 1 - b.
     rounded = float(b)
     expected = 0.0 if count == 0 else exact_debias(rounded, count)
     # log(b) is good to half a unit in its last place, which counts `count` times.
@@ -102,7 +102,7 @@ def test_over_root():
 @pytest.mark.parametrize("g", [0.0, 1e-15, 1e-3, 0.5, 30.0])
 @pytest.mark.parametrize("floor", [0.0, 1e-30, 0.25])
 def test_second_derivatives_over_a_root(g, floor):
-    """Also where the third power of what is divided by is no number of float32."""
+    """Also where the third power of the denominator is outside the range of float32."""
 
     def scaled(g):
         return over_root(g, g * g, 0.0, floor)
@@ -123,7 +123,7 @@ def test_second_derivatives_over_a_root(g, floor):
 @pytest.mark.parametrize("eps", [1e-39, 1e-46, 1e-300])
 @pytest.mark.parametrize("place", [0, 1])
 def test_an_epsilon_that_float32_takes_for_zero(eps, place):
-    """What has never moved stays, as with an epsilon of 0."""
+    """A parameter that has never moved does not move, as with an epsilon of 0."""
     epsilons = (eps, 0.0) if place == 0 else (0.0, eps)
     g, nu = jnp.array([0.0, 2.0]), jnp.array([0.0, 0.25])
     np.testing.assert_allclose(over_root(g, nu, *epsilons), [0, 4], rtol=1e-6)

@@ -23,7 +23,7 @@ SAME = [
     optcore.scale(-0.5),
     optcore.sgd(optcore.linear_schedule(1.0, 0.5, 3)),
     optcore.scale_by_sign(),
-    optcore.set_to_zero(),
+    optcore.transforms.set_to_zero(),
     optcore.clip(0.7),
     optcore.clip_by_norm(0.7),
     optcore.clip_by_global_norm(0.7),
@@ -52,7 +52,7 @@ def test_reduce_on_plateau():
 
 
 @pytest.mark.parametrize(
-    "tx", [optcore.add_decayed_weights(0.1), optcore.add_l1_decay(0.1)], ids=str
+    "tx", [optcore.add_decayed_weights(0.1), optcore.transforms.add_l1_decay(0.1)], ids=str
 )
 def test_decay_acts_on_the_rows_that_are_touched(tx):
     got, expected = dense(updated(tx))["t"], updated(tx, dense(GRADS))["t"]

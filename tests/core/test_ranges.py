@@ -91,7 +91,9 @@ def test_a_mean_of_nothing_is_not_corrected(make):
         make()
 
 
-@pytest.mark.parametrize("make", [optcore.scale_by_adam, optcore.ema, optcore.scale_by_lion])
+@pytest.mark.parametrize(
+    "make", [optcore.scale_by_adam, optcore.ema, optcore.optimizers.scale_by_lion]
+)
 def test_an_average_of_nothing_is_refused(make):
     name = "decay" if make is optcore.ema else "b1"
     with pytest.raises(ValueError, match=rf"{name} must lie in \[0, 1\), got 1.0"):
@@ -116,8 +118,10 @@ def test_an_average_whose_decay_ends_at_one_stops():
 def test_radam_with_any_threshold_waits_for_a_finite_variance(threshold):
     """Below 4 the square of the rectification is negative; optax gives NaN there."""
     for b2 in (0.999, 0.9, 0.5):
-        got = run(optcore.scale_by_radam(0.9, b2, threshold=threshold))
-        np.testing.assert_array_equal(got, run(optcore.scale_by_radam(0.9, b2, threshold=4.0)))
+        got = run(optcore.optimizers.scale_by_radam(0.9, b2, threshold=threshold))
+        np.testing.assert_array_equal(
+            got, run(optcore.optimizers.scale_by_radam(0.9, b2, threshold=4.0))
+        )
         assert np.isfinite(got).all()
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         theirs = run(optax.scale_by_radam(0.9, 0.9, threshold=threshold))
@@ -154,7 +158,7 @@ def test_other_counts_that_are_whole():
     halves = {4.0: 0.5, np.float32(8): 0.1}
     for make in (
         optcore.piecewise_constant_schedule,
-        lambda *a: optcore.piecewise_interpolate_schedule("linear", *a),
+        lambda *a: optcore.schedules.piecewise_interpolate_schedule("linear", *a),
     ):
         ints = make(1.0, {4: 0.5, 8: 0.1})
         assert [make(1.0, halves)(t).item() for t in range(10)] == [
@@ -165,7 +169,11 @@ def test_other_counts_that_are_whole():
     parts = [optcore.constant_schedule(1.0), optcore.constant_schedule(2.0)]
     assert optcore.join_schedules(parts, [3.0]) == optcore.join_schedules(parts, [3])
     assert optcore.accumulate(optcore.sgd(0.1), 4.0) == optcore.accumulate(optcore.sgd(0.1), 4)
-    assert optcore.cycle_ends(optcore.cosine_restarts_schedule(0.1, 10), 30.0) == (10, 20, 30)
+    assert optcore.schedules.cycle_ends(optcore.cosine_restarts_schedule(0.1, 10), 30.0) == (
+        10,
+        20,
+        30,
+    )
     w, _, history = optcore.tuning.minimize(lambda w: (w - 3.0) ** 2, 0.0, optcore.sgd(0.25), 4.0)
     assert len(history.loss) == 4
     assert w.item() == 2.8125

@@ -33,7 +33,7 @@ def test_moments_keep_all_axes():
 
 
 def test_factored_moments():
-    tx = optcore.scale_by_factored_rms(min_dim_size_to_factor=2)
+    tx = optcore.optimizers.scale_by_factored_rms(min_dim_size_to_factor=2)
     assert axes(tx) == {
         "nu_row/w": ("w", (0, None)),
         "nu_col/w": ("w", (None, 1)),
@@ -43,7 +43,7 @@ def test_factored_moments():
 
 
 def test_the_largest_axes_may_be_any():
-    tx = optcore.scale_by_factored_rms(min_dim_size_to_factor=2)
+    tx = optcore.optimizers.scale_by_factored_rms(min_dim_size_to_factor=2)
     assert axes(tx, jnp.ones((8, 2, 4))) == {
         "nu_row": ("", (None, 1, 2)),
         "nu_col": ("", (0, 1, None)),
@@ -51,7 +51,7 @@ def test_the_largest_axes_may_be_any():
 
 
 def test_covers():
-    assert axes(optcore.scale_by_sm3()) == whole("mu") | {
+    assert axes(optcore.optimizers.scale_by_sm3()) == whole("mu") | {
         "nu/0/w": ("w", (0, None)),
         "nu/1/w": ("w", (None, 1)),
         "nu/0/b": ("b", (0,)),
@@ -60,18 +60,22 @@ def test_covers():
 
 
 def test_shared_and_single_moments():
-    found = axes(optcore.scale_by_adam_mini(axes={"w": (0,), "b": (), "s": ()}))
+    found = axes(optcore.optimizers.scale_by_adam_mini(axes={"w": (0,), "b": (), "s": ()}))
     assert found == whole("mu") | whole("nu") | {"nu/w": ("w", (None, 1))}
-    found = axes(optcore.scale_by_novograd())
+    found = axes(optcore.optimizers.scale_by_novograd())
     assert found == whole("mu") | {f"nu/{name}": (name, ()) for name in "wbs"}
-    assert axes(optcore.zero_nans()) == {f"found_nan/{name}": (name, ()) for name in "wbs"}
-    norms = optcore.keep_params_norm(axes=-1, mask={"w": True, "b": True, "s": False})
+    assert axes(optcore.transforms.zero_nans()) == {
+        f"found_nan/{name}": (name, ()) for name in "wbs"
+    }
+    norms = optcore.transforms.keep_params_norm(axes=-1, mask={"w": True, "b": True, "s": False})
     assert axes(norms) == {"radius/w": ("w", (0, None)), "radius/b": ("b", (None,))}
 
 
 @pytest.mark.parametrize("codec", ["int8", "int4"])
 def test_codes_and_scales(codec):
-    tx = optcore.store(optcore.scale_by_factored_rms(min_dim_size_to_factor=2), codec, min_size=1)
+    tx = optcore.store(
+        optcore.optimizers.scale_by_factored_rms(min_dim_size_to_factor=2), codec, min_size=1
+    )
     found = axes(tx)
     slots = {"nu_row/w": ("w", (0, None)), "nu_col/w": ("w", (None, 1)), "nu/b": ("b", (0,))}
     assert found == {f"inner/{name}": slot for name, slot in slots.items()} | {

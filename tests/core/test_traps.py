@@ -297,7 +297,7 @@ def test_signatures_of_factories():
         return optcore.scale(float(a * b))
 
     assert float(only_update(unannotated(3))) == 18.0
-    with pytest.raises(TypeError, match=r"names its arguments, got \*\*options"):
+    with pytest.raises(TypeError, match=r"must name its arguments, got \*\*options"):
 
         @optcore.transformation("transform", example={})
         def starred(**options: int) -> optcore.GradientTransformation:
@@ -338,7 +338,7 @@ def test_signatures_of_factories():
         (
             lambda: optcore.piecewise_constant_schedule(1.0, {3: lambda count: 0.5}),
             TypeError,
-            "not for one number among several",
+            "but not one number among several",
         ),
         (lambda: optcore.cosine_decay_schedule(1.0, 2**33), ValueError, r"\[1, 2147483648\)"),
         (lambda: optcore.linear_schedule(0, 1, 5, 2**31), ValueError, "transition_begin"),

@@ -33,11 +33,6 @@ def test_parts_have_paths_in_the_order_of_the_states():
     assert not rate.is_transformation
 
 
-def test_what_was_given_in_a_dict_is_sorted_like_its_states():
-    tx = optcore.partition({"b": optcore.sgd(0.1), "a": optcore.adam(0.1)}, {"w": "a", "v": "b"})
-    assert [path for path, _ in paths(tx)] == ["", "transforms.a", "transforms.b"]
-
-
 def test_a_pair_of_another_library_is_one_part():
     tx = optcore.chain(optax.chain(optax.clip(1.0), optax.sgd(0.1)), optcore.scale(0.5))
     assert paths(tx) == [("", True), ("transforms.0", False), ("transforms.1", True)]

@@ -89,7 +89,7 @@ def _ends_of(hessian, steps):
     ids=["rank two", "two values", "a faint descent", "flat", "one value"],
 )
 def test_where_the_space_of_the_first_vector_is_exhausted(eigenvalues):
-    """Lanczos ends early there, and starts anew in what is left."""
+    """Lanczos ends early there, and restarts in the remaining space."""
     found = ends(eigenvalues, 10)
     tolerance = 3e-6 * max(np.abs(eigenvalues).max(), 1e-3)
     np.testing.assert_allclose(found.smallest, eigenvalues.min(), atol=tolerance)
@@ -130,7 +130,7 @@ def test_narrow_parameters_are_measured_in_float32():
         ({"key": 0}, TypeError, "key must be a typed random key"),
         ({"steps": 0}, ValueError, "steps must be at least 1, got 0"),
         ({"params": {"a": jnp.ones(2, jnp.complex64)}}, TypeError, "parameter 'a' is complex"),
-        ({"params": {"n": jnp.int32(1)}}, ValueError, "no floating-point parameter"),
+        ({"params": {"n": jnp.int32(1)}}, ValueError, "must hold a floating-point parameter"),
     ],
 )
 def test_wrong_arguments(change, error, message):

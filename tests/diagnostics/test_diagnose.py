@@ -385,7 +385,7 @@ def test_only_the_last_steps_count():
     assert diagnostics.diagnose(losses[:40], norms[:40], last=20).kind == "small gradient"
     short = diagnostics.diagnose(losses[:5], norms[:5])
     assert short.kind == "undecided"
-    assert "5 steps say nothing" in short.reason
+    assert "5 steps are too few" in short.reason
 
 
 @pytest.mark.parametrize(

@@ -154,7 +154,7 @@ def test_pictures(plt):
         (
             lambda: diagnostics.loss_line(square, jnp.ones(2), jnp.ones(3)),
             ValueError,
-            "must be parameters of one model",
+            "must be parameters of the same model",
         ),
         (
             lambda: diagnostics.loss_surface(square, 1.0, (1.0, 1.0), reach=0),

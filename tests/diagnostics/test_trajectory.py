@@ -113,7 +113,7 @@ def test_foreign_optimizers():
         ({"tx": optcore.sgd}, TypeError, "tx must be an optimizer"),
         ({"steps": -1}, ValueError, "steps must be at least 0, got -1"),
         ({"start": jnp.array([1, 2])}, TypeError, "write 1.0 for 1"),
-        ({"loss_fn": lambda w: w}, ValueError, r"must give a scalar, got shape \(2,\)"),
+        ({"loss_fn": lambda w: w}, ValueError, r"must return a scalar, got shape \(2,\)"),
     ],
 )
 def test_wrong_arguments(change, error, message):
@@ -149,7 +149,7 @@ def test_the_picture_shows_the_paths(plt, log):
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("first parameter", "second parameter")
     assert (axes.get_xlim(), axes.get_ylim()) == (WINDOW["x"], WINDOW["y"])
     assert [t.get_text() for t in axes.get_legend().get_texts()] == list(drawn)
-    # What is not finite ends the path.
+    # A point that is not finite ends the path.
     assert all(np.isfinite(line.get_data()).all() for line in axes.lines)
     axes.figure.canvas.draw()
 
@@ -190,7 +190,7 @@ def test_pictures_refuse(tmp_path):
     wide = {
         "sgd": diagnostics.trajectory(lambda w: jnp.sum(w**2), jnp.ones(3), optcore.sgd(1.0), 1)
     }
-    with pytest.raises(ValueError, match=r"path 'sgd' must be one of two parameters, .* \(2, 3\)"):
+    with pytest.raises(ValueError, match=r"path 'sgd' must have two parameters, .* \(2, 3\)"):
         diagnostics.plot_trajectories(diagnostics.bowl, wide, **WINDOW)
     with pytest.raises(TypeError, match=r"must map labels to paths, .* got Trajectory"):
         diagnostics.plot_trajectories(diagnostics.bowl, STILL["still"], **WINDOW)

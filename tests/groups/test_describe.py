@@ -6,7 +6,8 @@ import optax
 import pytest
 
 import optcore
-from optcore import FREEZE, adam, chain, describe, has_ndim, masked, partition, route, sgd
+from optcore import FREEZE, adam, chain, describe, has_ndim, route, sgd
+from tests.partial import masked
 
 PARAMS = {"embed": jnp.zeros((4, 2)), "out": {"w": jnp.zeros((2, 3)), "b": jnp.zeros(3)}}
 
@@ -39,21 +40,25 @@ def test_route():
     assert rows["(sum)"][2] == str(total(tx)) == "64"
 
 
-def test_through_chain_partition_and_masked():
+def test_through_chain_and_labels():
     tx = chain(
         optcore.clip_by_global_norm(1.0),
         masked(optcore.trace(0.5), {"embed": True, "out": False}),
-        partition({"e": optcore.trace(0.25), "o": optcore.scale(3.0)}, {"embed": "e", "out": "o"}),
+        route(
+            ("e", optcore.trace(0.25)),
+            ("o", optcore.scale(3.0)),
+            labels={"embed": "e", "out": "o"},
+        ),
         optcore.scale_by_learning_rate(0.1),
     )
     rows = cells(tx)
     first, last = "clip_by_global_norm max_norm=1", "scale_by_learning_rate learning_rate=0.1"
     assert rows["embed"][1:] == [
-        "masked, e",
+        "chosen, e",
         "64",
         f"{first}; trace decay=0.5; trace decay=0.25; {last}",
     ]
-    assert rows["out/b"][1:] == ["o", "0", f"{first}; scale step_size=3; {last}"]
+    assert rows["out/b"][1:] == ["other, o", "0", f"{first}; identity; scale step_size=3; {last}"]
 
 
 def test_through_wrappers_and_nested_routes():
@@ -65,15 +70,6 @@ def test_through_wrappers_and_nested_routes():
     assert rows["out/w"][3].endswith("sgd learning_rate=constant_schedule(value=0.2)")
     assert rows["embed"][1:] == ["*", "0", "skip_on_spike sigma_factor=6; optax's"]
     assert rows["(sum)"][2] == str(total(tx))
-
-
-def test_other_names_of_groups():
-    tx = optcore.selective_transform(adam(0.1), freeze_mask={"embed": True, "out": False})
-    assert [row[1] for row in cells(tx).values()][:3] == ["freeze", "train", "train"]
-    assert cells(optcore.freeze({"embed": True, "out": False}))["embed"][1] == "masked"
-    labels = {"embed": "e", "out": "o"}
-    tx = optcore.multi_transform({"e": sgd(0.1), "o": sgd(0.2)}, labels)
-    assert cells(tx)["embed"][1] == "e"
 
 
 @pytest.mark.parametrize("name", ["adafactor", "sm3", "adamw", "noisy_sgd", "lars"])
@@ -104,7 +100,7 @@ def test_it_shows_itself_as_it_prints():
 def test_what_init_refuses_is_refused():
     with pytest.raises(ValueError, match="no rule for the parameter 'out/b'"):
         describe(route(("embed", sgd(0.1))), PARAMS)
-    with pytest.raises(ValueError, match="means no parameter"):
+    with pytest.raises(ValueError, match="matches no parameter"):
         describe(route(("x", sgd(0.1)), ("*", FREEZE)), PARAMS)
     with pytest.raises(TypeError, match=r"expected a transformation, .* dict; .*describe\(tx, par"):
         describe(PARAMS, sgd(0.1))

@@ -95,7 +95,11 @@ def test_they_are_values():
         (lambda: optcore.has_dtype("float33"), TypeError, "expected dtypes"),
         (lambda: optcore.has_ndim(2) & "*/bias", TypeError, "for a path use has_path"),
         (lambda: bool(optcore.has_ndim(2) and "x"), TypeError, "combine it with &, | and ~"),
-        (lambda: optcore.Predicate("has_size", (3,)), ValueError, "name must be one of has_path"),
+        (
+            lambda: optcore.groups.Predicate("has_size", (3,)),
+            ValueError,
+            "name must be one of has_path",
+        ),
     ],
 )
 def test_what_makes_no_sense_is_refused(make, error, message):

@@ -137,7 +137,7 @@ def test_masks_groups_and_static_arguments_stay():
         (
             lambda: optcore.inject(optcore.chain(optcore.inject(optcore.sgd(0.1)))),
             ValueError,
-            "injected already",
+            "already injected",
         ),
     ],
 )

@@ -29,8 +29,8 @@ def scale(rate):
 
 MAKE = {
     "inject": lambda: optcore.inject(optcore.sgd(0.5)),
-    "foreign": lambda: optcore.inject_hyperparams(scale)(0.5),
-    "optax's": lambda: optcore.inject_hyperparams(optax.sgd)(0.5),
+    "foreign": lambda: optcore.hyper.inject_foreign(scale, {"rate": 0.5}),
+    "optax's": lambda: optcore.hyper.inject_foreign(optax.sgd, {"learning_rate": 0.5}),
 }
 
 
@@ -128,7 +128,7 @@ def test_what_a_schedule_gives_is_written_anew():
         (True, TypeError, "must be a real number, got (bool|the Python bool)"),
         (None, TypeError, "must be a real number, got None"),
         (1j, TypeError, "must be a real number, got (complex64|the Python complex)"),
-        (optcore.constant_schedule(1.0), TypeError, ".*a schedule is given to the factory"),
+        (optcore.constant_schedule(1.0), TypeError, ".*give a schedule to the factory"),
         (np.ones(2, np.float32), ValueError, r"must be float32\[\], got float32\[2\].*vmap"),
         ([0.5, 0.5], TypeError, "must be a real number, got an object of type list"),
     ],
@@ -155,7 +155,7 @@ def test_set_hyperparams_is_not_rounded_by_what_was_put_there():
 
 def test_a_step_count_may_be_an_int():
     for wide in (False, True):
-        for tx in (optcore.scale_by_schedule(lambda t: 1.0 * t), optcore.scale_by_adam()):
+        for tx in (optcore.scale(lambda t: 1.0 * t), optcore.scale_by_adam()):
             with oracles.double_precision(wide), jax.numpy_dtype_promotion("standard"):
                 params = jnp.zeros(2, jnp.float32)
                 state = tx.init(params)._replace(count=5)

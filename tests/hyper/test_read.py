@@ -30,7 +30,7 @@ class Numbers:
 
 
 def filled(tx):
-    """The transformation with a scheduled `scale` in the place of everything that it wraps."""
+    """The transformation with a scheduled `scale` in place of everything that it wraps."""
     make = Numbers()
 
     def fill(value, role):

@@ -1,4 +1,4 @@
-"""Replacing hyper-parameters in the middle of a run, without compiling anew."""
+"""Replacing hyper-parameters in the middle of a run, without recompiling."""
 
 import chex
 import jax
@@ -16,7 +16,7 @@ RATE = optcore.linear_schedule(1.0, 0.0, 4)
 
 
 def test_a_new_rate_is_used_and_nothing_is_compiled_anew():
-    tx = optcore.chain(optcore.clip(1.0), optcore.inject_hyperparams(optcore.adamw)(0.5))
+    tx = optcore.chain(optcore.clip(1.0), optcore.inject(optcore.adamw(0.5)))
     chex.clear_trace_counter()
     step = jax.jit(chex.assert_max_traces(lambda s: tx.update(GRADS, s, PARAMS), n=1))
     state = tx.init(PARAMS)
@@ -122,11 +122,13 @@ def test_of_other_libraries_it_knows_nothing():
 
 
 def test_undeclared_numbers_have_no_range_but_are_numbers():
-    tx = optcore.inject_hyperparams(optax.sgd)(0.5, momentum=0.25)
+    tx = optcore.hyper.inject_foreign(optax.sgd, {"learning_rate": 0.5, "momentum": 0.25})
     state = optcore.set_hyperparams(tx, tx.init(PARAMS), learning_rate=-1.0, momentum=0.0)
     assert tx.update(GRADS, state)[0]["w"].tolist() == GRADS["w"].tolist()
     with pytest.raises(TypeError, match="must be a number"):
         optcore.set_hyperparams(tx, state, learning_rate="fast")
-    scheduled = optcore.inject_hyperparams(optax.sgd)(optax.linear_schedule(1.0, 0.0, 3))
+    scheduled = optcore.hyper.inject_foreign(
+        optax.sgd, {}, {"learning_rate": optax.linear_schedule(1.0, 0.0, 3)}
+    )
     with pytest.raises(ValueError, match=r"schedules.learning_rate' follows a schedule"):
         optcore.set_hyperparams(scheduled, scheduled.init(PARAMS), learning_rate=0.1)

@@ -159,7 +159,7 @@ def _too_few(rows: list[Row], each: bool) -> bool:
 
 
 def _rotten(taken: Iterable[Module], results: Results) -> list[str]:
-    """Explained mutants that are gone or killed; what is not in the sample may live."""
+    """Explained mutants that are gone or killed; mutants outside the sample may live."""
     alive = {
         (module.name, mutant.description)
         for module in taken

@@ -40,7 +40,7 @@ class Module:
     def tests(self) -> list[pathlib.Path]:
         """`optcore/x/_y.py` is tested by `tests/x/test_y.py`; one of `WHOLE` by all beside it.
 
-        What is nearest comes first, as one failure is enough.
+        The nearest tests come first, as one failure is enough.
         """
         chapter = self.source.parent.relative_to(ROOT / LIBRARY)
         folder = ROOT / "tests" / str(chapter).removeprefix("_")

@@ -36,7 +36,7 @@ IDENTITIES = (ast.Is, ast.IsNot, ast.Eq, ast.NotEq)
 
 @dataclasses.dataclass(frozen=True)
 class _Edit:
-    """A node in the place of another: in a field of `parent`, or in an item of a list there."""
+    """A node in place of another: in a field of `parent`, or in an item of a list there."""
 
     parent: Any
     field: str
@@ -127,7 +127,7 @@ def mutants(source: str, filename: str, *, whole: bool = False) -> Iterator[Muta
 
 
 def _is_known(new: ast.AST, arguments: set[str]) -> bool:
-    """Whether a hyper-parameter that was put in exists: a name that does not is no mistake."""
+    """Whether a hyper-parameter that was put in exists: an unknown name is not a mistake."""
     name = getattr(new, "id", "")
     return name not in PARTNERS or name in arguments
 
@@ -147,7 +147,7 @@ def _algorithms(tree: ast.Module) -> list[ast.FunctionDef]:
 
 
 def _functions(body: list[ast.stmt], outer: str = "") -> Iterator[tuple[str, ast.FunctionDef]]:
-    """Functions and methods, with the names of the classes that they stand in."""
+    """Functions and methods, with the names of their classes."""
     for node in body:
         if isinstance(node, ast.FunctionDef):
             yield outer, node
@@ -285,7 +285,7 @@ def _other(value: bool | float) -> bool | float:
 
 
 def _slots_of_leaf(leaf: ast.FunctionDef) -> Iterator[tuple[list[_Edit], ast.stmt]]:
-    """A slot is returned as it came in, or in the place of another."""
+    """A slot is returned as it came in, or in place of another."""
     start = leaf.body[0]
     starred = [] if leaf.args.vararg is None else [leaf.args.vararg]
     names = [argument.arg for argument in (*leaf.args.args, *starred)]
@@ -308,7 +308,7 @@ def _slots_of_leaf(leaf: ast.FunctionDef) -> Iterator[tuple[list[_Edit], ast.stm
 
 
 def _slots_of_state(statement: ast.Return, fields: dict[str, list[str]]) -> Iterator[list[_Edit]]:
-    """A part of the state stays what it was, or goes to the place of another."""
+    """A part of the state does not change, or goes to the place of another."""
     for node in ast.walk(statement):
         name = getattr(getattr(node, "func", None), "id", None)
         if name not in fields:

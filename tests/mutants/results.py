@@ -1,4 +1,4 @@
-"""What is known of mutants already, so that a run that was cut off goes on where it stopped."""
+"""The known results of mutants, so that an interrupted run continues where it stopped."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""optax promotes dtypes and ranks; what is compared with it runs as its users run it."""
+"""optax promotes dtypes and ranks; code compared with it runs as its users run it."""
 
 import jax
 import pytest

@@ -508,7 +508,7 @@ def test_injected_factories_of_contrib_have_a_config():
 def test_a_schedule_of_optax_s_cannot_be_read():
     tx = optcore.optax.adam(optax.linear_schedule(0.1, 0.0, 10))
     with pytest.raises(
-        TypeError, match=r"learning_rate.* is a schedule whose value no state holds"
+        TypeError, match=r"learning_rate.* is a schedule whose value is not in the state"
     ):
         optcore.read(tx, tx.init(jnp.ones(2)), "learning_rate")
     assert optcore.read(optcore.optax.adam(0.1), None, "learning_rate") == np.float32(0.1)

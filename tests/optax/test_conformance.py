@@ -24,7 +24,7 @@ MANNERS = {
 """What optax does otherwise, on purpose."""
 
 VALUES = {"has_value_semantics", "each_hyperparameter_is_one_leaf", "config_round_trip"}
-"""What declaring adds, whoever computes."""
+"""The properties that a declaration adds, whichever library computes."""
 
 OPTAX_INSIDE = {"adan", "lbfgs", "noisy_sgd", "polyak_sgd", "rprop"}
 """Chains of ours with a part that optax computes."""
@@ -44,7 +44,7 @@ OTHER_PROBLEMS = {
     "dpsgd": "gradients of single examples",
     "differentially_private_aggregate": "gradients of single examples",
 }
-"""What cannot run on the suite's problem, and what it needs."""
+"""Factories that cannot run on the suite's problem, and their needs."""
 
 OWN = sorted(
     name

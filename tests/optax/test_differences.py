@@ -12,6 +12,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 import optcore
 import optcore.optax as ours
 from tests import oracles
+from tests.named import named
 from tests.optax.tables import Table
 
 DIFFERENCES = Table("### What is different")
@@ -381,7 +382,7 @@ def _papers():
     grads = [TWO, TWO[::-1], -TWO]
     for name in ("adan", "rprop"):
         there = run(getattr(ours, name)(0.1), grads)[0][-1]
-        assert not np.allclose(run(getattr(optcore, name)(0.1), grads)[0][-1], there, rtol=1e-2)
+        assert not np.allclose(run(named(name)(0.1), grads)[0][-1], there, rtol=1e-2)
     decayed = {"weight_decay": 0.5}
     there = first(ours.lars(0.1, **decayed), TWO, 3 * TWO[::-1])
     assert not np.allclose(first(optcore.lars(0.1, **decayed), TWO, 3 * TWO[::-1]), there)

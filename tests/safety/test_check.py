@@ -14,9 +14,7 @@ SKIPPING = {
     "guard": optcore.guard(INNER),
     "zeroing": optcore.guard(INNER, "zero"),
     "accumulate": optcore.accumulate(INNER, 2),
-    "MultiSteps": optcore.MultiSteps(INNER, 2),
     "loss scale": optcore.dynamic_loss_scale(INNER),
-    "apply_if_finite": optcore.apply_if_finite(INNER, 99),
     "skip_on_spike": optcore.skip_on_spike(INNER),
     "deep inside": optcore.chain(optcore.scale(1.0), optcore.accumulate(optcore.guard(INNER), 2)),
 }
@@ -57,7 +55,7 @@ def test_one_member_is_enough():
 
 def test_a_parameter_of_that_name_is_no_counter():
     params = {"skipped": jnp.full(2, 99.0)}
-    tx = optcore.guard(optcore.chain(optcore.add_decay_to_init(0.1), INNER))
+    tx = optcore.guard(optcore.chain(optcore.transforms.add_decay_to_init(0.1), INNER))
     optcore.check(tx.init(params), consecutive=1)
 
 

@@ -20,22 +20,6 @@ def test_what_is_taken_passes():
     updated(optcore.strict(optcore.sam(optcore.sgd(0.1))), grad_fn=lambda params, _: params)
 
 
-@pytest.mark.parametrize("name", ["conditionally_transform", "conditionally_mask"])
-def test_what_a_condition_takes_passes(name):
-    def conditional(function, forward):
-        return optcore.strict(getattr(optcore, name)(optcore.scale(0.5), function, forward))
-
-    by_name = conditional(lambda step, value: value < 1, forward=True)
-    assert updated(by_name, value=0.5)[0].tolist() == [0.5, 0.5]
-    with pytest.raises(TypeError, match="strict: nothing in it takes 'loss'; it takes 'value'"):
-        updated(by_name, value=0.5, loss=1.0)
-    with pytest.raises(TypeError, match="nothing takes 'valeu'; did you mean 'value'"):
-        updated(by_name, valeu=0.5)
-    updated(conditional(lambda step, **extra: extra["loss"] < 1, forward=True), loss=0.5)
-    with pytest.raises(TypeError, match="strict: nothing in it takes 'value'; it takes none"):
-        updated(conditional(lambda step, value=0: step < 1, forward=False), value=0.5)
-
-
 @pytest.mark.parametrize(
     ("inner", "extra", "pattern"),
     [

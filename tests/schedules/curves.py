@@ -10,7 +10,7 @@ import numpy as np
 import optax
 import pytest
 
-import optcore
+from tests.named import named
 
 LAST = 2**31 - 1
 
@@ -121,4 +121,4 @@ def cases(curves):
 def curve(label, name, formula, steps=(), **arguments):
     """Our schedule of this name, and optax's."""
     theirs = getattr(optax, name, None)
-    return Curve(label, getattr(optcore, name), formula, arguments, steps, theirs)
+    return Curve(label, named(name), formula, arguments, steps, theirs)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import optcore
+from tests.named import named
 from tests.schedules.curves import LAST, Curve, check_derivatives, check_tracing, check_values
 
 
@@ -22,7 +23,7 @@ def b3(t, init_value, end_value, transition_steps):
 
 
 def curve(label, ours, formula, steps, **arguments):
-    return Curve(label, getattr(optcore, ours), formula, arguments, steps, None)
+    return Curve(label, named(ours), formula, arguments, steps, None)
 
 
 CURVES = [
@@ -51,7 +52,7 @@ def test_formula(curve, check):
 
 
 def test_the_half_life_grows_in_a_straight_line():
-    schedule = optcore.ademamix_b3_schedule(0.9, 0.99, 1000)
+    schedule = optcore.schedules.ademamix_b3_schedule(0.9, 0.99, 1000)
     values = np.asarray(jax.vmap(schedule)(np.arange(1200)), np.float64)
     half_lives = np.log(0.5) / np.log(values)
     slopes = np.diff(half_lives[:999])
@@ -60,13 +61,13 @@ def test_the_half_life_grows_in_a_straight_line():
 
 
 def test_the_last_count():
-    assert optcore.ademamix_alpha_schedule(5.0, LAST)(LAST) == pytest.approx(5.0)
-    assert optcore.ademamix_b3_schedule(0.9, 0.99, LAST)(LAST) == pytest.approx(0.99)
+    assert optcore.schedules.ademamix_alpha_schedule(5.0, LAST)(LAST) == pytest.approx(5.0)
+    assert optcore.schedules.ademamix_b3_schedule(0.9, 0.99, LAST)(LAST) == pytest.approx(0.99)
 
 
 @pytest.mark.parametrize("decay", [0.0, 1.0])
 def test_a_decay_without_a_half_life_is_refused(decay):
     with pytest.raises(ValueError, match="must lie in"):
-        optcore.ademamix_b3_schedule(decay, 0.99, 5)
+        optcore.schedules.ademamix_b3_schedule(decay, 0.99, 5)
     with pytest.raises(ValueError, match="must lie in"):
-        optcore.ademamix_b3_schedule(0.9, decay, 5)
+        optcore.schedules.ademamix_b3_schedule(0.9, decay, 5)

@@ -44,7 +44,9 @@ def test_gradient_descent_ends_where_no_other_steps_end_closer():
     """After T steps the worst coordinate is left with 1 / cosh(T arcosh((M + m) / (M - m)))."""
     m, big, steps = 0.05, 1.0, 16
     h = np.linspace(m, big, 2001)
-    rates = np.asarray(optcore.chebyshev_schedule(1.0, steps, m, big)(jnp.arange(steps)), float)
+    rates = np.asarray(
+        optcore.schedules.chebyshev_schedule(1.0, steps, m, big)(jnp.arange(steps)), float
+    )
     left = np.abs(np.prod(1 - np.outer(rates, h), axis=0))
     bound = 1 / math.cosh(steps * math.acosh((big + m) / (big - m)))
     assert left.max() == pytest.approx(bound, rel=1e-4)
@@ -64,4 +66,4 @@ def test_gradient_descent_ends_where_no_other_steps_end_closer():
 )
 def test_refuses(arguments, message):
     with pytest.raises(ValueError, match=message):
-        optcore.chebyshev_schedule(**{"init_value": 1.0, "period": 8, **arguments})
+        optcore.schedules.chebyshev_schedule(**{"init_value": 1.0, "period": 8, **arguments})

@@ -64,10 +64,10 @@ def half(count):
 @pytest.mark.parametrize(
     "schedule",
     [
-        optcore.scale_schedule(half, 1.0),
-        optcore.clamp_schedule(half),
-        optcore.shift_schedule(half, 2),
-        optcore.multiply_schedules(half),
+        optcore.schedules.scale_schedule(half, 1.0),
+        optcore.schedules.clamp_schedule(half),
+        optcore.schedules.shift_schedule(half, 2),
+        optcore.schedules.multiply_schedules(half),
         optcore.join_schedules([half], []),
         optcore.prepend_warmup(half, 0),
         optcore.append_cooldown(half, 9, 2),
@@ -103,49 +103,55 @@ def line(count):
 
 
 def test_scale_and_product():
-    scaled = optcore.scale_schedule(line, -0.5)
+    scaled = optcore.schedules.scale_schedule(line, -0.5)
     np.testing.assert_array_equal(scaled(jnp.arange(5)), [-1.5, -1, -0.5, 0, 0.5])
-    product = optcore.multiply_schedules(line, identity, optcore.constant_schedule(2.0))
+    product = optcore.schedules.multiply_schedules(line, identity, optcore.constant_schedule(2.0))
     np.testing.assert_array_equal(product(jnp.arange(5)), [0, 4, 4, 0, -8])
     assert jax.grad(lambda s: s(1))(scaled).arguments["factor"] == 2.0
     with pytest.raises(ValueError, match="at least one schedule"):
-        optcore.multiply_schedules()
+        optcore.schedules.multiply_schedules()
 
 
 def test_a_factor_may_be_a_schedule_itself():
-    scaled = optcore.scale_schedule(line, optcore.linear_schedule(0.0, 1.0, 4))
+    scaled = optcore.schedules.scale_schedule(line, optcore.linear_schedule(0.0, 1.0, 4))
     np.testing.assert_array_equal(scaled(jnp.arange(5)), [0, 0.5, 0.5, 0, -1])
 
 
 def test_shift():
-    np.testing.assert_array_equal(optcore.shift_schedule(line, 2)(jnp.arange(3)), [1, 0, -1])
-    np.testing.assert_array_equal(optcore.shift_schedule(line, -2)(jnp.arange(4)), [3, 3, 3, 2])
-    np.testing.assert_array_equal(optcore.shift_schedule(line, 0)(jnp.arange(3)), [3, 2, 1])
+    np.testing.assert_array_equal(
+        optcore.schedules.shift_schedule(line, 2)(jnp.arange(3)), [1, 0, -1]
+    )
+    np.testing.assert_array_equal(
+        optcore.schedules.shift_schedule(line, -2)(jnp.arange(4)), [3, 3, 3, 2]
+    )
+    np.testing.assert_array_equal(
+        optcore.schedules.shift_schedule(line, 0)(jnp.arange(3)), [3, 2, 1]
+    )
     for offset in (1, LAST):
-        assert optcore.shift_schedule(identity, offset)(LAST) == np.float32(LAST)
-    assert optcore.shift_schedule(identity, LAST)(0) == np.float32(LAST)
-    assert optcore.shift_schedule(identity, -LAST)(LAST) == 0
+        assert optcore.schedules.shift_schedule(identity, offset)(LAST) == np.float32(LAST)
+    assert optcore.schedules.shift_schedule(identity, LAST)(0) == np.float32(LAST)
+    assert optcore.schedules.shift_schedule(identity, -LAST)(LAST) == 0
     with pytest.raises(ValueError, match="offset"):
-        optcore.shift_schedule(line, 2**31)
+        optcore.schedules.shift_schedule(line, 2**31)
 
 
 def test_a_resumed_run_sees_the_rest_of_the_schedule():
     whole = optcore.warmup_cosine_decay_schedule(0.0, 1.0, 3, 20)
-    rest = optcore.shift_schedule(whole, 7)
+    rest = optcore.schedules.shift_schedule(whole, 7)
     np.testing.assert_array_equal(rest(jnp.arange(20)), whole(jnp.arange(7, 27)))
 
 
 def test_clamp():
     values = jnp.arange(7)
-    both = optcore.clamp_schedule(line, -1.0, 2.0)
+    both = optcore.schedules.clamp_schedule(line, -1.0, 2.0)
     np.testing.assert_array_equal(both(values), [2, 2, 1, 0, -1, -1, -1])
-    low = optcore.clamp_schedule(line, minimum=-1.0)
+    low = optcore.schedules.clamp_schedule(line, minimum=-1.0)
     np.testing.assert_array_equal(low(values), [3, 2, 1, 0, -1, -1, -1])
-    high = optcore.clamp_schedule(line, maximum=2.0)
+    high = optcore.schedules.clamp_schedule(line, maximum=2.0)
     np.testing.assert_array_equal(high(values), [2, 2, 1, 0, -1, -2, -3])
-    optcore.clamp_schedule(line, 1.0, 1.0)
+    optcore.schedules.clamp_schedule(line, 1.0, 1.0)
     with pytest.raises(ValueError, match=r"minimum must not exceed maximum=1\.0, got 2\.0"):
-        optcore.clamp_schedule(line, 2.0, 1.0)
+        optcore.schedules.clamp_schedule(line, 2.0, 1.0)
 
 
 def test_defaults():

@@ -81,7 +81,7 @@ def test_late_cycles_are_exact():
 
 def test_the_rate_and_the_momentum_move_against_each_other():
     rate = optcore.cyclic_schedule(0.0, 1.0, 3, 5)
-    against = optcore.cyclic_momentum_schedule(0.0, 1.0, 3, 5)
+    against = optcore.schedules.cyclic_momentum_schedule(0.0, 1.0, 3, 5)
     np.testing.assert_allclose(rate(jnp.arange(20)) + against(jnp.arange(20)), 1, rtol=1e-6)
 
 
@@ -108,7 +108,7 @@ def test_refuses(arguments, message):
 
 def test_a_swapped_momentum_is_refused():
     with pytest.raises(ValueError, match=r"base_momentum must not exceed max_momentum=0\.8"):
-        optcore.cyclic_momentum_schedule(0.95, 0.8, 4)
+        optcore.schedules.cyclic_momentum_schedule(0.95, 0.8, 4)
 
 
 def test_gamma_may_be_swept():

@@ -10,6 +10,7 @@ import pytest
 
 import optcore
 from tests import oracles
+from tests.named import named
 from tests.schedules.curves import LAST, cases, curve
 
 
@@ -136,7 +137,7 @@ def test_a_transition_may_end_after_the_last_count():
 
 @pytest.mark.parametrize("name", ["polynomial", "linear", "cosine_decay"])
 def test_defaults(name):
-    oracles.same_defaults(getattr(optcore, f"{name}_schedule"), getattr(optax, f"{name}_schedule"))
+    oracles.same_defaults(named(f"{name}_schedule"), getattr(optax, f"{name}_schedule"))
 
 
 def test_defaults_of_exponential_decay():

@@ -43,7 +43,7 @@ SAME = {
     **{
         f"torch/CyclicLR(base=.001,max=.1,up=5,down=3,mode={mode},gamma=.98,cycle_momentum)": {
             "lr": optcore.cyclic_schedule(0.001, 0.1, **CYCLE, **options),
-            "momentum": optcore.cyclic_momentum_schedule(0.8, 0.95, **CYCLE, **options),
+            "momentum": optcore.schedules.cyclic_momentum_schedule(0.8, 0.95, **CYCLE, **options),
         }
         for mode, options in CYCLIC.items()
     },
@@ -51,7 +51,9 @@ SAME = {
         f"torch/OneCycleLR(max=.1,total_steps=31,pct=.3,{short},three_phase={three},"
         "div=25,final=1e4)": {
             "lr": optcore.onecycle_schedule(0.1, 31, anneal=anneal, three_phase=three),
-            "momentum": optcore.onecycle_momentum_schedule(31, anneal=anneal, three_phase=three),
+            "momentum": optcore.schedules.onecycle_momentum_schedule(
+                31, anneal=anneal, three_phase=three
+            ),
         }
         for short, anneal in (("cos", "cosine"), ("linear", "linear"))
         for three in (False, True)
@@ -93,7 +95,7 @@ def test_torchs_cosine_rises_again_after_its_end():
 
 def test_rex_of_pytorch_optimizer_wastes_its_first_step():
     theirs = GOLDEN["pytorch_optimizer/REXScheduler(30,max=.1,min=0)"]["lr"]
-    ours = np.asarray(optcore.rex_schedule(0.1, 30)(COUNTS))
+    ours = np.asarray(optcore.schedules.rex_schedule(0.1, 30)(COUNTS))
     same(ours[1:], theirs[1:])
     assert theirs[0] == 0.0
     assert ours[0] == np.float32(0.1)
@@ -101,7 +103,7 @@ def test_rex_of_pytorch_optimizer_wastes_its_first_step():
 
 def test_chebyshev_of_pytorch_optimizer_takes_its_first_step_three_times():
     theirs = GOLDEN["pytorch_optimizer/get_chebyshev_schedule(30)"]["lr"]
-    ours = np.asarray(optcore.chebyshev_schedule(0.1, 30)(COUNTS))
+    ours = np.asarray(optcore.schedules.chebyshev_schedule(0.1, 30)(COUNTS))
     same(ours[:-2], theirs[2:])
     same(np.full(2, ours[0]), theirs[:2])
 
@@ -163,7 +165,7 @@ KERAS = {
         optcore.exponential_decay(0.1, 4, 0.5, staircase=True), lambda t: 0.1 * 0.5 ** (t // 4),
     ),
     "InverseTimeDecay": (
-        optcore.inverse_time_schedule(0.1, 0.5, 4), lambda t: 0.1 / (1 + 0.5 * t / 4),
+        optcore.schedules.inverse_time_schedule(0.1, 0.5, 4), lambda t: 0.1 / (1 + 0.5 * t / 4),
     ),
     "PiecewiseConstantDecay": (
         optcore.piecewise_constant_schedule(0.1, {5 + 1: 0.05 / 0.1, 11 + 1: 0.02 / 0.05}),

@@ -74,5 +74,5 @@ def test_t5_is_one_over_the_root_of_the_step():
 def test_a_warmup_in_front_of_the_root_is_the_transformers_rate_a_step_later():
     peak, warmup = 0.3, 20
     ours = optcore.prepend_warmup(optcore.inverse_sqrt_schedule(peak, warmup), warmup)
-    noam = optcore.noam_schedule(1.0, warmup, scale=peak * warmup**0.5)
+    noam = optcore.schedules.noam_schedule(1.0, warmup, scale=peak * warmup**0.5)
     np.testing.assert_allclose(ours(jnp.arange(1, 99)), noam(jnp.arange(98)), rtol=1e-6)

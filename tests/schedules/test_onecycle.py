@@ -9,6 +9,7 @@ import pytest
 
 import optcore
 from tests import oracles
+from tests.named import named
 from tests.schedules.curves import cases, curve
 
 
@@ -108,7 +109,7 @@ def test_formula(curve, check):
 
 @pytest.mark.parametrize("name", ["cosine_onecycle_schedule", "linear_onecycle_schedule"])
 def test_defaults(name):
-    oracles.same_defaults(getattr(optcore, name), getattr(optax, name))
+    oracles.same_defaults(named(name), getattr(optax, name))
 
 
 def test_little_is_left_at_the_end():
@@ -124,19 +125,28 @@ def test_little_is_left_at_the_end():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: optcore.onecycle_schedule(1.0, 10, 0.1), "every phase must have a length"),
+        (lambda: optcore.onecycle_schedule(1.0, 10, 0.1), "every phase must have a length > 0"),
         (lambda: optcore.onecycle_schedule(1.0, 31, 0.6, three_phase=True), "every phase"),
-        (lambda: optcore.onecycle_momentum_schedule(10, 0.05), "every phase must have a length"),
+        (
+            lambda: optcore.schedules.onecycle_momentum_schedule(10, 0.05),
+            "every phase must have a length > 0",
+        ),
         (lambda: optcore.onecycle_schedule(1.0, 1), "total_steps must lie in"),
         (lambda: optcore.onecycle_schedule(1.0, 10, 0.0), "pct_start must lie in"),
         (lambda: optcore.onecycle_schedule(1.0, 10, 1.0), "pct_start must lie in"),
         (lambda: optcore.onecycle_schedule(1.0, 10, div_factor=0.0), "div_factor must lie in"),
-        (lambda: optcore.linear_onecycle_schedule(3, 1.0), "at the steps 0, 0, 2, 3"),
-        (lambda: optcore.linear_onecycle_schedule(20, 1.0, 0.5, 0.5), "steps 0, 10, 10, 20"),
-        (lambda: optcore.linear_onecycle_schedule(20, 1.0, 0.5, 0.4), "steps 0, 10, 8, 20"),
-        (lambda: optcore.cosine_onecycle_schedule(3, 1.0), "at the steps 0, 0, 3"),
+        (lambda: optcore.schedules.linear_onecycle_schedule(3, 1.0), "at the steps 0, 0, 2, 3"),
         (
-            lambda: optcore.onecycle_momentum_schedule(20, base_momentum=0.99),
+            lambda: optcore.schedules.linear_onecycle_schedule(20, 1.0, 0.5, 0.5),
+            "steps 0, 10, 10, 20",
+        ),
+        (
+            lambda: optcore.schedules.linear_onecycle_schedule(20, 1.0, 0.5, 0.4),
+            "steps 0, 10, 8, 20",
+        ),
+        (lambda: optcore.schedules.cosine_onecycle_schedule(3, 1.0), "at the steps 0, 0, 3"),
+        (
+            lambda: optcore.schedules.onecycle_momentum_schedule(20, base_momentum=0.99),
             "base_momentum must not exceed max_momentum=0.95",
         ),
     ],
@@ -147,7 +157,10 @@ def test_refuses(make, message):
 
 
 def test_rate_and_momentum_of_one_optimizer():
-    rate, momentum = optcore.onecycle_schedule(0.1, 9), optcore.onecycle_momentum_schedule(9)
+    rate, momentum = (
+        optcore.onecycle_schedule(0.1, 9),
+        optcore.schedules.onecycle_momentum_schedule(9),
+    )
     tx = optcore.sgd(rate, momentum=momentum)
     state = tx.init(jnp.zeros(2))
     trace, position = 0.0, 0.0

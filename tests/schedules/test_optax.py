@@ -10,7 +10,7 @@ import optax
 import pytest
 from hypothesis import strategies as st
 
-import optcore
+from tests.named import named
 from tests.oracles import quick
 
 VALUES = st.floats(-2, 2, width=32)
@@ -89,7 +89,7 @@ def test_values(name):
     @hypothesis.settings(quick, max_examples=12)
     @hypothesis.given(st.fixed_dictionaries(ARGUMENTS[name]))
     def check(arguments):
-        ours = getattr(optcore, name)(**arguments)
+        ours = named(name)(**arguments)
         theirs = getattr(optax, name)(**arguments)
         with jax.numpy_dtype_promotion("standard"):
             expected = np.asarray(jax.vmap(lambda t: jnp.asarray(theirs(t), jnp.float32))(counts))

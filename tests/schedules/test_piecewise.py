@@ -9,6 +9,7 @@ import pytest
 
 import optcore
 from tests import oracles
+from tests.named import named
 from tests.schedules.curves import cases, curve
 
 
@@ -95,12 +96,12 @@ def test_boundaries_are_counts():
         with pytest.raises(ValueError, match="ints ≥ 0, as keys, got"):
             optcore.piecewise_constant_schedule(1.0, {boundary: 0.5})
         with pytest.raises(ValueError, match=r"^piecewise_interpolate_schedule.*ints ≥ 0, as keys"):
-            optcore.piecewise_interpolate_schedule("linear", 1.0, {boundary: 0.5})
+            optcore.schedules.piecewise_interpolate_schedule("linear", 1.0, {boundary: 0.5})
 
 
 @pytest.mark.parametrize("name", ["piecewise_constant_schedule", "piecewise_interpolate_schedule"])
 def test_defaults(name):
-    oracles.same_defaults(getattr(optcore, name), getattr(optax, name))
+    oracles.same_defaults(named(name), getattr(optax, name))
 
 
 def test_a_boundary_fits_in_the_count():

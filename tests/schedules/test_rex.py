@@ -23,6 +23,6 @@ def test_formula(curve, check):
 
 
 def test_refuses_an_end_above_the_start():
-    optcore.rex_schedule(0.3, 4, 0.3)
+    optcore.schedules.rex_schedule(0.3, 4, 0.3)
     with pytest.raises(ValueError, match=r"end_value must not exceed init_value=0\.2, got 0\.3"):
-        optcore.rex_schedule(0.2, 4, 0.3)
+        optcore.schedules.rex_schedule(0.2, 4, 0.3)

@@ -10,6 +10,7 @@ import pytest
 
 import optcore
 from tests import oracles
+from tests.named import named
 from tests.schedules.curves import cases, curve
 
 
@@ -200,4 +201,4 @@ def test_the_decay_takes_time():
     ],
 )
 def test_defaults(name):
-    oracles.same_defaults(getattr(optcore, name), getattr(optax, name))
+    oracles.same_defaults(named(name), getattr(optax, name))

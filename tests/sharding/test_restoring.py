@@ -24,9 +24,7 @@ OPTIMIZERS = {
         optcore.add_noise(1.0, 0.5, jax.random.key(0)), optcore.sgd(0.1, momentum=0.9)
     ),
     "average": lambda: optcore.with_average(optcore.adam(0.1), "lawa", window=2),
-    "scheduled": lambda: optcore.inject_hyperparams(optcore.adam)(
-        optcore.cosine_decay_schedule(0.1, 10)
-    ),
+    "scheduled": lambda: optcore.inject(optcore.adam(optcore.cosine_decay_schedule(0.1, 10))),
 }
 
 

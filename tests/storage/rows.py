@@ -14,7 +14,7 @@ def table(seed=0, dtype=jnp.float32, shape=(ROWS, COLUMNS)):
 
 
 def sparse(seed=0, *, whole=False, dtype=jnp.float32, shape=(ROWS, COLUMNS), places=PLACES):
-    """A gradient in which a row stands twice; of whole numbers, if asked for."""
+    """A gradient in which a row occurs twice; of whole numbers on request."""
     rng = np.random.default_rng(1000 + seed)
     indices = rng.integers(0, shape[0], places)
     indices[-1] = indices[0]

@@ -90,7 +90,7 @@ def test_slots_keep_their_dtype_and_decays_may_be_traced():
 
 def test_a_name_that_is_no_slot():
     with pytest.raises(
-        ValueError, match=r"decays names 'm', which is no slot of inner: it has .*mu"
+        ValueError, match=r"decays names 'm', which is not a slot of inner: it has .*mu"
     ):
         optcore.lazy_rows(optcore.adam(0.1), {"m": 0.9, "nu": 0.999}).init(PARAMS)
     with pytest.raises(ValueError, match=r"lazy_rows: decays must lie in \[0, 1\]"):

@@ -47,7 +47,7 @@ def test_published_round_trip():
 @SIGNS
 def test_dynamic_codes_are_the_nearest(signed):
     """Against a search, also one float to either side of where the code changes."""
-    values = optcore.dynamic_map(signed=signed)
+    values = optcore.storage.dynamic_map(signed=signed)
     edges = (values[1:] + values[:-1]) / np.float32(2)
     near = [np.nextafter(edges, np.float32(s)) for s in (-2, 2)]
     spread = across_exponents(50_000, -26, 0, 3)

@@ -1,4 +1,4 @@
-"""What is known before a run is not computed by the compiler."""
+"""The compiler does not compute values that are known before a run."""
 
 import time
 

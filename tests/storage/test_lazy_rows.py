@@ -9,6 +9,7 @@ import pytest
 
 import optcore
 from optcore import RowSparse
+from tests.named import is_own
 from tests.storage.rows import ROWS, dense, shapes_in, sparse, table, touched
 
 PARAMS = {"t": table(), "w": jnp.array([1.0, -2.0]), "frozen": jnp.ones(2)}
@@ -66,7 +67,7 @@ NOT_PER_ROW = {
 OPTIMIZERS = {
     name: factory.example()
     for name, factory in optcore.registry("optimizer").items()
-    if hasattr(optcore, name) and name not in NOT_PER_ROW and set(factory.needs) <= {"params"}
+    if is_own(name) and name not in NOT_PER_ROW and set(factory.needs) <= {"params"}
 }
 
 
@@ -105,8 +106,7 @@ def test_the_others_are_refused(name):
         (optcore.chain(optcore.centralize(), optcore.adam(0.1)), "is not per row: in a trial"),
         (optcore.noisy_sgd(0.1, key=jax.random.key(0)), "is not per row: in a trial"),
         (optcore.stable_adamw(0.1), "is not per row: in a trial"),
-        (optcore.accumulate(optcore.sgd(0.1), 2), "gradients wait, at .acc_grads['t']"),
-        (optcore.apply_every(2), "gradients wait, at .grad_acc['t']"),
+        (optcore.accumulate(optcore.sgd(0.1), 2), "accumulates gradients, at .acc_grads['t']"),
     ],
     ids=str,
 )
@@ -125,10 +125,10 @@ LABELS = {"t": "table", "w": "rest", "frozen": "rest"}
 @pytest.mark.parametrize(
     "inner",
     [
-        optcore.partition({"table": optcore.adagrad(0.1), "rest": optcore.lion(0.1)}, LABELS),
+        optcore.route(("table", optcore.adagrad(0.1)), ("rest", optcore.lion(0.1)), labels=LABELS),
         optcore.guard(optcore.adagrad(0.1)),
     ],
-    ids=["partition", "guard"],
+    ids=["route", "guard"],
 )
 def test_wrappers_inside(inner):
     made = [grads(i) for i in range(2)]

@@ -13,9 +13,9 @@ GOLDEN = json.loads(
     (pathlib.Path(__file__).parents[1] / "golden" / "quantization_maps.json").read_text()
 )
 MAPS = {
-    "ao_signed8": optcore.dynamic_map(signed=True),
-    "ao_unsigned8": optcore.dynamic_map(signed=False),
-    "ao_signed4": optcore.dynamic_map(signed=True, bits=4),
+    "ao_signed8": optcore.storage.dynamic_map(signed=True),
+    "ao_unsigned8": optcore.storage.dynamic_map(signed=False),
+    "ao_signed4": optcore.storage.dynamic_map(signed=True, bits=4),
     "ao_unsigned4": linear_map(16),
 }
 
@@ -28,9 +28,9 @@ def test_they_are_the_published_ones(name):
 def test_bad_arguments():
     for wrong in (1, 9):
         with pytest.raises(ValueError, match="bits must lie in"):
-            optcore.dynamic_map(signed=True, bits=wrong)
+            optcore.storage.dynamic_map(signed=True, bits=wrong)
 
 
 def test_a_map_cannot_be_changed():
     with pytest.raises(ValueError, match="read-only"):
-        optcore.dynamic_map(signed=True)[0] = 1.0
+        optcore.storage.dynamic_map(signed=True)[0] = 1.0

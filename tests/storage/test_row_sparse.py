@@ -75,7 +75,7 @@ def test_narrow_indices_into_many_rows(many):
 
 
 def test_rows_outside_are_refused_where_they_are_known():
-    with pytest.raises(ValueError, match=re.escape("2 of 3 indices lie outside [0, 4), the first")):
+    with pytest.raises(ValueError, match=re.escape("2 of 3 indices are outside [0, 4), the first")):
         RowSparse(jnp.array([1, 4, -1]), jnp.ones((3, 2)), (4, 2))
 
 
@@ -149,7 +149,9 @@ def test_mapped_by_mistake():
         lambda: optcore.apply_updates(params, g),
         lambda: optcore.sgd(0.1).update(g, optcore.sgd(0.1).init(params), params=params),
     ):
-        with pytest.raises(ValueError, match=r"'t' .* indices are no integers: was it mapped"):
+        with pytest.raises(
+            ValueError, match=r"'t' .* indices must be integers: did jax.tree.map change them"
+        ):
             call()
 
 

@@ -34,7 +34,7 @@ def paths(state):
 
 def test_the_first_field_counts():
     """Parameters may be called like a moment."""
-    params = optcore.ScheduledState(jnp.zeros(2), {}, {"nu": jnp.zeros(2)})
+    params = optcore.hyper.ScheduledState(jnp.zeros(2), {}, {"nu": jnp.zeros(2)})
     found = paths(optcore.trace(0.9).init({"mu": params}))
     assert field_of(found["trace/mu/inner/nu"]) == "trace"
     assert kind_of(found["trace/mu/inner/nu"], {}) == "signed"

@@ -90,7 +90,7 @@ def test_eager():
     again, again_grads = jax.jit(sparse_value_and_grad(f, TABLES))(PARAMS, IDS)
     np.testing.assert_allclose(value, again, rtol=1e-6)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), grads, again_grads)
-    # 2 · 5 is no row of the table, and has no gradient.
+    # 2 · 5 is not a row of the table, and has no gradient.
     assert grads["t"].indices.tolist() == [2, 7, 2, 0]
 
 
@@ -165,7 +165,7 @@ def scanned(params, ids):
     ],
 )
 def test_a_table_may_only_be_gathered_from(f, culprit):
-    with pytest.raises(ValueError, match=f"'t' is used by {culprit}.*only be gathered from"):
+    with pytest.raises(ValueError, match=f"'t' is used by {culprit}.*only allowed use of a table"):
         sparse_value_and_grad(f, TABLES)(PARAMS, IDS)
 
 

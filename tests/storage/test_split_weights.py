@@ -37,7 +37,7 @@ def test_split_walks_like_master():
 
 
 def test_float16_keeps_the_difference():
-    """Its bits are no part of those of float32."""
+    """Its bits are not part of those of float32."""
     w = jnp.ones(2, jnp.float16)
     got, state = walk(optcore.split_weights(optcore.sgd(1.0)), w, jnp.full((100, 2), 1e-5))
     assert state.residual.dtype == jnp.float32

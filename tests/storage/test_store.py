@@ -128,7 +128,7 @@ def test_linear_codes_for_second_moments_are_refused():
         (ValueError, "uses no key", {"codec": "int8", "key": KEY}),
         (ValueError, "no scales", {"codec": "bf16", "key": KEY, "block": 32}),
         (ValueError, "a rule is one of", {"rules": {"w": "int8"}}),
-        (ValueError, "no regular expression", {"rules": {"(": "signed"}}),
+        (ValueError, "must be a regular expression", {"rules": {"(": "signed"}}),
         (TypeError, "rules must be a dict", {"rules": ["w"]}),
         (ValueError, "block must lie in", {"block": 0}),
     ],
@@ -277,7 +277,7 @@ def adam_in_numpy(grads, block, maps, b1, b2, eps):
 
 def test_adam_follows_the_published_codes():
     """Against NumPy, with the maps as tables and unusual decays."""
-    maps = [optcore.dynamic_map(signed=s).astype(np.float64) for s in (True, False)]
+    maps = [optcore.storage.dynamic_map(signed=s).astype(np.float64) for s in (True, False)]
     rng = np.random.default_rng(9)
     grads = [rng.standard_normal((6, 64)) * 10 ** rng.uniform(-3, 0, (6, 64)) for _ in range(6)]
     expected = adam_in_numpy(grads, 32, maps, 0.8, 0.95, 1e-4)

@@ -1,4 +1,4 @@
-"""The README's table of formats: its rows, and that what it promises to train does."""
+"""The guide's table of formats: its rows, and that what it promises to train does."""
 
 import functools
 import re
@@ -16,8 +16,8 @@ BY_NAME = {format.name: format for format in FORMATS}
 
 
 def rows():
-    """The cells of each row of the README's table, by the format's name."""
-    text = storage_table.README.read_text()
+    """The cells of each row of the guide's table, by the format's name."""
+    text = storage_table.GUIDE.read_text()
     table = text.partition(storage_table.BEGIN)[2].partition(storage_table.END)[0]
     cells = [re.split(r" *\| *", line.strip("| ")) for line in table.splitlines()[2:]]
     return {row[0].strip("`"): row[1:] for row in cells}

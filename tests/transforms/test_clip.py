@@ -51,7 +51,7 @@ def test_the_global_norm_is_at_most_the_limit_and_less_passes(g, limit):
     if before <= limit * (1 - 1e-6):
         chex.assert_trees_all_equal(u, g)
     elif limit > 0:
-        # What is clipped keeps its direction, and is not made shorter than it must be.
+        # A clipped update keeps its direction, and is not shortened more than necessary.
         assert norm(u) == pytest.approx(limit, rel=1e-5)
         chex.assert_trees_all_close(
             oracles.double(u), jax.tree.map(lambda x: x * (limit / before), oracles.double(g)),
@@ -205,9 +205,9 @@ def test_defaults():
 def test_unitwise_functions_are_those_of_optax(shape):
     g, limit = np.random.default_rng(0).normal(size=(2, *shape)).astype(np.float32)
     g, limit = jnp.asarray(g), jnp.abs(limit)
-    norms = optcore.unitwise_norm(g)
+    norms = optcore.transforms.unitwise_norm(g)
     np.testing.assert_allclose(norms, optax.transforms.unitwise_norm(g), rtol=1e-6)
-    got = optcore.unitwise_clip(norms, limit, g)
+    got = optcore.transforms.unitwise_clip(norms, limit, g)
     expected = optax.transforms.unitwise_clip(norms, limit, g)
     np.testing.assert_allclose(got, expected, rtol=1e-6)
 
@@ -216,7 +216,7 @@ def test_unitwise_norm_over_given_axes():
     g = np.random.default_rng(0).normal(size=(4, 3, 2)).astype(np.float32)
     for axis in (1, (0, 2)):
         expected = np.sqrt((oracles.double(g) ** 2).sum(axis, keepdims=True))
-        got = optcore.unitwise_norm(jnp.asarray(g), axis)
+        got = optcore.transforms.unitwise_norm(jnp.asarray(g), axis)
         np.testing.assert_allclose(got, np.broadcast_to(expected, g.shape), rtol=1e-6)
 
 

@@ -15,7 +15,7 @@ inf, nan = float("inf"), float("nan")
 
 
 def test_parameters_stay_nonnegative_and_legal_updates_pass():
-    tx = optcore.keep_params_nonnegative()
+    tx = optcore.transforms.keep_params_nonnegative()
     p = {"w": jnp.array([1.0, 1.0, 0.0, 0.0, 2.0]), "n": jnp.int32(1)}
     u = {"w": jnp.array([-3.0, -0.25, -1.0, 0.5, -2.0]), "n": None}
     new, _ = tx.update(u, tx.init(p), p)
@@ -32,7 +32,7 @@ numbers = st.floats(0, 1e6, width=32, allow_subnormal=False)
     hnp.arrays(np.float32, (4, 3), elements=st.floats(-1e6, 1e6, width=32, allow_subnormal=False)),
 )
 def test_it_is_the_projection_on_the_orthant(p, u):
-    tx = optcore.keep_params_nonnegative()
+    tx = optcore.transforms.keep_params_nonnegative()
     new, _ = tx.update(u, tx.init(p), p)
     chex.assert_trees_all_equal_shapes_and_dtypes(new, u)
     np.testing.assert_array_equal(p + new, np.maximum(p + np.maximum(u, -p), 0))
@@ -41,13 +41,13 @@ def test_it_is_the_projection_on_the_orthant(p, u):
 
 
 def test_keep_params_nonnegative_needs_the_parameters():
-    tx = optcore.keep_params_nonnegative()
+    tx = optcore.transforms.keep_params_nonnegative()
     with pytest.raises(ValueError, match="needs the parameters"):
         tx.update(jnp.ones(2), tx.init(jnp.ones(2)))
 
 
 def test_zero_nans():
-    tx = optcore.zero_nans()
+    tx = optcore.transforms.zero_nans()
     params = {
         "w": jnp.zeros(3),
         "clean": jnp.zeros(2),
@@ -105,7 +105,7 @@ def test_an_empty_box_is_refused():
 @pytest.mark.parametrize("axes", [None, 0, (0, 1)])
 def test_parameters_stay_in_the_ball_and_legal_updates_pass(axes):
     p, u = oracles.start(1)["w"], oracles.start(2)["w"]
-    tx = optcore.keep_params_in_ball(1.5, axes)
+    tx = optcore.transforms.keep_params_in_ball(1.5, axes)
     new, _ = tx.update(u, tx.init(p), p)
     q = oracles.double(p) + oracles.double(u)
     size = np.sqrt((q**2).sum(axes, keepdims=True))
@@ -118,7 +118,7 @@ def test_parameters_stay_in_the_ball_and_legal_updates_pass(axes):
 def test_the_ball_of_complex_and_of_huge_parameters():
     p = {"z": np.complex64([3j, 4]), "h": np.float32([3e30, 4e30])}
     zero = {"z": np.zeros(2, np.complex64), "h": np.zeros(2, np.float32)}
-    tx = optcore.keep_params_in_ball(2.5)
+    tx = optcore.transforms.keep_params_in_ball(2.5)
     new, _ = tx.update(zero, tx.init(p), p)
     np.testing.assert_allclose(p["z"] + new["z"], p["z"] / 2, rtol=1e-6)
     np.testing.assert_allclose(new["h"], -p["h"], rtol=1e-6)
@@ -127,6 +127,6 @@ def test_the_ball_of_complex_and_of_huge_parameters():
 @pytest.mark.parametrize("radius", [0.0, inf])
 def test_the_ends_of_the_radius(radius):
     p, u = jnp.array([3.0, 4.0]), jnp.array([1.0, 0.0])
-    tx = optcore.keep_params_in_ball(radius)
+    tx = optcore.transforms.keep_params_in_ball(radius)
     new, _ = tx.update(u, tx.init(p), p)
     np.testing.assert_array_equal(new, u if radius else -p)

@@ -23,7 +23,7 @@ def test_mars(b1, gamma, max_norm):
             last = g
             yield w
 
-    oracles.agrees(optcore.mars(b1, gamma, max_norm), corrected)
+    oracles.agrees(optcore.transforms.mars(b1, gamma, max_norm), corrected)
 
 
 def signed():
@@ -35,12 +35,12 @@ def signed():
     [
         (
             "AGI-Arena-MARS/MARS(lr=.01,gamma=.025,optimize_1d)",
-            optcore.chain(optcore.mars(), optcore.adam(0.01, 0.95, 0.99)),
+            optcore.chain(optcore.transforms.mars(), optcore.adam(0.01, 0.95, 0.99)),
         ),
         (
             "AGI-Arena-MARS/MARS(lr=.01,mars-lion,optimize_1d)",
             optcore.chain(
-                optcore.mars(),
+                optcore.transforms.mars(),
                 optcore.ema(0.95, debias=False),
                 signed(),
                 optcore.scale_by_learning_rate(0.01),
@@ -49,7 +49,7 @@ def signed():
         # HeavyBall swaps b1 and gamma in the coefficient, and does not clip.
         (
             "heavyball-3.2.1/AdamW:mars{'lr': 0.01, 'mars': True}",
-            optcore.chain(optcore.mars(0.0025, 0.9, inf), optcore.adam(0.01, 0.9, 0.99)),
+            optcore.chain(optcore.transforms.mars(0.0025, 0.9, inf), optcore.adam(0.01, 0.9, 0.99)),
         ),
     ],
 )
@@ -59,7 +59,7 @@ def test_golden(key, tx):
 
 def test_without_correction_or_clipping_it_is_the_identity():
     g = oracles.start()
-    for tx in (optcore.mars(0.9, 0.0, inf), optcore.mars(0.0, 0.5, inf)):
+    for tx in (optcore.transforms.mars(0.9, 0.0, inf), optcore.transforms.mars(0.0, 0.5, inf)):
         u, state = tx.update(g, tx.init(g))
         for name in g:
             np.testing.assert_array_equal(u[name], g[name])
@@ -68,7 +68,7 @@ def test_without_correction_or_clipping_it_is_the_identity():
 
 def test_a_frozen_leaf_keeps_its_last_gradient():
     params = {"w": jnp.zeros(2), "n": jnp.int32(1)}
-    tx = optcore.mars()
+    tx = optcore.transforms.mars()
     _, state = tx.update({"w": jnp.ones(2), "n": None}, tx.init(params))
     u, state = tx.update({"w": None, "n": None}, state)
     assert u["w"] is None

@@ -15,7 +15,7 @@ SIZE = 40_000
 
 
 def noises(tx, tree, steps):
-    """What is added to zeros in each step."""
+    """The noise that is added to zeros in each step."""
     zeros = jax.tree.map(jnp.zeros_like, tree)
     state = tx.init(zeros)
     for _ in range(steps):

@@ -8,6 +8,7 @@ import pytest
 
 import optcore
 from tests import oracles
+from tests.named import named
 
 
 def once(tx, g, params=None):
@@ -42,7 +43,7 @@ def test_centralize_leaves_no_mean_over_the_inputs_of_an_output(shape, kind):
 
 
 def test_centralize_projects():
-    """What is centred stays: the projection on the gradients of sum zero (theorem 4.1)."""
+    """Centred gradients do not change: projection on the gradients of sum zero (theorem 4.1)."""
     u = once(optcore.centralize(), sample((4, 3)))
     np.testing.assert_allclose(once(optcore.centralize(), u), u, atol=1e-6)
 
@@ -86,8 +87,8 @@ def test_zero_updates_stay_zero():
 
 
 BLOCKS = {
-    "norm": (optcore.scale_by_param_block_norm, optax.scale_by_param_block_norm),
-    "rms": (optcore.scale_by_param_block_rms, optax.scale_by_param_block_rms),
+    "norm": (optcore.transforms.scale_by_param_block_norm, optax.scale_by_param_block_norm),
+    "rms": (optcore.transforms.scale_by_param_block_rms, optax.scale_by_param_block_rms),
 }
 blocks = pytest.mark.parametrize("which", BLOCKS)
 
@@ -117,11 +118,11 @@ def test_a_parameter_at_zero_can_move(which):
 
 def test_scale_to_param_norm():
     u, p = oracles.start(1), oracles.start(2)
-    got = once(optcore.scale_to_param_norm(), u, p)
+    got = once(optcore.transforms.scale_to_param_norm(), u, p)
     for name in u:
         size = np.linalg.norm(oracles.double(p[name])) / np.linalg.norm(oracles.double(u[name]))
         np.testing.assert_allclose(got[name], u[name] * size, rtol=1e-6)
-    masked = once(optcore.scale_to_param_norm({"w": True, "z": False}), u, p)
+    masked = once(optcore.transforms.scale_to_param_norm({"w": True, "z": False}), u, p)
     np.testing.assert_array_equal(masked["w"], got["w"])
     np.testing.assert_array_equal(masked["z"], u["z"])
 
@@ -129,9 +130,9 @@ def test_scale_to_param_norm():
 def test_scale_to_param_norm_of_each_slice():
     u, p = sample((3, 4, 2), 1), sample((3, 4, 2), 2)
     u[1] = 0
-    got = once(optcore.scale_to_param_norm(axes=(-2, -1)), u, p)
+    got = once(optcore.transforms.scale_to_param_norm(axes=(-2, -1)), u, p)
     for i in (0, 2):
-        alone = once(optcore.scale_to_param_norm(), u[i], p[i])
+        alone = once(optcore.transforms.scale_to_param_norm(), u[i], p[i])
         np.testing.assert_allclose(got[i], alone, rtol=1e-6)
     np.testing.assert_array_equal(got[1], 0)
 
@@ -140,12 +141,14 @@ def test_scale_to_param_norm_of_each_slice():
     "name", ["normalize_by_update_norm", "scale_by_param_block_norm", "scale_by_param_block_rms"]
 )
 def test_defaults(name):
-    oracles.same_defaults(getattr(optcore, name), getattr(optax, name))
+    oracles.same_defaults(named(name), getattr(optax, name))
 
 
 def test_one_number_is_its_own_root_mean_square():
     u, p = np.float32([2.0]), np.float32([-3.0])
-    np.testing.assert_allclose(once(optcore.scale_by_param_block_rms(), u, p), [6.0], rtol=1e-6)
+    np.testing.assert_allclose(
+        once(optcore.transforms.scale_by_param_block_rms(), u, p), [6.0], rtol=1e-6
+    )
 
 
 def test_takes_row_sparse_updates():

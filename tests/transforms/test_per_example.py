@@ -9,6 +9,7 @@ import optax
 import pytest
 
 import optcore
+from tests.named import named
 
 
 def batch(size=6, seed=0):
@@ -39,7 +40,7 @@ def by_hand(grads, limit):
 @pytest.mark.parametrize("limit", [0.5, 2.5, 100.0])
 def test_global(limit):
     grads = batch()
-    total, clipped = optcore.per_example_global_norm_clip(grads, limit)
+    total, clipped = optcore.transforms.per_example_global_norm_clip(grads, limit)
     expected, count = by_hand(list(grads.values()), limit)
     for got, want in zip((total[name] for name in grads), expected, strict=True):
         np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
@@ -51,7 +52,7 @@ def test_global(limit):
 @pytest.mark.parametrize("uniform", [True, False])
 def test_layer(uniform):
     grads = batch()
-    total, clipped = optcore.per_example_layer_norm_clip(grads, 1.5, uniform)
+    total, clipped = optcore.transforms.per_example_layer_norm_clip(grads, 1.5, uniform)
     sizes = {"w": 8, "b": 1, "z": 3}
     for name, g in grads.items():
         limit = 1.5 * np.sqrt(1 / 3 if uniform else sizes[name] / 12)
@@ -65,8 +66,8 @@ def test_layer(uniform):
 def test_one_example_changes_the_sum_by_at_most_the_limit(uniform):
     def clip(grads):
         if uniform is None:
-            return optcore.per_example_global_norm_clip(grads, 0.75)[0]
-        return optcore.per_example_layer_norm_clip(grads, 0.75, uniform)[0]
+            return optcore.transforms.per_example_global_norm_clip(grads, 0.75)[0]
+        return optcore.transforms.per_example_layer_norm_clip(grads, 0.75, uniform)[0]
 
     grads = jax.tree.map(lambda g: 100 * g, batch())
     without = jax.tree.map(lambda g: g[1:], grads)
@@ -76,7 +77,7 @@ def test_one_example_changes_the_sum_by_at_most_the_limit(uniform):
 
 @pytest.mark.parametrize("name", ["per_example_global_norm_clip", "per_example_layer_norm_clip"])
 def test_like_optax(name):
-    ours, theirs = getattr(optcore, name), getattr(optax, name)
+    ours, theirs = named(name), getattr(optax, name)
     mine, his = (list(inspect.signature(f).parameters.values()) for f in (ours, theirs))
     assert [(p.name, p.default, p.kind) for p in mine] == [(p.name, p.default, p.kind) for p in his]
     grads = [g for g in batch().values() if not np.iscomplexobj(g)]
@@ -90,31 +91,35 @@ def test_like_optax(name):
 
 def test_large_and_zero_gradients():
     grads = jnp.array([[3e30, 4e30], [0.0, 0.0], [0.3, 0.4]])
-    total, clipped = optcore.per_example_global_norm_clip(grads, 1.0)
+    total, clipped = optcore.transforms.per_example_global_norm_clip(grads, 1.0)
     np.testing.assert_allclose(total, [0.9, 1.2], rtol=1e-5)
     assert clipped == 1
-    total, clipped = optcore.per_example_global_norm_clip(grads, 0.0)
+    total, clipped = optcore.transforms.per_example_global_norm_clip(grads, 0.0)
     np.testing.assert_array_equal(total, 0.0)
     assert clipped == 2
 
 
 def test_a_nan_does_not_pass_for_small():
-    total, _ = optcore.per_example_global_norm_clip(jnp.array([[jnp.nan], [1.0]]), 1.0)
+    total, _ = optcore.transforms.per_example_global_norm_clip(jnp.array([[jnp.nan], [1.0]]), 1.0)
     assert np.isnan(total).all()
 
 
 def test_trees():
     grads = {"w": jnp.ones((2, 3), jnp.bfloat16), "none": None, "n": jnp.array([[3], [4]])}
-    total, _ = jax.jit(optcore.per_example_global_norm_clip)(grads, jnp.inf)
+    total, _ = jax.jit(optcore.transforms.per_example_global_norm_clip)(grads, jnp.inf)
     assert total["none"] is None
     assert total["w"].dtype == jnp.float32
     assert total["n"].tolist() == [7.0]
-    assert optcore.per_example_global_norm_clip({}, 1.0) == ({}, 0)
-    assert optcore.per_example_layer_norm_clip({}, 1.0) == ({}, {})
+    assert optcore.transforms.per_example_global_norm_clip({}, 1.0) == ({}, 0)
+    assert optcore.transforms.per_example_layer_norm_clip({}, 1.0) == ({}, {})
 
 
 @pytest.mark.parametrize(
-    "clip", [optcore.per_example_global_norm_clip, optcore.per_example_layer_norm_clip]
+    "clip",
+    [
+        optcore.transforms.per_example_global_norm_clip,
+        optcore.transforms.per_example_layer_norm_clip,
+    ],
 )
 def test_every_leaf_needs_the_axis_of_the_examples(clip):
     with pytest.raises(ValueError, match=r"'b'.*float32\[\].*vmap"):
@@ -124,7 +129,11 @@ def test_every_leaf_needs_the_axis_of_the_examples(clip):
 
 
 @pytest.mark.parametrize(
-    "clip", [optcore.per_example_global_norm_clip, optcore.per_example_layer_norm_clip]
+    "clip",
+    [
+        optcore.transforms.per_example_global_norm_clip,
+        optcore.transforms.per_example_layer_norm_clip,
+    ],
 )
 @pytest.mark.parametrize("limit", [-1.0, float("nan")])
 def test_limits_are_not_negative(clip, limit):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import optcore
-from optcore import differentially_private_aggregate
 from optcore._core import leaf_keys
+from optcore.transforms import differentially_private_aggregate
 
 KEY = jax.random.key(3)
 
@@ -22,7 +22,7 @@ def test_without_noise_it_is_the_mean_of_clipped_gradients():
     grads = jax.tree.map(np.float32, grads)
     params = {"w": jnp.zeros((2, 3)), "b": jnp.zeros(())}
     mean, _ = once(differentially_private_aggregate(1.5, 0.0, KEY), grads, params)
-    sums, clipped = optcore.per_example_global_norm_clip(grads, 1.5)
+    sums, clipped = optcore.transforms.per_example_global_norm_clip(grads, 1.5)
     assert clipped > 0
     jax.tree.map(lambda m, s: np.testing.assert_allclose(m, s / 5, rtol=1e-6), mean, sums)
 

@@ -30,11 +30,10 @@ def test_multiplies_by_a_number(tx, factor):
     ("tx", "sign"),
     [
         (optcore.scale(optcore.polynomial_schedule(1.0, 3.0, 2.0, 4)), 1),
-        (optcore.scale_by_schedule(optcore.polynomial_schedule(1.0, 3.0, 2.0, 4)), 1),
-        (optcore.scale_by_schedule(lambda count: 3 - 2 * (1 - jnp.minimum(count, 4) / 4) ** 2), 1),
+        (optcore.scale(lambda count: 3 - 2 * (1 - jnp.minimum(count, 4) / 4) ** 2), 1),
         (optcore.scale_by_learning_rate(optcore.polynomial_schedule(1.0, 3.0, 2.0, 4)), -1),
     ],
-    ids=["scale", "declared", "function", "rate"],
+    ids=["scale", "function", "rate"],
 )
 def test_a_schedule_counts_the_updates_from_zero(tx, sign):
     state = tx.init(jnp.float32(0))

@@ -3,7 +3,6 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 import optcore
 from tests import oracles
@@ -21,7 +20,7 @@ def test_identity():
 
 def test_set_to_zero_is_exact_also_where_nothing_is_finite():
     g = {"w": jnp.array([jnp.nan, -jnp.inf, 3.0]), "z": jnp.array([1 + 1j]), "none": None}
-    tx = optcore.set_to_zero()
+    tx = optcore.transforms.set_to_zero()
     u, _ = tx.update(g, tx.init(g))
     np.testing.assert_array_equal(u["w"], np.zeros(3))
     np.testing.assert_array_equal(u["z"], np.zeros(1, np.complex64))
@@ -54,22 +53,5 @@ def test_equality_is_that_of_the_function():
     assert optcore.stateless(jnp.sign) != optcore.stateless(jnp.tanh)
 
 
-def test_stateless_with_tree_map():
-    def f(g, p):
-        return 2 * g if p is None else 2 * g - p
-
-    tx = optcore.stateless_with_tree_map(f)
-    g = {"w": jnp.array([1.0, -2.0]), "nothing": None}
-    p = {"w": jnp.array([3.0, 5.0]), "nothing": None}
-    state = tx.init(p)
-    assert tx.update(g, state)[0]["w"].tolist() == [2.0, -4.0]
-    updates, _ = tx.update(g, state, p)
-    assert updates["w"].tolist() == [-1.0, -9.0]
-    assert updates["nothing"] is None
-    theirs = optax.stateless_with_tree_map(f)
-    expected, _ = theirs.update(g, theirs.init(p), p)
-    assert updates["w"].tolist() == expected["w"].tolist()
-
-
 def test_takes_row_sparse_updates():
-    oracles.takes_rows(optcore.set_to_zero())
+    oracles.takes_rows(optcore.transforms.set_to_zero())

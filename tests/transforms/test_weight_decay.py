@@ -80,11 +80,15 @@ def test_defaults():
 
 FAMILY = {
     "add_decayed_weights": optcore.add_decayed_weights(0.25, {"w": True, "z": False}),
-    "independent": optcore.add_independent_decayed_weights(0.25, {"w": True, "z": False}),
-    "corrected": optcore.add_corrected_decayed_weights(0.25, 0.1, 0.3, {"w": True, "z": False}),
-    "cautious": optcore.add_cautious_decayed_weights(0.25, {"w": True, "z": False}),
-    "to_init": optcore.add_decay_to_init(0.25, {"w": True, "z": False}),
-    "l1": optcore.add_l1_decay(0.25, {"w": True, "z": False}),
+    "independent": optcore.transforms.add_independent_decayed_weights(
+        0.25, {"w": True, "z": False}
+    ),
+    "corrected": optcore.transforms.add_corrected_decayed_weights(
+        0.25, 0.1, 0.3, {"w": True, "z": False}
+    ),
+    "cautious": optcore.transforms.add_cautious_decayed_weights(0.25, {"w": True, "z": False}),
+    "to_init": optcore.transforms.add_decay_to_init(0.25, {"w": True, "z": False}),
+    "l1": optcore.transforms.add_l1_decay(0.25, {"w": True, "z": False}),
 }
 
 
@@ -105,7 +109,7 @@ def test_independent_decay_does_not_know_the_rate():
             yield w
 
     rate = optcore.exponential_decay(1.0, 1, 0.5)
-    tx = optcore.chain(optcore.sgd(rate), optcore.add_independent_decayed_weights(0.3))
+    tx = optcore.chain(optcore.sgd(rate), optcore.transforms.add_independent_decayed_weights(0.3))
     oracles.agrees(tx, shrinking)
 
 
@@ -119,13 +123,13 @@ def test_corrected_decay_is_quadratic_in_the_rate():
             yield w
 
     rate = optcore.exponential_decay(0.4, 1, 0.8)
-    corrected = optcore.add_corrected_decayed_weights(0.7, rate, 0.5)
+    corrected = optcore.transforms.add_corrected_decayed_weights(0.7, rate, 0.5)
     oracles.agrees(optcore.chain(corrected, optcore.scale_by_learning_rate(rate)), adamc)
 
 
 def test_the_peak_must_be_positive():
     with pytest.raises(ValueError, match="peak_learning_rate"):
-        optcore.add_corrected_decayed_weights(0.1, 0.1, 0.0)
+        optcore.transforms.add_corrected_decayed_weights(0.1, 0.1, 0.0)
 
 
 def test_corrected_decay_keeps_a_normalised_layer_in_balance():
@@ -137,7 +141,7 @@ def test_corrected_decay_keeps_a_normalised_layer_in_balance():
     """
     for rate in (0.02, 0.01):
         tx = optcore.chain(
-            optcore.add_corrected_decayed_weights(0.5, rate, 0.02),
+            optcore.transforms.add_corrected_decayed_weights(0.5, rate, 0.02),
             optcore.scale_by_learning_rate(rate),
         )
         w = jnp.array([0.5, 0.0])
@@ -155,7 +159,7 @@ def test_corrected_decay_keeps_a_normalised_layer_in_balance():
 def test_cautious_decay_where_signs_agree_and_at_ties():
     p = np.float32([2, 2, -2, -2, 0, 4, -4, -1e-30, 1e-30])
     u = np.float32([1, -1, 1, -1, 1, 0, 0, 1e-30, 1e-30])
-    tx = optcore.add_cautious_decayed_weights(0.5)
+    tx = optcore.transforms.add_cautious_decayed_weights(0.5)
     got, _ = tx.update(u, tx.init(p), p)
     agree = [1, 0, 0, 1, 1, 1, 1, 0, 1]
     np.testing.assert_allclose(got, u + 0.5 * p * agree, rtol=1e-6)
@@ -164,7 +168,7 @@ def test_cautious_decay_where_signs_agree_and_at_ties():
 def test_cautious_decay_of_complex_parameters():
     p = np.complex64([1 + 1j, 1 + 1j, 1 + 1j])
     u = np.complex64([2 - 1j, -2 + 1j, -1 + 2j])
-    tx = optcore.add_cautious_decayed_weights(0.5)
+    tx = optcore.transforms.add_cautious_decayed_weights(0.5)
     got, _ = tx.update(u, tx.init(p), p)
     np.testing.assert_allclose(got, u + 0.5 * p * [1, 0, 1], rtol=1e-6)
 
@@ -173,7 +177,7 @@ def test_cautious_decay_does_not_move_a_minimum():
     """On (w - 1)² / 2 decoupled decay settles at 1 / (1 + decay), cautious decay at 1."""
     for decay, end in (
         (optcore.add_decayed_weights, 1 / 1.5),
-        (optcore.add_cautious_decayed_weights, 1.0),
+        (optcore.transforms.add_cautious_decayed_weights, 1.0),
     ):
         tx = optcore.chain(decay(0.5), optcore.scale_by_learning_rate(0.1))
         w = jnp.float32(0.0)
@@ -190,13 +194,15 @@ def test_decay_to_the_initial_parameters():
             w = w - 0.1 * (g + 0.7 * (w - w0))
             yield w
 
-    tx = optcore.chain(optcore.add_decay_to_init(0.7), optcore.scale_by_learning_rate(0.1))
+    tx = optcore.chain(
+        optcore.transforms.add_decay_to_init(0.7), optcore.scale_by_learning_rate(0.1)
+    )
     oracles.agrees(tx, l2_sp)
 
 
 def test_the_anchor_is_a_copy_of_what_decays():
     params = {"h": jnp.array([4.0], jnp.bfloat16), "m": jnp.ones(2), "n": jnp.int32(3)}
-    tx = optcore.add_decay_to_init(0.5, {"h": True, "m": False, "n": True})
+    tx = optcore.transforms.add_decay_to_init(0.5, {"h": True, "m": False, "n": True})
     anchor = tx.init(params).anchor
     assert anchor["m"] is None
     assert anchor["n"] is None
@@ -212,7 +218,7 @@ def test_the_anchor_is_a_copy_of_what_decays():
 def test_l1_decay():
     p = {"w": np.float32([3.0, -0.5, 0.0]), "z": np.complex64([3 - 4j, 0])}
     u = {"w": np.float32([1.0, 1.0, 1.0]), "z": np.complex64([1j, 1j])}
-    tx = optcore.add_l1_decay(0.5)
+    tx = optcore.transforms.add_l1_decay(0.5)
     got, _ = tx.update(u, tx.init(p), p)
     np.testing.assert_allclose(got["w"], [1.5, 0.5, 1.0], rtol=1e-6)
     np.testing.assert_allclose(got["z"], [0.3 + 0.6j, 1j], rtol=1e-6)
@@ -220,7 +226,7 @@ def test_l1_decay():
 
 def test_l1_decay_is_a_soft_threshold_away_from_zero():
     """Decoupled, a weight loses `rate · decay` per step until it is within one step of zero."""
-    tx = optcore.chain(optcore.add_l1_decay(0.5), optcore.scale_by_learning_rate(0.1))
+    tx = optcore.chain(optcore.transforms.add_l1_decay(0.5), optcore.scale_by_learning_rate(0.1))
     w = jnp.float32(1.01)
     state = tx.init(w)
     for _ in range(20):

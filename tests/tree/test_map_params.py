@@ -8,6 +8,7 @@ from jax.sharding import PartitionSpec
 
 import optcore
 from optcore import tree
+from tests.partial import masked
 
 PARAMS = {"w": jnp.ones((2, 3)), "b": jnp.ones(3), "step": jnp.int32(0)}
 SPECS = {"w": PartitionSpec("x", None), "b": PartitionSpec(None), "step": PartitionSpec()}
@@ -51,7 +52,11 @@ def test_through_wrappers():
         dict.fromkeys(PARAMS, "like"),
         transform_non_params=lambda x: "other",
     )
-    assert tree.find(names, optcore.ScaleByAdamState).mu == {"w": "like", "b": "like", "step": None}
+    assert tree.find(names, optcore.optimizers.ScaleByAdamState).mu == {
+        "w": "like",
+        "b": "like",
+        "step": None,
+    }
     assert set(names.hyperparams.values()) == {"other"}
 
 
@@ -61,13 +66,12 @@ GROUPED = {
     ),
     "frozen": optcore.route(("w", optcore.adam(0.1)), ("*", FREEZE)),
     "nested": optcore.route(("w", optcore.guard(optcore.route(("*", ADAM)))), ("*", FREEZE)),
-    "partition": optcore.partition(
-        {"a": optcore.adam(0.1), "b": optcore.adam(0.2)}, {"w": "a", "b": "b", "step": "b"}
+    "labels": optcore.route(
+        ("a", optcore.adam(0.1)),
+        ("b", optcore.adam(0.2)),
+        labels={"w": "a", "b": "b", "step": "b"},
     ),
-    "selective": optcore.selective_transform(
-        optcore.adam(0.1), freeze_mask={"w": False, "b": True, "step": True}
-    ),
-    "masked": optcore.masked(optcore.trace(0.9), {"w": True, "b": False, "step": False}),
+    "masked": masked(optcore.trace(0.9), {"w": True, "b": False, "step": False}),
 }
 
 
@@ -89,7 +93,9 @@ def test_what_has_to_see_the_parameters_is_named():
     def looking(params):
         return optcore.EmptyState() if params["w"].ndim else None
 
-    with pytest.raises(TypeError, match="does not work without the leaves of the parameters"):
+    with pytest.raises(
+        TypeError, match="needs an init that works without the leaves of the parameters"
+    ):
         tree.map_params(looking, jnp.zeros_like, optcore.EmptyState())
     with pytest.raises(TypeError, match="expected a transformation or its init, got 3"):
         tree.map_params(3, jnp.zeros_like, optcore.EmptyState())

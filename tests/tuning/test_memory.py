@@ -1,4 +1,4 @@
-"""How much memory there is, on devices that say so and on those that do not."""
+"""The size of memory, on devices that report it and on others."""
 
 import os
 import types

@@ -117,7 +117,7 @@ def test_optimizers_that_ask_for_the_loss_lookahead_and_integers():
     params, *_ = minimize(lambda w: w**2, jnp.float32(1.0), optcore.polyak_sgd(1.0), 3)
     # Polyak's step on w²: f / |f'|² · f' = w / 2.
     assert params.item() == 0.125
-    pair = optcore.LookaheadParams.init_synced(jnp.float32(1.0))
+    pair = optcore.compose.LookaheadParams.init_synced(jnp.float32(1.0))
     tx = optcore.lookahead(optcore.sgd(0.25), 2, 0.5)
     pair, *_ = minimize(lambda w: w**2, pair, tx, 2)
     # 1, 1/2, 1/4; half way back to 1.

@@ -238,7 +238,7 @@ def test_a_rate_in_the_state_is_raised_too():
     np.testing.assert_allclose(held.losses, plain.losses, rtol=1e-5)
     assert held.limit == pytest.approx(0.02, rel=0.05)
     optax = pytest.importorskip("optax", reason="injects an optimizer of optax")
-    foreign = optcore.inject_hyperparams(optax.sgd)(learning_rate=0.1)
+    foreign = optcore.hyper.inject_foreign(optax.sgd, {"learning_rate": 0.1})
     with pytest.raises(ValueError, match=r"inject_foreign.* keeps its learning_rate in its state"):
         examined(optcore.chain(optcore.clip(1.0), foreign), (1.0, 10.0))
 
@@ -316,7 +316,7 @@ def test_a_test_without_progress_is_drawn_too(axes):
 
 def test_a_plot_needs_matplotlib_and_a_result(monkeypatch):
     found = examined(optcore.sgd(1.0), (1.0,), steps=20)
-    with pytest.raises(TypeError, match="result must be that of lr_range_test, got list"):
+    with pytest.raises(TypeError, match="result must come from lr_range_test, got list"):
         plot_range_test([1.0])
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)

@@ -1,1 +1,1 @@
-"""What type checkers see: a file of typical user code, and the README's code."""
+"""What type checkers see: a file of typical user code, and the READMEs' code."""

@@ -17,7 +17,7 @@ def wrong_kinds() -> None:
     optcore.chain(optcore.adam)  # type: ignore
     optcore.chain(0.1)  # type: ignore
     optcore.join_schedules([0.1, 0.2], [3])  # type: ignore
-    optcore.MultiSteps(tx, "2")  # type: ignore
+    optcore.accumulate(tx, "2")  # type: ignore
     optcore.sgd(0.1, nesterov="yes")  # type: ignore
 
 

@@ -1,4 +1,4 @@
-"""Write the README's code as modules that a type checker can read."""
+"""Write the code of every README as modules that a type checker can read."""
 
 import pathlib
 import re
@@ -9,6 +9,12 @@ FOLDER = ROOT / "build" / "readme"
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
+def readmes() -> dict[str, pathlib.Path]:
+    """The top README as `readme`, and the guide of each chapter by the chapter's name."""
+    guides = sorted((ROOT / "optcore").glob("*/README.md"))
+    return {"readme": ROOT / "README.md", **{guide.parent.name: guide for guide in guides}}
+
+
 def write() -> None:
     """One module for each block, which knows the names of those before; lines keep their numbers.
 
@@ -16,14 +22,19 @@ def write() -> None:
     """
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
-    text = (ROOT / "README.md").read_text()
+    for prefix, path in readmes().items():
+        write_one(prefix, path.read_text())
+
+
+def write_one(prefix: str, text: str) -> None:
+    """The modules of one README, called by a prefix and the number of the block."""
     before = ""
     for number, block in enumerate(BLOCK.finditer(text), start=1):
         lines = block[1].splitlines()
         if lines[0].startswith(">>>"):
             lines = [line[4:] if line.startswith((">>>", "...")) else "" for line in lines]
         above = text[: block.start(1)].count("\n")
-        name = f"readme_{number:02}"
+        name = f"{prefix}_{number:02}"
         padding = [before, *[""] * (above - 1)]
         (FOLDER / f"{name}.py").write_text("\n".join([*padding, *lines, ""]))
         before = f"from {name} import *"

@@ -151,21 +151,17 @@ def of_ones_own() -> optcore.DeclaredTransformation:
 def wrappers() -> list[optcore.GradientTransformation]:
     tx = optcore.adamw(1e-3)
     return [
-        optcore.MultiSteps(tx, 2),
-        optcore.apply_if_finite(tx, 3),
         optcore.lookahead(tx, sync_period=5, slow_step_size=0.5),
-        optcore.masked(optcore.clip(1.0), {"w": True, "b": False}),
-        optcore.partition({"a": tx, "b": optcore.sgd(0.1)}, {"w": "a", "b": "b"}),
+        optcore.route(("a", tx), ("b", optcore.sgd(0.1)), labels={"w": "a", "b": "b"}),
         optcore.route(("b", optcore.FREEZE), (optcore.has_ndim(2), tx)),
         optcore.named_chain(("clip", optcore.clip(1.0)), ("adamw", tx)),
         optcore.master_weights(tx),
-        optcore.inject_hyperparams(optcore.adamw)(1e-3, weight_decay=0.1),
         optcore.inject(tx),
     ]
 
 
 def hyperparameters_in_a_state() -> jax.Array:
-    tx = optcore.inject_hyperparams(optcore.sgd)(0.5, momentum=0.9)
+    tx = optcore.inject(optcore.sgd(0.5, momentum=0.9))
     assert_type(tx, optcore.DeclaredTransformation)
     state = optcore.set_hyperparams(tx, tx.init(start()), learning_rate=0.25)
     return optcore.read(tx, state, "learning_rate")

@@ -55,11 +55,11 @@ def scale_by_acprop(
         m_t = b_1 m_{t-1} + (1 - b_1) g_t, \quad
         s_t = b_2 s_{t-1} + (1 - b_2) |g_t - m_t|^2 + eps_{root}
 
-    This is AdaBelief without momentum and with a lag: a gradient is divided by what was known
-    before it. At the first step nothing was, and `u_1 = g_1`. The epsilons and the bias
-    correction are those of the authors' code.
+    This is AdaBelief without momentum and with a lag: each gradient is divided by the statistics
+    from before it. There are none at the first step, so `u_1 = g_1`. The epsilons and the bias
+    correction follow the authors' code.
 
-    optax measures the distance from `m_{t-1}`, which `previous_mean` does too. As
+    optax measures the distance from `m_{t-1}`; `previous_mean=True` does the same. As
     `g_t - m_t = b1 (g_t - m_{t-1})`, its steps after the first are shorter by the factor `b1`.
 
     Args:
@@ -86,7 +86,7 @@ def scale_by_acprop(
         return ScaleByAcpropState(zero_count(), slots(params), slots(params, real=True))
 
     def lagged(t):
-        # The correction of the step before; at the first there is nothing to correct.
+        # The correction of the previous step; the first step has nothing to correct.
         return 1 / debias(b2, jnp.maximum(t - 1, 1)), t == 1
 
     def leaf(g, m, s, c2, first):
@@ -131,7 +131,7 @@ def acprop(
     Raises:
       ValueError: `update` was not given `params`.
 
-    The first step is one of gradient descent:
+    The first step is that of gradient descent:
 
     >>> import jax.numpy as jnp
     >>> tx = acprop(0.5)

@@ -41,8 +41,8 @@ def scale_by_adadelta(rho: Retention = 0.9, eps: Rate = 1e-6) -> GradientTransfo
         u_t = \frac{\sqrt{x_{t-1} + eps}}{\sqrt{v_t + eps}} \, g_t, \quad
         x_t = \rho x_{t-1} + (1 - \rho) |u_t|^2
 
-    The root of earlier updates gives `u_t` the unit of the parameters, so that the paper needs no
-    learning rate. But `eps`, in both roots, sets how fast the updates grow from nothing.
+    The root of earlier updates gives `u_t` the unit of the parameters, so the paper needs no
+    learning rate. But `eps`, in both roots, sets how fast the updates grow from zero.
 
     Args:
       rho: decay of both means, in [0, 1]; with 1 both stay 0, and the update is the gradient.
@@ -81,8 +81,8 @@ def adadelta(
 ) -> GradientTransformation:
     """Adadelta: `w ← w - learning_rate · u_t` with the direction of `scale_by_adadelta`.
 
-    The paper has no learning rate, which is a rate of 1. The decay is an L2 penalty: it is added
-    to the gradient and adapted with it, as in torch and optax.
+    The paper has no learning rate, which corresponds to a rate of 1. The decay is an L2 penalty: it
+    is added to the gradient and adapted with it, as in torch and optax.
 
     Args:
       learning_rate: ≥ 0.

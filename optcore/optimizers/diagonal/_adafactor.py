@@ -52,10 +52,10 @@ def adafactor(
         w \leftarrow w - learning\_rate \cdot \max(10^{-3}, \mathrm{RMS}(w)) \cdot \hat U_t
 
     with the direction `U_t` of `scale_by_factored_rms`. The paper's step size is
-    `min(1e-2, 1/√t)`, a schedule, and so is torch's `min(lr, 1/√t)`; in
-    optax, and here, the rate is what is given. With `factor_axes="last"`,
-    `min_dim_size_to_factor=0` and that schedule this is `torch.optim.Adafactor`, but for its
-    lower bound on the mean squares in place of `eps`.
+    `min(1e-2, 1/√t)`, a schedule, and so is torch's `min(lr, 1/√t)`; here, as in optax, the rate is
+    used as given. With `factor_axes="last"`, `min_dim_size_to_factor=0` and that schedule this is
+    `torch.optim.Adafactor`, except that torch has a lower bound on the mean squares in place of
+    `eps`.
 
     Args:
       learning_rate: ≥ 0; `None` is 1.

@@ -38,15 +38,15 @@ def scale_by_rss(
     .. math::
         s_t = s_{t-1} + |g_t|^2, \quad u_t = g_t / \sqrt{s_t + eps}
 
-    or `g_t / (√s_t + eps)` if not `eps_in_sqrt`. Where nothing but zeros has come, the update
-    is 0. The defaults are optax's; torch starts from 0 with `eps=1e-10` outside the root.
+    or `g_t / (√s_t + eps)` if not `eps_in_sqrt`. Where all gradients so far are 0, the update is 0.
+    The defaults are optax's; torch starts from 0 with `eps=1e-10` outside the root.
 
     Args:
       initial_accumulator_value: of the sum, ≥ 0.
       eps: ≥ 0.
       eps_in_sqrt: inside the root, as in optax, or outside, as in the paper and torch.
 
-    On equal gradients the update decays as `1 / √t`, for the sum never forgets:
+    On equal gradients the update decays as `1 / √t`, because the sum never forgets:
 
     >>> import jax.numpy as jnp
     >>> tx = scale_by_rss(0.0)

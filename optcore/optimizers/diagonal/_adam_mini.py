@@ -115,11 +115,11 @@ def scale_by_adam_mini(
 
         u_t = \hat m_t / (\sqrt{\hat v_t + eps_{root}} + eps)
 
-    with the corrections of `scale_by_adam`. A block is what the given axes of an array span;
-    one block for each index of the others. The paper has one for each token of an embedding,
-    each head of queries and keys, and each output neuron of all other matrices: an embedding
-    of shape (tokens, features) has axes `(1,)`, queries of shape (features, heads, size)
-    `(0, 2)`, and a kernel of shape (inputs, outputs) `(0,)`. With no axes, `()`, it is Adam.
+    with the corrections of `scale_by_adam`. The given axes of an array span a block; each index of
+    the other axes has a block of its own. The paper has one block for each token of an embedding,
+    each head of queries and keys, and each output neuron of all other matrices: an embedding of
+    shape (tokens, features) has axes `(1,)`, queries of shape (features, heads, size) `(0, 2)`, and
+    a kernel of shape (inputs, outputs) `(0,)`. With no axes, `()`, this is Adam.
 
     Args:
       b1: decay of the first moment, in [0, 1).
@@ -128,15 +128,16 @@ def scale_by_adam_mini(
       eps_root: added inside the root, ≥ 0.
       mu_dtype: of the first moment; by default the parameter's, at least float32.
       axes: a tree of tuples of ints, which may stop at a subtree, or a function of a
-        parameter's name (like `"encoder/0/bias"`) and the parameter to one. `None`, for one or
-        for all, is every axis of vectors and all but the last of others.
+        parameter's name (like `"encoder/0/bias"`) and the parameter to one. `None`, for one
+        parameter or for all, selects every axis of a vector and all axes but the last of other
+        arrays.
 
     Raises:
-      TypeError: axes are no tuple of ints.
+      TypeError: axes are not a tuple of ints.
       ValueError: a parameter has no such axis, an axis is named twice, or the tree does not
         fit the parameters.
 
-    One number per output neuron is remembered, and their relative gradients stay:
+    The state has one number per output neuron, and relative gradients within a neuron stay:
 
     >>> import jax.numpy as jnp
     >>> tx = scale_by_adam_mini()
@@ -156,7 +157,7 @@ def scale_by_adam_mini(
         return 1 / debias(b1, t), 1 / debias(b2, t)
 
     def leaf(g, m, v, c1, c2):
-        # The axes that share are those along which the moment has length 1.
+        # The moment has length 1 along the axes that share it.
         shared = tuple(i for i in range(g.ndim) if g.shape[i] != v.shape[i])
         if len(shared) < g.ndim and 1 in v.shape:
             refuse_part(g, "a second moment that some axes share")
@@ -184,8 +185,7 @@ def adam_mini(
 ) -> GradientTransformation:
     """Adam-mini with decoupled weight decay: `w ← w - learning_rate · (u_t + weight_decay · w)`.
 
-    The direction `u_t` is that of `scale_by_adam_mini`. It remembers about half of what Adam
-    does.
+    The direction `u_t` is that of `scale_by_adam_mini`. Its state is about half the size of Adam's.
 
     Args:
       learning_rate: ≥ 0.

@@ -45,8 +45,8 @@ def scale_by_adamax(b1: Decay = 0.9, b2: Decay = 0.999, eps: Rate = 1e-8) -> Gra
         u_t = \frac{m_t}{(1 - b_1^t) \, n_t}
 
     The maximum is Adam's second moment for the norm of order infinity and needs no correction.
-    The paper has no `eps`; torch and optax add it to the absolute gradient, as here. Where
-    nothing but zeros has come, the update is 0.
+    The paper has no `eps`; torch and optax add it to the absolute gradient, as here. Where all
+    gradients so far are 0, the update is 0.
 
     Args:
       b1: decay of the first moment, in [0, 1).

@@ -38,9 +38,9 @@ def adamc(
     .. math:: w \leftarrow w - \gamma_t u_t - \lambda \frac{\gamma_t^2}{\gamma_{max}} w
 
     with the direction `u_t` of `scale_by_adam` and the decay of `add_corrected_decayed_weights`
-    (Defazio, arXiv 2506.02285, algorithm 1). At the peak it is `adamw`, whose defaults are
-    these. The paper corrects the decay of normalised layers only; here it is that of all that
-    decay.
+    (Defazio, arXiv 2506.02285, algorithm 1). At the peak it is `adamw`, whose defaults it shares.
+    The paper corrects the decay of normalised layers only; this function corrects it for all
+    parameters that decay.
 
     Args:
       learning_rate: `γ_t`, ≥ 0.

@@ -61,8 +61,8 @@ def scale_by_adan(
         u_t = (\hat m_t + b_2 \hat v_t) / (\sqrt{\hat n_t + eps_{root}} + eps)
 
     with `g_0 = g_1`. As in the authors' code, and unlike the box, each average starts at 0 and
-    is corrected by its `1 - b^t`. The paper's betas are `1 - b`, so that its factor of the
-    difference, `1 - β_2`, is `b2`; optax multiplies by `1 - b2`.
+    is corrected by its `1 - b^t`. The paper's betas are `1 - b`: its factor `1 - β_2` of the
+    difference is `b2` here. optax multiplies by `1 - b2`.
 
     Args:
       b1: decay of the average of gradients, in [0, 1).
@@ -71,7 +71,7 @@ def scale_by_adan(
       eps: added to the root, ≥ 0.
       eps_root: added inside the root, ≥ 0.
 
-    The second moment is that of the gradient moved on by `b2` times its last change:
+    The second moment is that of the gradient extrapolated by `b2` times its last change:
 
     >>> import jax.numpy as jnp
     >>> tx = scale_by_adan(b1=0.0, b2=0.5, b3=0.0)
@@ -115,9 +115,9 @@ def adan(
     """Adan: `w ← (w - learning_rate · u_t) / (1 + learning_rate · weight_decay)`.
 
     The direction `u_t` is that of `scale_by_adan`. The decay is the paper's proximal step,
-    `shrink_weights`; optax's, which the authors' code has for an option, is
-    `chain(scale_by_adan(...), add_decayed_weights(...), scale_by_learning_rate(...))`. The
-    default `eps_root` is optax's; the paper has none.
+    `shrink_weights`; optax's decay, an option in the authors' code, is
+    `chain(scale_by_adan(...), add_decayed_weights(...), scale_by_learning_rate(...))`. The default
+    `eps_root` is optax's; the paper has none.
 
     Args:
       learning_rate: ≥ 0.

@@ -73,8 +73,8 @@ def scale_by_ademamix(
 
         u_t = (\hat m_t + alpha \, s_t) / (\sqrt{\hat v_t + eps_{root}} + eps)
 
-    with the corrections of Adam for `m` and `v`, and none for the slow average `s`, which is to
-    fill slowly. The paper warms both `alpha` and `b3` up, without which large values of them
+    with the corrections of Adam for `m` and `v`, and none for the slow average `s`, which should
+    fill slowly. The paper warms up both `alpha` and `b3`; without a warm-up, large values of them
     diverge: pass `ademamix_alpha_schedule` and `ademamix_b3_schedule`.
 
     Args:
@@ -131,7 +131,7 @@ def scale_by_simplified_ademamix(
         u_t = (m_t + alpha \, g_t) / (\sqrt{\hat v_t + eps_{root}} + eps)
 
     with `v` corrected as in Adam. `m` is a sum, up to `1 / (1 - b1)` times as large as an
-    average, and the learning rate has to be that much smaller than Adam's.
+    average, so the learning rate must be smaller than Adam's by the same factor.
 
     Args:
       b1: decay of the sum, in [0, 1].

@@ -45,17 +45,17 @@ def scale_by_adopt(
         \mathrm{clip}(g_t / \max(\sqrt{v_{t-1}}, eps), \, c_t), \quad
         v_t = b_2 v_{t-1} + (1 - b_2) |g_t|^2, \quad u_t = m_t
 
-    for t = 1, 2, …; the first update, t = 0, is zero and sets `v_0 = |g_0|²`. That the gradient
-    is divided by a second moment that does not hold it is why the method converges for any
-    `b2`. Nothing is corrected for its start.
+    for t = 1, 2, …; the first update, t = 0, is zero and sets `v_0 = |g_0|²`. The gradient is
+    divided by a second moment that does not include it, which is why the method converges for any
+    `b2`. There is no bias correction.
 
     Args:
       b1: decay of the first moment, in [0, 1).
       b2: decay of the second moment, in [0, 1).
       eps: lower bound of the root, ≥ 0.
       mu_dtype: of the first moment; by default the parameter's, at least float32.
-      nesterov: `u_t` is the first moment after a second step of average with the same gradient.
-      use_clipping: bound what enters the average; without, it is algorithm 1 with `m_0 = 0`.
+      nesterov: `u_t` is the first moment after a second averaging step with the same gradient.
+      use_clipping: bound what enters the average; without it, this is algorithm 1 with `m_0 = 0`.
       clip_value_fn: from `t`, an int32 array, to `c_t` ≥ 0; by default `t^0.25`. Absolute values
         of complex numbers are bounded. Plain functions are compared by identity.
 
@@ -123,9 +123,9 @@ def adopt(
       mu_dtype: of the first moment.
       nesterov: Nesterov momentum.
       use_clipping: bound what enters the average.
-      clip_value_fn: by what; by default `t^0.25`.
+      clip_value_fn: the bound; by default `t^0.25`.
 
-    The first step goes nowhere, and the second at most `learning_rate · (1 - b1)`:
+    The first step is zero, and the second has length at most `learning_rate · (1 - b1)`:
 
     >>> import jax.numpy as jnp
     >>> tx = adopt(0.1, b1=0.5)

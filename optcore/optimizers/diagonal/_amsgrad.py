@@ -66,7 +66,7 @@ def scale_by_amsgrad(
     * torch corrects the maximum, as above. This is the default.
     * The paper corrects nothing: `bias_correction_mu=False, bias_correction_nu=False`.
     * optax takes the maximum of the corrected moments, `max_of="corrected"`. A moment is
-      corrected most at the first step, so that one large first gradient is never forgotten.
+      corrected most at the first step, so one large first gradient is never forgotten.
 
     Args:
       b1: decay of the first moment, in [0, 1).
@@ -79,7 +79,7 @@ def scale_by_amsgrad(
       max_of: take the maximum before ("raw") or after the correction ("corrected").
 
     Raises:
-      ValueError: the maximum of corrected moments, without correction.
+      ValueError: `max_of="corrected"` without `bias_correction_nu`.
 
     A large gradient is not forgotten. Without correction and with `b2 = 0` the root is that of
     the largest square so far:

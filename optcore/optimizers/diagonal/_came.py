@@ -27,10 +27,10 @@ class ScaleByCameState(NamedTuple):
 
     Attributes:
       mu: running average of the clipped updates, like the parameters.
-      nu_row: row means of the second moment of the gradients, real; `None` for what is no
-        matrix, like all but `nu`.
+      nu_row: row means of the second moment of the gradients, real; like every field but `nu`, it
+        is `None` for arrays with fewer than two axes.
       nu_col: its column means.
-      nu: the second moment of what is no matrix; `None` for matrices.
+      nu: the second moment of arrays with fewer than two axes; `None` for matrices.
       nu_residual_row: row means of the second moment of how far the updates are from `mu`.
       nu_residual_col: its column means.
     """
@@ -58,8 +58,8 @@ def scale_by_came(
 ) -> GradientTransformation:
     r"""The direction of CAME (Luo et al., arXiv 2307.02047, algorithm 2).
 
-    With :math:`F(V)` the factored form of a matrix, `row · column / mean(row)`, of which only
-    the row and column means are remembered:
+    With :math:`F(V)` the factored form of a matrix, `row · column / mean(row)`, of which the state
+    keeps only the row and column means:
 
     .. math::
         V_t = b_2 V_{t-1} + (1 - b_2) (|G_t|^2 + eps), \quad
@@ -107,7 +107,7 @@ def scale_by_came(
             return m, m, *v, None, None
         s = Moment(residual_row, residual_col, None)
         s = factored_moment(u - m, s, axes, b3, 1 - b3, eps_residual)
-        # Where hardly anything has moved, derivatives are about 1/√(eps · eps_residual), and their
+        # Where updates are nearly zero, derivatives are about 1/√(eps · eps_residual), and their
         # squares overflow.
         resting = (s.row < 2.0**-40) | (s.col < 2.0**-40)
         settled = Moment(steady(s.row, s.row < 2.0**-40), steady(s.col, s.col < 2.0**-40), None)
@@ -130,7 +130,7 @@ def came(
 ) -> GradientTransformation:
     """CAME with decoupled weight decay: `w ← w - learning_rate · (u_t + weight_decay · w)`.
 
-    The direction `u_t` is that of `scale_by_came`. Besides the first moment it remembers
+    The direction `u_t` is that of `scale_by_came`. Besides the first moment, its state has
     `2 (m + n)` numbers for an `m × n` matrix.
 
     Args:

@@ -1,4 +1,4 @@
-"""The factored second moment of Adafactor: row means and column means stand for a matrix."""
+"""The factored second moment of Adafactor: row means and column means replace a matrix."""
 
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
@@ -27,10 +27,10 @@ class FactoredState(NamedTuple):
 
     Attributes:
       count: int32, updates made so far.
-      nu_row: of each parameter that is factored the running means of squares along the second
-        of its two axes, which stays with length 1; `None` for others.
-      nu_col: those along the first.
-      nu: of others the running mean of each square, real; `None` where factored.
+      nu_row: for each factored parameter, the running means of squares along the second of its two
+        axes, which is kept with length 1; `None` for others.
+      nu_col: the means along the first axis.
+      nu: for other parameters, the running mean of each square, real; `None` where factored.
     """
 
     count: jax.Array  # type: ignore[assignment]
@@ -73,8 +73,8 @@ def scale_by_factored_rms(
 
         U_t = G_t / \sqrt{R_t C_t^\top / \mathrm{mean}(R_t)}, \quad b_t = 1 - t^{-decay\_rate}
 
-    What is not factored has the running mean of every `|g|² + ε` itself. Means in place of the
-    paper's sums leave `U_t` as it is.
+    An array that is not factored has a running mean of `|g|² + ε` for every element. Using means in
+    place of the paper's sums does not change `U_t`.
 
     Args:
       factored: factor at all.
@@ -88,7 +88,7 @@ def scale_by_factored_rms(
       factor_axes: the two `"largest"` axes, as in optax, or the `"last"` two, as in torch and
         the paper's own code for stacked matrices.
 
-    Squares of rank one are represented exactly, so that the first update is all signs:
+    Squares of rank one are represented exactly, so the first update consists of signs:
 
     >>> import jax.numpy as jnp
     >>> tx = scale_by_factored_rms(min_dim_size_to_factor=2)

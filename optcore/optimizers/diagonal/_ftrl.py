@@ -56,13 +56,13 @@ def ftrl(
         w_{t+1} = - \mathrm{sign}(z_t) \,
         \frac{\max(|z_t| - l_1, 0)}{(\beta + n_t^{-p}) / \alpha + l_2}
 
-    The parameters are a function of the sums: where they do not start from 0, the first update
-    moves them to where the sums want them, all the way to 0 where no gradient has come. From an
-    empty sum and without penalties this is AdaGrad, also when the rate changes, for `α z` is
-    what is remembered.
+    The parameters are a function of the sums. Where parameters do not start from 0, the first
+    update moves them to the point that the sums determine, which is 0 where the gradient is 0. From
+    an empty sum and without penalties this is AdaGrad, also when the rate changes, because the
+    state keeps `α z`.
 
-    Keras' arguments, in the same order: its `l1_regularization_strength` is `l1`; its
-    `l2_regularization_strength` and `l2_shrinkage_regularization_strength` are *half* of `l2`
+    The arguments are those of Keras, in the same order: its `l1_regularization_strength` is `l1`;
+    its `l2_regularization_strength` and `l2_shrinkage_regularization_strength` are *half* of `l2`
     and of `l2_shrinkage`.
 
     Args:
@@ -89,7 +89,7 @@ def ftrl(
     def power(n):
         """`n^{-p}`, with derivative 0 at 0, where `0^0` is 1."""
         if isinstance(learning_rate_power, float) and learning_rate_power == -0.5:
-            # The usual power: two passes over memory fewer, and less arithmetic, than `**`.
+            # The usual power: two fewer passes over memory and less arithmetic than `**`.
             return safe_sqrt(n)
         positive, fixed = n > 0, jnp.where(learning_rate_power == 0, 1.0, 0.0)
         return jnp.where(positive, jnp.where(positive, n, 1) ** -learning_rate_power, fixed)

@@ -35,8 +35,8 @@ def scale_by_grams(
         u_t = \mathrm{sign}(g_t) \,
         \bigl| \hat m_t / (\sqrt{\hat v_t + eps_{root}} + eps) \bigr|
 
-    with the corrected moments of `scale_by_adam`, whose state it has too: momentum says how
-    far, the gradient says which way. For complex gradients the sign is `g / |g|`.
+    with the corrected moments of `scale_by_adam`, whose state it shares: momentum sets the length
+    of a step, the gradient its direction. For complex gradients the sign is `g / |g|`.
 
     Args:
       b1: decay of the first moment, in [0, 1).
@@ -45,7 +45,7 @@ def scale_by_grams(
       eps_root: added inside the root, ≥ 0.
       mu_dtype: of the first moment; by default the parameter's, at least float32.
 
-    When the gradient turns round, so does the update, which Adam's does not yet:
+    When the gradient changes its sign, so does the update; Adam's does not yet:
 
     >>> import jax.numpy as jnp
     >>> from optcore import scale_by_adam
@@ -102,7 +102,7 @@ def grams(
     Raises:
       ValueError: `update` was not given `params`.
 
-    A coordinate without a gradient rests, whatever its momentum:
+    A coordinate without a gradient does not move, whatever its momentum:
 
     >>> import jax.numpy as jnp
     >>> tx = grams(0.1)

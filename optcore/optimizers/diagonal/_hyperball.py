@@ -14,8 +14,8 @@ from ...transforms import (
 from ._adam import scale_by_adam
 
 
-# A large eps lets the direction vanish at a minimum inside the sphere. There signs alone, all of
-# which point outwards, would turn a matrix away from it.
+# A large eps lets the direction vanish at a minimum inside the sphere. There, signs alone all point
+# outwards and would turn a matrix away from the minimum.
 @transformation("optimizer", example={"learning_rate": 0.05, "eps": 3.0}, needs=("params",))
 def hyperball_adamw(
     learning_rate: Rate,
@@ -37,9 +37,9 @@ def hyperball_adamw(
         R = \lVert w_0 \rVert
 
     with the direction `u_t` of `scale_by_adam`. The learning rate is the length of a step
-    relative to its parameter, about the square root of (rate times decay) of an AdamW that is
-    replaced. Parameters that are not on a sphere are those of `adamw`, and they alone decay:
-    on a sphere decay has no effect of its own.
+    relative to its parameter, about the square root of (rate times decay) of the AdamW that it
+    replaces. Parameters that are not on a sphere are updated by `adamw`, and only they decay: on a
+    sphere, decay has no effect of its own.
 
     Args:
       learning_rate: ≥ 0.
@@ -50,13 +50,13 @@ def hyperball_adamw(
       mu_dtype: of the first moment.
       weight_decay: of the parameters that are not on a sphere, ≥ 0.
       mask: which parameters keep their norm; by default those with two axes or more.
-      axes: what the norms are taken over, see `keep_params_norm`.
+      axes: the axes that a norm is taken over, see `keep_params_norm`.
 
     Raises:
-      ValueError: a parameter that is to keep its norm is zero, see `keep_params_norm`, or
-        `update` was not given `params`.
+      ValueError: a parameter whose norm is kept is zero, see `keep_params_norm`, or `update` was
+        not given `params`.
 
-    The norm stays what it was:
+    The norm does not change:
 
     >>> import jax.numpy as jnp
     >>> tx = hyperball_adamw(0.1)

@@ -19,8 +19,8 @@ def lamb(
     """LAMB (You et al., arXiv 1904.00962, algorithm 2 with `φ(z) = z`).
 
     With `r_t` the direction of `scale_by_adam` and `d_t = r_t + weight_decay · w`, each leaf
-    takes the step `w ← w - learning_rate · ‖w‖ / ‖d_t‖ · d_t`: the decay stands inside the
-    trust ratio and cannot make a step longer. Where `w` or `d_t` is 0 the ratio is 1.
+    takes the step `w ← w - learning_rate · ‖w‖ / ‖d_t‖ · d_t`: the decay is inside the trust ratio
+    and cannot make a step longer. Where `w` or `d_t` is 0 the ratio is 1.
 
     Args:
       learning_rate: ≥ 0, the length of a step relative to the weights.

@@ -46,8 +46,9 @@ def scale_by_laprop(
         m_t = b_1 m_{t-1} + (1 - b_1) \frac{g_t}{\sqrt{n_t / (1 - b_2^t)} + eps}, \quad
         u_t = \frac{m_t}{1 - b_1^t}
 
-    Adam with the two steps in the other order: each gradient is divided by the root of its own
-    time, and then they are averaged. So `b2` may be small whatever `b1` is.
+    This is Adam with its two steps in the other order: each gradient is first divided by the root
+    of the second moment at its own step, and the results are then averaged. So `b2` may be small
+    for any `b1`.
 
     The authors' code keeps the learning rate inside `m_t`; under a schedule its momentum still
     holds steps of the old rate. At a constant rate the two are the same.

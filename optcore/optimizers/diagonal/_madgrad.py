@@ -58,14 +58,13 @@ def madgrad(
         z_t = w_0 - s_t / (\sqrt[3]{v_t} + eps), \quad
         w_t = momentum \cdot w_{t-1} + (1 - momentum) \, z_t
 
-    The learning rate stands inside the sums, so that there is no direction without it, and the
-    updates lead to a point that was found from the first parameters: nothing that scales them
-    belongs behind. `eps` is added to the rate as in the authors' code (not in the box), and
-    like there not to a rate of 0. `weight_decay · w` is added to the gradient: L2
-    regularisation.
+    The learning rate is inside the sums, so there is no direction without it. The updates lead to a
+    point computed from the first parameters: do not put anything that scales updates behind this.
+    `eps` is added to the rate as in the authors' code (unlike the paper's box), but not to a rate
+    of 0. `weight_decay · w` is added to the gradient: L2 regularisation.
 
     Args:
-      learning_rate: ≥ 0; good ones differ from SGD's and Adam's.
+      learning_rate: ≥ 0; good values differ from those for SGD and Adam.
       momentum: in [0, 1).
       weight_decay: ≥ 0.
       eps: ≥ 0.
@@ -105,6 +104,6 @@ def _safe_cbrt(x: jax.Array) -> jax.Array:
     """The cube root of `x ≥ 0`, with derivative 0 at 0."""
     inside = (x > 0) & (x < np.inf)
     x_inside = jnp.where(inside, x, 1)
-    # XLA for CPUs calls `cbrt` number by number; this, with a step of Newton's, is vectorised.
+    # XLA for CPUs calls `cbrt` for each number; this formula, with a Newton step, is vectorised.
     y = jnp.exp(jnp.log(x_inside) / 3)
     return jnp.where(inside, (2 * y + x_inside / (y * y)) / 3, jax.lax.stop_gradient(x))

@@ -66,8 +66,8 @@ def scale_by_nadam(
         \hat m_t = \frac{\mu_{t+1} m_t}{1 - \prod_{i=1}^{t+1} \mu_i}
                  + \frac{(1 - \mu_t) g_t}{1 - \prod_{i=1}^{t} \mu_i}
 
-    The momentum `μ_t` rises from `b1 / 2` to `b1`, the slower the smaller `momentum_decay`, `ψ`.
-    It weighs `m_t` and `g_t`; `m_t` itself decays by `b1`, as in torch and Keras. With a large
+    The momentum `μ_t` rises from `b1 / 2` to `b1`, more slowly for a smaller `momentum_decay`, `ψ`.
+    It weighs `m_t` against `g_t`; `m_t` itself decays by `b1`, as in torch and Keras. With a large
     `ψ` the momentum is `b1` from the start, and this is `scale_by_adam` with `nesterov`.
 
     Args:
@@ -164,7 +164,7 @@ def nadam(
       mu_dtype: of the first moment.
       momentum_decay: how fast the momentum warms up, or `None` for a constant momentum.
 
-    The gradient of this step counts twice, so that the first step is longer than the rate:
+    The gradient of the current step counts twice, so the first step is longer than the rate:
 
     >>> import jax.numpy as jnp
     >>> tx = nadam(0.1, b1=0.5)

@@ -59,8 +59,7 @@ def scale_by_novograd(
         m_t = b_1 m_{t-1} + g_t / (\sqrt{v_t + eps_{root}} + eps) + weight\_decay \cdot w_t,
         \quad u_t = m_t
 
-    The decay stands inside the momentum, and is not divided by the norm. `m` is a sum, not an
-    average.
+    The decay is inside the momentum, and is not divided by the norm. `m` is a sum, not an average.
 
     Args:
       b1: decay of the sum, in [0, 1].

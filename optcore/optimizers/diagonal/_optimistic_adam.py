@@ -22,13 +22,13 @@ def optimistic_adam(
     """Optimistic Adam: `w ← w - learning_rate · r_t - optimism · (r_t - r_{t-1})`.
 
     `r_t` is the direction of `scale_by_adam` (Daskalakis et al., arXiv 1711.00141, algorithm 1,
-    which has no Nesterov momentum: `nesterov=False`; the default is optax's). The first step has
-    no direction before it, and `r_0 = r_1`.
+    which has no Nesterov momentum: `nesterov=False`; the default is optax's). The first step has no
+    previous direction: `r_0 = r_1`.
 
     Args:
       learning_rate: ≥ 0.
-      optimism: how far the change of direction is carried on, ≥ 0; `None` is `learning_rate`,
-        as in the paper.
+      optimism: weight of the change of direction, ≥ 0; `None` uses `learning_rate`, as in the
+        paper.
       b1: see `scale_by_adam`, like all that follow.
       b2: decay of the second moment.
       eps: outside the root.
@@ -36,7 +36,8 @@ def optimistic_adam(
       mu_dtype: of the first moment.
       nesterov: Nesterov momentum.
 
-    In the game `min_x max_y x · y` Adam circles the equilibrium and this one goes there:
+    In the game `min_x max_y x · y`, Adam circles the equilibrium and optimistic Adam converges to
+    it:
 
     >>> import jax.numpy as jnp
     >>> from optcore import adam
@@ -73,8 +74,8 @@ def optimistic_adam_v2(
 ) -> GradientTransformation:
     """Optimistic Adam: `w ← w - learning_rate · (alpha · r_t + beta · (r_t - r_{t-1}))`.
 
-    The algorithm of `optimistic_adam` with the coefficients relative to the learning rate, so
-    that one schedule moves both.
+    This is `optimistic_adam` with coefficients relative to the learning rate, so that one schedule
+    scales both.
 
     Args:
       learning_rate: ≥ 0.
@@ -87,7 +88,7 @@ def optimistic_adam_v2(
       mu_dtype: of the first moment.
       nesterov: Nesterov momentum.
 
-    Where the direction stays the same it is Adam:
+    Where the direction stays the same, this is Adam:
 
     >>> import jax.numpy as jnp
     >>> tx = optimistic_adam_v2(0.1, nesterov=False)

@@ -1,4 +1,4 @@
-"""RAdam: Adam whose division waits until the second moment can be trusted."""
+"""RAdam: Adam that divides only once the second moment is reliable."""
 
 from typing import NamedTuple
 
@@ -44,8 +44,8 @@ def _lengths(b2: Decay, t: jax.Array) -> tuple[jax.Array, jax.Array]:
     The difference loses all digits of `ρ_t` where `ρ_∞` is large. It is `1` for `t = 1`, and with
     `b2 = exp(-x)` it is `1 + (2 / x) (h(t x) - h(x))` with `h(y) = 1 - y / (exp(y) - 1)`.
 
-    Below `b2 = 0.6` the limit is less than 4, and all that matters is that it is. There, so that
-    `b2 = 0` is no exception, `b2` counts as at least 0.5.
+    Below `b2 = 0.6` the limit is less than 4, and its exact value does not matter. There `b2`
+    counts as at least 0.5, so that `b2 = 0` needs no special case.
     """
     forgotten = jnp.minimum(debias(b2, jnp.ones((), jnp.int32)), 0.5)
     x = -jnp.log1p(-forgotten)
@@ -91,20 +91,20 @@ def scale_by_radam(
         \rho_t = \rho_\infty - \frac{2 t b_2^t}{1 - b_2^t}, \quad
         \rho_\infty = \frac{2}{1 - b_2} - 1
 
-    The moment `v_t` is an average over about `ρ_t` squares. Over so few the variance of
-    `1 / √v_t` is large, and up to four infinite: until then the update is the plain first
-    moment, and from then on it grows into Adam's as the variance falls, `r_t` towards 1. With
-    `b2 ≤ 0.6`, `ρ_t` never exceeds 4. The paper's threshold is 4; its code, torch and optax have 5.
+    The moment `v_t` is an average over about `ρ_t` squares. Over few squares the variance of
+    `1 / √v_t` is large, and up to four it is infinite. Until then the update is the plain first
+    moment; from then on it approaches Adam's as the variance falls and `r_t` tends to 1. With
+    `b2 ≤ 0.6`, `ρ_t` never exceeds 4. The paper's threshold is 4; its code, torch and optax use 5.
 
     Args:
       b1: decay of the first moment, in [0, 1).
       b2: decay of the second moment, in [0, 1).
       eps: added to the root, ≥ 0.
       eps_root: added inside the root, ≥ 0.
-      threshold: of `ρ_t`, ≥ 0. Less than 4 is as good as 4, below which `r_t²` is negative.
+      threshold: of `ρ_t`, ≥ 0. Values below 4 act like 4, because `r_t²` is negative there.
       nesterov: Nesterov momentum, see `scale_by_adam`.
 
-    The variance falls slowly. For gradients that are all 1 the update is 1 for the first five
+    The variance falls slowly. For gradients that are all 1, the update is 1 for the first five
     steps, which are not adapted, and then the rectification `r_t`:
 
     >>> import jax.numpy as jnp
@@ -169,7 +169,7 @@ def radam(
       threshold: of the length of the average.
       nesterov: Nesterov momentum.
 
-    The first step is one of gradient descent:
+    The first step is that of gradient descent:
 
     >>> import jax.numpy as jnp
     >>> tx = radam(0.5)

@@ -73,7 +73,7 @@ def scale_by_rms(
       bias_correction: use `v_t / (1 - d^t)`.
 
     Raises:
-      ValueError: `bias_correction` with a decay of 1, whose means are of nothing.
+      ValueError: `bias_correction` with a decay of 1, whose means have no weight.
 
     From `v_0 = 0` the first update is `1 / √(1 - d)` times the sign of the gradient:
 
@@ -114,18 +114,18 @@ def scale_by_stddev(
         m_t = d \, m_{t-1} + (1 - d) g_t, \quad v_t = d \, v_{t-1} + (1 - d) |g_t|^2, \quad
         u_t = g_t / \sqrt{v_t - |m_t|^2 + eps}
 
-    or `g_t / (√(v_t - |m_t|²) + eps)` if not `eps_in_sqrt`. The difference, which rounding can
-    make negative, is at least 0.
+    or `g_t / (√(v_t - |m_t|²) + eps)` if not `eps_in_sqrt`. The difference, which rounding can make
+    negative, is bounded below by 0.
 
     Args:
-      decay: `d`, in [0, 1]; with 1 the means stay what they were at first.
+      decay: `d`, in [0, 1]; with 1 the means keep their initial values.
       eps: ≥ 0.
       initial_scale: `v_0`, ≥ 0.
       eps_in_sqrt: inside the root (optax), or outside (torch).
       bias_correction: use `m_t / (1 - d^t)` and `v_t / (1 - d^t)`.
 
     Raises:
-      ValueError: `bias_correction` with a decay of 1, whose means are of nothing.
+      ValueError: `bias_correction` with a decay of 1, whose means have no weight.
 
     >>> import jax.numpy as jnp
     >>> tx = scale_by_stddev(0.5)
@@ -169,8 +169,8 @@ def rmsprop(
     """RMSProp, centred or not, with or without momentum.
 
     The direction of `scale_by_rms` (centred: `scale_by_stddev`), times the learning rate, then
-    `trace`: the rate stands *inside* the momentum, as in Graves' equations, TensorFlow, Keras
-    and optax. torch multiplies by the rate after the momentum, which is
+    `trace`: the rate is *inside* the momentum, as in Graves' equations, TensorFlow, Keras and
+    optax. torch multiplies by the rate after the momentum, which is
     `chain(scale_by_rms(...), trace(momentum), scale_by_learning_rate(learning_rate))`. At a
     constant rate the two are the same.
 

@@ -1,4 +1,4 @@
-"""Second moments that several coordinates share: what stands in a state for a part of an array."""
+"""Second moments that several coordinates share: one state element per part of an array."""
 
 from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
@@ -14,8 +14,8 @@ class Moment(NamedTuple):
 
     Attributes:
       row: the means along the second of two axes, or `None`.
-      col: those along the first.
-      full: where there are none, one number per coordinate.
+      col: the means along the first axis.
+      full: without factored axes, one number per coordinate.
     """
 
     row: Any
@@ -24,7 +24,7 @@ class Moment(NamedTuple):
 
 
 def without(ndim: int, axes: Collection[int]) -> Axes:
-    """What a slot keeps of `ndim` axes that has length 1 along some."""
+    """The axes that a slot keeps of `ndim` axes if it has length 1 along some."""
     return tuple(None if i in axes else i for i in range(ndim))
 
 
@@ -32,7 +32,7 @@ def factored_slots(params: Params, axes_of: Callable[[Any], tuple[int, int] | No
     """Zeros for `factored_moment`, as three trees.
 
     Args:
-      params: of which floating-point parameters have slots.
+      params: only its floating-point parameters have slots.
       axes_of: the two axes to factor, or `None`.
     """
 
@@ -57,14 +57,14 @@ def factored_moment(
     weight: jax.Array | float,
     eps: jax.Array | float,
 ) -> Moment:
-    """`decay · v + weight · (|g|² + eps)`, of which only means are kept if there are axes.
+    """`decay · v + weight · (|g|² + eps)`; with factored axes only its means are kept.
 
     Args:
-      g: what is squared, real or complex.
+      g: the array to square, real or complex.
       v: as `factored_slots` makes it.
-      axes: the two to factor; the first mean is taken along the second, and the other way round.
+      axes: the two to factor; the first mean is taken along the second axis, and vice versa.
       decay: of the running average.
-      weight: of what is new.
+      weight: of the new term.
       eps: added to the square, ≥ 0.
     """
     if axes is None:
@@ -75,20 +75,20 @@ def factored_moment(
 
 
 def steady(x: jax.Array, where: jax.Array) -> jax.Array:
-    """`x`, which derivatives take for constant at some places."""
+    """`x`, which derivatives treat as constant at some places."""
     return jnp.where(where, jax.lax.stop_gradient(x), x)
 
 
 def over_factored_root(g: jax.Array, v: Moment, axes: tuple[int, int] | None) -> jax.Array:
-    """`g / √v`, where factored moments stand for the matrix `row · column / mean(row)`.
+    """`g / √v`, where factored moments represent the matrix `row · column / mean(row)`.
 
-    0 where `v` is 0. In derivatives a mean counts as constant where those of the second order,
-    which hold its power -3/2, would overflow.
+    The result is 0 where `v` is 0. Derivatives treat a mean as constant where second-order
+    derivatives, which contain its power -3/2, would overflow.
     """
     if axes is None:
         return over_root(g, v.full, 0.0, 0.0)
     row, col = (steady(x, x < 2.0**-80) for x in (v.row, v.col))
-    # Roots are taken of vectors, and matrices only multiplied.
+    # Roots are taken of vectors only; matrices are only multiplied.
     one = jnp.ones((), row.dtype)
     scaled = safe_sqrt(saturated(row.mean(axes[0], keepdims=True))) * over_root(one, row, 0.0, 0.0)
     return g * scaled * over_root(one, col, 0.0, 0.0)

@@ -33,9 +33,9 @@ class ScaleBySM3State(NamedTuple):
 
     Attributes:
       mu: running average of the scaled gradients, like the parameters.
-      nu: one tree per axis. The tree of an axis has for each parameter a real vector with the
-        length of that axis (and length 1 along the others), and `None` for what has fewer axes;
-        the first has one number for a scalar.
+      nu: one tree per axis. For each parameter, the tree of an axis has a real vector with the
+        length of that axis (and length 1 along the others), and `None` for a parameter with fewer
+        axes. The first tree has one number for a scalar.
     """
 
     mu: Updates
@@ -43,7 +43,7 @@ class ScaleBySM3State(NamedTuple):
 
 
 def _cover(ndim: int) -> list[tuple[int, ...]]:
-    """For every vector of a cover the axes it does not run along; a scalar has one of them."""
+    """For every vector of a cover, the axes that it does not run along; a scalar has one vector."""
     return [tuple(j for j in range(ndim) if j != i) for i in range(max(ndim, 1))]
 
 
@@ -66,7 +66,7 @@ def scale_by_sm3(
     and the update is `m_t`. With `b2 < 1` the sum becomes the average
     `b2 · min μ + (1 - b2) · |g|²`. On vectors this is AdaGrad.
 
-    The algorithm has no momentum: `b1=0`. The default is optax's.
+    The published algorithm has no momentum: `b1=0`. The default is optax's.
 
     Args:
       b1: decay of the average of the scaled gradients, in [0, 1).
@@ -119,7 +119,7 @@ def scale_by_sm3(
 def sm3(learning_rate: Rate, momentum: Decay = 0.9) -> GradientTransformation:
     """SM3: `w ← w - learning_rate · u_t` with the direction of `scale_by_sm3`.
 
-    Besides the momentum it remembers `m + n` numbers for an `m × n` matrix.
+    Besides the momentum, its state has `m + n` numbers for an `m × n` matrix.
 
     Args:
       learning_rate: ≥ 0.

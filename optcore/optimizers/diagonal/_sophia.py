@@ -38,11 +38,11 @@ from ...compose import descend
 from ...transforms import stateless
 
 Floor = Annotated[Hyperparameter, Range(2.0**-126)]
-"""A positive lower bound, which float32 does not take for 0."""
+"""A positive lower bound that float32 does not round to 0."""
 
 
 class HutchinsonState(NamedTuple):
-    """What makes the signs of every estimate new.
+    """The count that gives every estimate new signs.
 
     Attributes:
       count: int32, estimates made so far.
@@ -71,8 +71,8 @@ class SophiaState(NamedTuple):
 def hutchinson_estimator_diag_hessian() -> GradientTransformation:
     r"""Replace the updates by an estimate of the Hessian's diagonal (Hutchinson, 1989).
 
-    `s ⊙ (H s)`, with `H` the Hessian of `obj_fn` at the parameters and random signs `s`, has
-    the diagonal of `H` for its mean; its variance comes from the other elements. It costs one
+    The mean of `s ⊙ (H s)` is the diagonal of `H`, with `H` the Hessian of `obj_fn` at the
+    parameters and `s` random signs; its variance comes from the other elements. It costs one
     product of the Hessian with a vector, and never forms the Hessian.
 
     `update` takes, besides the parameters, `obj_fn`, the loss as a function of the parameters
@@ -80,10 +80,10 @@ def hutchinson_estimator_diag_hessian() -> GradientTransformation:
     the key, the number of the estimate and the name of the parameter.
 
     Raises:
-      TypeError: `key` is no typed key.
+      TypeError: `key` is not a typed key.
       ValueError: `update` was not given `params`, `obj_fn` or `key`.
 
-    Of a diagonal Hessian the estimate is exact:
+    For a diagonal Hessian the estimate is exact:
 
     >>> import jax, jax.numpy as jnp
     >>> tx, w = hutchinson_estimator_diag_hessian(), jnp.array([1.0, 2.0])
@@ -118,7 +118,7 @@ _HUTCHINSON = hutchinson_estimator_diag_hessian()
 
 
 def _hutchinson(obj_fn: Any, params: Params, key: Any) -> Any:
-    """`s ⊙ (H s)` where there is a floating-point parameter, elsewhere `None`."""
+    """`s ⊙ (H s)` for floating-point parameters, and `None` for others."""
     paths, treedef = jax.tree_util.tree_flatten_with_path(params)
     leaves = [p for _, p in paths]
     chosen = [i for i, p in enumerate(leaves) if is_inexact(p)]
@@ -170,15 +170,15 @@ def scale_by_sophia(
         u_t = \mathrm{clip}(m_t / \max(gamma \cdot h_t, eps), \, clip\_threshold)
 
     The first step makes the first estimate. Where the curvature is small or negative, the bound
-    makes it a sign descent. optax corrects `m` for its start, and uses each estimate only from
-    the next step on.
+    turns the step into sign descent. optax corrects `m` for its start, and uses each estimate only
+    from the next step on.
 
     Args:
       b1: decay of the first moment, in [0, 1).
       b2: decay of the average of estimates, in [0, 1).
-      eps: lower bound of what is divided by, ≥ 2⁻¹²⁶.
-      gamma: how much the curvature counts, ≥ 0; at best 10 to 50 % of the coordinates are not
-        clipped.
+      eps: lower bound of the denominator, ≥ 2⁻¹²⁶.
+      gamma: weight of the curvature, ≥ 0; a good value leaves 10 to 50 % of the coordinates
+        unclipped.
       clip_threshold: ≥ 0, or `None` for none.
       update_interval: `k` ≥ 1.
       hessian_diagonal_fn: a transformation from the gradients to an estimate of the Hessian's
@@ -187,9 +187,9 @@ def scale_by_sophia(
       mu_dtype: of the first moment; by default the parameter's, at least float32.
 
     Raises:
-      ValueError: `update` was not given `params`, or what the estimator needs.
+      ValueError: `update` was not given `params` or an argument that the estimator needs.
 
-    On a quadratic with a diagonal Hessian, without averages, a Newton step:
+    On a quadratic with a diagonal Hessian, and without averages, it makes a Newton step:
 
     >>> import jax, jax.numpy as jnp
     >>> tx = scale_by_sophia(b1=0.0, b2=0.0, gamma=1.0, clip_threshold=None)
@@ -256,21 +256,21 @@ def sophia(
 
     Args:
       learning_rate: ≥ 0.
-      b1: see `scale_by_sophia`, like all that follow but the decay.
+      b1: see `scale_by_sophia`, like all that follow except `weight_decay` and `mask`.
       b2: decay of the average of estimates.
-      eps: lower bound of what is divided by.
+      eps: lower bound of the denominator.
       weight_decay: decoupled, ≥ 0.
       weight_decay_mask: which parameters decay, see `add_decayed_weights`.
-      gamma: how much the curvature counts.
+      gamma: weight of the curvature.
       clip_threshold: the largest coordinate of a direction.
       update_interval: steps from one estimate to the next.
       hessian_diagonal_fn: the estimator.
       mu_dtype: of the first moment.
 
     Raises:
-      ValueError: `update` was not given `params`, or what the estimator needs.
+      ValueError: `update` was not given `params` or an argument that the estimator needs.
 
-    No coordinate moves farther than `learning_rate`, but for the decay:
+    Apart from the decay, no coordinate moves farther than `learning_rate`:
 
     >>> import jax, jax.numpy as jnp
     >>> tx, w = sophia(0.25, weight_decay=0.0), jnp.array([3.0, -4.0])

@@ -60,8 +60,8 @@ def scale_by_stable_adamw(
     Raises:
       ValueError: `update` was not given `params`, or the mask does not fit them.
 
-    A gradient that is suddenly a hundred times larger makes no larger step, where Adam's would
-    be `100 / √(0.99 · 1 + 0.01 · 100²) ≈ 10` times as long:
+    A gradient that is suddenly a hundred times larger does not make a larger step; Adam's would be
+    `100 / √(0.99 · 1 + 0.01 · 100²) ≈ 10` times as long:
 
     >>> import jax.numpy as jnp
     >>> tx, w = scale_by_stable_adamw(b1=0.0, weight_decay=0.0), jnp.float32(0.0)
@@ -123,7 +123,7 @@ def stable_adamw(
     Raises:
       ValueError: `update` was not given `params`.
 
-    The first step has length `learning_rate` in every coordinate, but for the decay:
+    Apart from the decay, the first step has length `learning_rate` in every coordinate:
 
     >>> import jax.numpy as jnp
     >>> tx, w = stable_adamw(0.25), jnp.zeros(2)

@@ -53,8 +53,8 @@ def scale_by_yogi(
         u_t = \hat m_t / (\sqrt{\hat v_t + eps_{root}} + eps), \quad
         \hat m_t = m_t / (1 - b_1^t), \quad \hat v_t = v_t / (1 - b_2^t)
 
-    Adam's second moment changes by `(1 - b2) (|g_t|² - v_{t-1})`: it may fall as fast as `v` is
-    large, and the steps grow at once. Yogi's falls as slowly as the gradients are small.
+    Adam's second moment changes by `(1 - b2) (|g_t|² - v_{t-1})`: where `v` is large it may fall
+    fast, and steps suddenly grow. Yogi's falls slowly where gradients are small.
 
     The bias correction, and the start of both moments from one small number, are TensorFlow's and
     optax's; the algorithm as printed has neither. From that start even a parameter without
@@ -62,13 +62,12 @@ def scale_by_yogi(
 
     Args:
       b1: decay of the first moment, in [0, 1).
-      b2: what the second moment keeps, in [0, 1).
+      b2: decay of the second moment, in [0, 1).
       eps: added to the root, ≥ 0.
       eps_root: added inside the root, ≥ 0.
       initial_accumulator_value: of both moments, ≥ 0.
 
-    From a second moment of 64, gradients of 1 take it down by `1 - b2` at a time, where Adam's
-    would lose half of itself:
+    Gradients of 1 lower a second moment of 64 by `1 - b2` at each step; Adam's would be halved:
 
     >>> import jax.numpy as jnp
     >>> tx = scale_by_yogi(b2=0.5, initial_accumulator_value=64.0)
@@ -112,7 +111,7 @@ def yogi(
     Args:
       learning_rate: ≥ 0.
       b1: see `scale_by_yogi`, like all that follow.
-      b2: what the second moment keeps.
+      b2: decay of the second moment.
       eps: outside the root.
       eps_root: inside the root.
       initial_accumulator_value: of both moments.

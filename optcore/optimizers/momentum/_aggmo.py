@@ -38,11 +38,10 @@ def scale_by_aggmo(
         u_t = \frac{1}{K} \sum_{i=1}^K v^{(i)}_t
 
     A large decay speeds up flat directions, and the small ones damp its oscillations in steep
-    directions. There is one sum in memory per decay.
+    directions. The state has one sum per decay.
 
     Args:
-      betas: `K ≥ 1` decays, each in [0, 1]. Their number is static; a schedule cannot stand
-        for one of them.
+      betas: `K ≥ 1` decays, each in [0, 1]. Their number is static; none of them can be a schedule.
       accumulator_dtype: of the sums; by default the parameter's, at least float32.
 
     Raises:

@@ -25,14 +25,15 @@ class AsgdState(NamedTuple):
 
     Attributes:
       count: int32, updates made so far.
-      average: of the parameters from step `t0` on, the last ones before; like the parameters.
+      average: of the parameters from step `t0` on, and the latest parameters before it; like the
+        parameters.
     """
 
     count: jax.Array  # type: ignore[assignment]
     average: Params
 
     def evaluated(self, params: Params) -> Params:
-        """The average, once there was an update: what `eval_params` reads."""
+        """The average, once an update was made: what `eval_params` reads."""
 
         def leaf(p, average, some):
             return jnp.where(some, average, p)
@@ -60,9 +61,9 @@ def asgd(
 
         \bar w_t = \bar w_{t-1} + (w_t - \bar w_{t-1}) / \max(1, t - 1 - t_0)
 
-    after Polyak and Juditsky (1992), with the rate and the start of Xu (arXiv 1107.2490). The
-    average, which `eval_params` reads, is what to evaluate; descent itself makes no use of it. It
-    is that of the parameters as they are in float32, before they are rounded to their own dtype.
+    after Polyak and Juditsky (1992), with the rate and the start of Xu (arXiv 1107.2490). Evaluate
+    the average, which `eval_params` reads; descent itself does not use it. It averages the
+    parameters in float32, before they are rounded to their own dtype.
 
     Args:
       learning_rate: `η`, ≥ 0, the rate of the first step.

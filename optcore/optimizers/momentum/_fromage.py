@@ -23,7 +23,7 @@ def fromage(learning_rate: Rate, min_norm: Rate = 1e-6) -> GradientTransformatio
     Raises:
       ValueError: `update` was not given `params`.
 
-    The norm stays if the gradient is orthogonal to the weights:
+    The norm does not change if the gradient is orthogonal to the weights:
 
     >>> import jax.numpy as jnp
     >>> tx = fromage(0.75)
@@ -39,7 +39,7 @@ def fromage(learning_rate: Rate, min_norm: Rate = 1e-6) -> GradientTransformatio
 
     def update(updates, state, params=None, **extra):
         updates, state = direction.update(updates, state, params)
-        # 1/√(1 + η²) - 1, which is lost to rounding where it is computed like this.
+        # 1/√(1 + η²) - 1, which would be lost to rounding if computed as written.
         change = jnp.expm1(-0.5 * jnp.log1p(jnp.square(learning_rate)))
         scalars = (learning_rate * (1 + change), change)
         return map_leaves(leaf, updates, reads=(params,), scalars=scalars), state

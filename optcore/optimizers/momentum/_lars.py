@@ -41,7 +41,7 @@ def scale_by_lars(
       weight_decay_mask: which parameters decay, see `add_decayed_weights`.
       trust_coefficient: `η`, ≥ 0.
       eps: added to the denominator, ≥ 0.
-      trust_ratio_mask: which parameters have a rate of their own; that of the others is 1.
+      trust_ratio_mask: which parameters have a rate of their own; the rate of the others is 1.
       norm_of_sum: divide by `‖g + βw‖ + eps`, as optax does.
 
     Raises:
@@ -65,7 +65,7 @@ def scale_by_lars(
         length = (global_norm(u) if norm_of_sum else global_norm(g) + beta * w_norm) + eps
         # The reciprocal of a smaller number is infinite.
         fixed = (w_norm == 0) | (length < jnp.finfo(length.dtype).tiny)
-        # One after the other, for the ratio itself may be infinite.
+        # One after the other, because the ratio itself may be infinite.
         unit = jnp.where(fixed, 1, 1 / jnp.where(fixed, 1, length)) * u
         return jnp.where(fixed, 1, trust_coefficient * w_norm) * unit
 
@@ -97,8 +97,8 @@ def lars(
 ) -> GradientTransformation:
     """LARS: `v_t = momentum · v_{t-1} + learning_rate · u_t`, `w ← w - v_t`.
 
-    The direction `u_t` is that of `scale_by_lars`. The decay is part of it, and the rate stands
-    inside the momentum.
+    The direction `u_t` is that of `scale_by_lars`. The decay is part of it, and the rate is inside
+    the momentum.
 
     Args:
       learning_rate: ≥ 0.

@@ -46,19 +46,19 @@ def scale_by_lion(
         c_t = b_1 m_{t-1} + (1 - b_1) g_t, \quad u_t = \mathrm{sign}(c_t), \quad
         m_t = b_2 m_{t-1} + (1 - b_2) g_t
 
-    The average that is kept has seen more of the past than the one whose sign is taken. A
-    complex number has the sign `z / |z|`.
+    The stored average reaches further into the past than the one whose sign is taken. A complex
+    number has the sign `z / |z|`.
 
     Args:
       b1: weight of the past in the direction, in [0, 1).
       b2: decay of the average, in [0, 1).
       mu_dtype: of the average; by default the parameter's, at least float32.
-      mode: what stands for the sign: `"hard"` itself, `"smooth"` `tanh(smooth_beta · c)`,
-        `"refined"` `c` bounded to length 1.
+      mode: `"hard"` is the sign itself, `"smooth"` is `tanh(smooth_beta · c)`, `"refined"` is `c`
+        bounded to length 1.
       smooth_beta: how steep `"smooth"` is, ≥ 0.
 
-    With equal decays it is the direction of `signum`; with others the newest gradient can
-    decide, here against an average of the same length:
+    With equal decays this is the direction of `signum`. With unequal decays the newest gradient can
+    decide the sign, here against an average of the same length:
 
     >>> import jax.numpy as jnp
     >>> for b1 in (0.25, 0.75):

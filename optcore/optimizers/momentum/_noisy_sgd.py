@@ -15,7 +15,7 @@ def _descent() -> GradientTransformation:
 def noisy_sgd(
     learning_rate: Rate, eta: Rate = 0.01, gamma: Rate = 0.55, key: Key = None
 ) -> GradientTransformation:
-    """Gradient descent with decaying normal noise, which is that of `add_noise`.
+    """Gradient descent with the decaying normal noise of `add_noise`.
 
     Args:
       learning_rate: ≥ 0; it multiplies the noise too.
@@ -24,7 +24,7 @@ def noisy_sgd(
       key: a typed random key; it must be given.
 
     Raises:
-      TypeError: `key` is missing, or no typed key.
+      TypeError: `key` is missing, or is not a typed key.
 
     Without noise it is plain descent, and the same key gives the same noise:
 

@@ -1,4 +1,4 @@
-"""Optimistic gradient descent: the next gradient is foreseen from the last two."""
+"""Optimistic gradient descent: the next gradient is predicted from the last two."""
 
 from typing import NamedTuple
 
@@ -22,7 +22,7 @@ class ScaleByOptimisticGradientState(NamedTuple):
 
     Attributes:
       count: int32, updates made so far.
-      previous_gradient: what came in at the last step, like the parameters.
+      previous_gradient: the gradient of the last step, like the parameters.
     """
 
     count: jax.Array  # type: ignore[assignment]
@@ -36,8 +36,8 @@ def scale_by_optimistic_gradient(alpha: Rate = 1.0, beta: Rate = 1.0) -> Gradien
     .. math::
         u_t = (\alpha + \beta) g_t - \beta g_{t-1}, \quad g_0 = g_1
 
-    With `alpha = beta = 1` it is that of Daskalakis et al. (arXiv 1711.00141), which foresees
-    that the gradient changes as it did.
+    With `alpha = beta = 1` it is the direction of Daskalakis et al. (arXiv 1711.00141), which
+    predicts that the gradient changes as it did last.
 
     Args:
       alpha: weight of the gradient, ≥ 0.
@@ -76,7 +76,7 @@ def optimistic_gradient_descent(
       alpha: see `scale_by_optimistic_gradient`, like `beta`.
       beta: weight of the gradient's change.
 
-    On the game `min_x max_y x·y`, where plain descent spirals out, it spirals in:
+    In the game `min_x max_y x·y`, plain descent spirals out and optimistic descent spirals in:
 
     >>> import jax.numpy as jnp, optcore
     >>> for tx in (optcore.sgd(0.3), optimistic_gradient_descent(0.3)):

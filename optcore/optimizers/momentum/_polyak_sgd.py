@@ -1,4 +1,4 @@
-"""Descent with Polyak's step: as long as the value's distance from its minimum allows."""
+"""Descent with Polyak's step, whose length comes from the distance of the loss to its minimum."""
 
 from typing import Literal
 
@@ -45,7 +45,7 @@ def scale_by_polyak(
         2307.14528): without it a value below `f_min` makes the step negative.
 
     Raises:
-      ValueError: `update` was not given `value`, or it is no real scalar.
+      ValueError: `update` was not given `value`, or it is not a real scalar.
 
     On a function of one parameter that is linear up to its minimum, one step leads there:
 
@@ -68,7 +68,7 @@ def scale_by_polyak(
         return jnp.where(still, 0, 1 / norm), length
 
     def update(updates, state, params=None, **extra):
-        # Two factors, for the square of the norm overflows long before the norm does.
+        # Two factors, because the square of the norm overflows long before the norm does.
         scalars = factors(global_norm(updates), extra["value"])
         return map_leaves(lambda g, a, b: b * (a * g), updates, scalars=scalars), state
 
@@ -85,18 +85,18 @@ def polyak_sgd(
 ) -> GradientTransformation:
     """Gradient descent with Polyak's step: `w ← w - scaling · u_t`.
 
-    The direction `u_t` is that of `scale_by_polyak`. optax scales the gradient before it takes
-    the norm, so that its step is divided by `scaling`, where the bound does not hold it.
+    The direction `u_t` is that of `scale_by_polyak`. optax scales the gradient before it takes the
+    norm, so its step is divided by `scaling` wherever the bound is not active.
 
     Args:
       max_learning_rate: see `scale_by_polyak`.
-      scaling: ≥ 0, multiplies the step, its bound too.
+      scaling: ≥ 0, multiplies the step and its bound.
       f_min: see `scale_by_polyak`, like the two that follow.
       eps: added to the squared norm.
-      variant: what a value below `f_min` does.
+      variant: what happens to a value below `f_min`.
 
     Raises:
-      ValueError: `update` was not given `value`, or it is no real scalar.
+      ValueError: `update` was not given `value`, or it is not a real scalar.
 
     On `‖w‖²` every step halves the parameters:
 

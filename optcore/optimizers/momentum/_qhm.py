@@ -38,7 +38,7 @@ def scale_by_qhm(
     .. math::
         m_t = d \, m_{t-1} + (1 - d) g_t, \quad u_t = (1 - \nu) g_t + \nu \, m_t
 
-    Its bounds are the gradient (`nu = 0`) and the average without bias correction (`nu = 1`).
+    Its limits are the gradient (`nu = 0`) and the average without bias correction (`nu = 1`).
 
     Args:
       decay: `d`, in [0, 1).
@@ -73,8 +73,8 @@ def qhm(
 ) -> GradientTransformation:
     """Quasi-hyperbolic momentum: `w ← w - learning_rate · u_t`, `u_t` that of `scale_by_qhm`.
 
-    The defaults are the paper's advice. A rate for `sgd` with momentum `decay` is carried over
-    as `learning_rate / (1 - decay)`, since this averages where that sums.
+    The defaults are the paper's recommendation. A rate for `sgd` with momentum `decay` becomes
+    `learning_rate / (1 - decay)` here, because `qhm` averages gradients where `sgd` sums them.
 
     Args:
       learning_rate: ≥ 0.

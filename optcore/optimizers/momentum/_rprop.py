@@ -53,11 +53,11 @@ def scale_by_rprop(
             \end{cases}), \quad
         u_t = \Delta_t \cdot \mathrm{sign}(g_t), \quad \Delta_0 = learning\_rate, \quad g_0 = 0
 
-    Where the gradient has turned, the coordinate rests for one step and its gradient counts as
-    0. The real and the imaginary part of a complex number have steps of their own. Only signs
-    count, so the gradients should be those of all the data.
+    Where the gradient has changed its sign, the coordinate does not move for one step and its
+    gradient counts as 0. The real and the imaginary part of a complex number have separate steps.
+    Only signs count, so compute the gradients from all the data.
 
-    optax's first update is zero, and each of its updates is that of the step before.
+    optax's first update is zero, and each of its updates is the one due at the step before.
 
     Args:
       learning_rate: the first step in every coordinate, ≥ 0.
@@ -133,8 +133,8 @@ def rprop(
     """Rprop: `w ← w - u_t` with the steps of `scale_by_rprop`.
 
     Args:
-      learning_rate: the first step; later steps find their own length, so a schedule of it
-        says no more than its first value.
+      learning_rate: the first step; later steps adapt their own length, so only the first value of
+        a schedule matters.
       eta_minus: see `scale_by_rprop`, like all that follow.
       eta_plus: how much a step grows.
       min_step_size: lower bound of the steps.

@@ -27,7 +27,7 @@ def signum(
     """Signum: descent along the sign of the averaged gradient.
 
     `m_t = beta · m_{t-1} + (1 - beta) · g_t`, `w ← w - learning_rate · sign(m_t)` (Bernstein
-    et al., arXiv 1802.04434, algorithm 2). The sign makes a bias correction idle.
+    et al., arXiv 1802.04434, algorithm 2). A bias correction would not change the sign.
 
     Args:
       learning_rate: ≥ 0, the length of the step in every coordinate.

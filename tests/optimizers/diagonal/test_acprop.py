@@ -10,6 +10,7 @@ import pytest
 
 import optcore
 from tests import oracles
+from tests.named import named
 
 
 def acprop_2110_05454(w, grads, lr, b1, b2, eps, eps_root, decay=0.0, previous_mean=False):
@@ -49,7 +50,7 @@ def test_acprop(options, previous_mean):
 def test_the_direction_has_neither_rate_nor_sign():
     options = UNUSUAL["both"]
     oracle = functools.partial(acprop_2110_05454, lr=-1, **options)
-    oracles.agrees(optcore.scale_by_acprop(**options), oracle)
+    oracles.agrees(optcore.optimizers.scale_by_acprop(**options), oracle)
 
 
 def test_optax():
@@ -64,7 +65,7 @@ def test_optax():
 def test_after_the_first_step_the_two_means_differ_by_the_first_decay():
     grads = jnp.asarray(np.random.default_rng(5).normal(size=(5, 8)))
     ours, theirs = (
-        optcore.scale_by_acprop(0.6, 0.9, 0.0, 0.0, previous_mean=previous)
+        optcore.optimizers.scale_by_acprop(0.6, 0.9, 0.0, 0.0, previous_mean=previous)
         for previous in (False, True)
     )
     a, b = ours.init(grads[0]), theirs.init(grads[0])
@@ -76,7 +77,7 @@ def test_after_the_first_step_the_two_means_differ_by_the_first_decay():
 
 def test_the_divisor_does_not_know_the_gradient():
     """Asynchrony: at a given state the update is linear in the gradient."""
-    tx = optcore.scale_by_acprop(0.6, 0.9)
+    tx = optcore.optimizers.scale_by_acprop(0.6, 0.9)
     _, state = tx.update(jnp.array([1.0, -2.0]), tx.init(jnp.zeros(2)))
     g = jnp.array([3.0, 0.5])
     once, _ = tx.update(g, state)
@@ -94,7 +95,7 @@ def test_acprop_decays_what_the_mask_says():
 
 
 def test_state():
-    tx = optcore.scale_by_acprop(0.75, 0.5, eps_root=0.25)
+    tx = optcore.optimizers.scale_by_acprop(0.75, 0.5, eps_root=0.25)
     g = {"z": jnp.array([3 + 4j])}
     state = tx.init(g)
     assert state.nu["z"].dtype == jnp.float32
@@ -106,4 +107,4 @@ def test_state():
 
 @pytest.mark.parametrize("name", ["acprop", "scale_by_acprop"])
 def test_defaults(name):
-    oracles.same_defaults(getattr(optcore, name), getattr(optax.contrib, name))
+    oracles.same_defaults(named(name), getattr(optax.contrib, name))

@@ -10,6 +10,7 @@ import pytest
 
 import optcore
 from tests import oracles
+from tests.named import named
 
 
 def adabelief_2010_07468(w, grads, lr, b1, b2, eps, eps_root, nesterov=False):
@@ -44,7 +45,7 @@ def test_adabelief(options, nesterov):
 def test_the_direction_has_neither_rate_nor_sign():
     options = UNUSUAL["both"]
     oracle = functools.partial(adabelief_2010_07468, lr=-1, **options)
-    oracles.agrees(optcore.scale_by_belief(**options), oracle)
+    oracles.agrees(optcore.optimizers.scale_by_belief(**options), oracle)
 
 
 def test_golden():
@@ -63,7 +64,7 @@ def test_optax(nesterov):
 
 def test_gradients_that_agree_make_long_steps():
     """Where all gradients are equal, Adam's step is the rate, and this one grows."""
-    tx = optcore.scale_by_belief(0.5, 0.9)
+    tx = optcore.optimizers.scale_by_belief(0.5, 0.9)
     g = jnp.float32(3.0)
     state = tx.init(g)
     steps = []
@@ -77,7 +78,7 @@ def test_gradients_that_agree_make_long_steps():
 
 
 def test_without_epsilon_what_has_never_had_a_gradient_stays():
-    tx = optcore.scale_by_belief(0.5, 0.9, 0.0, 0.0)
+    tx = optcore.optimizers.scale_by_belief(0.5, 0.9, 0.0, 0.0)
     g = jnp.array([0.0, 3.0])
 
     def second(g):
@@ -89,7 +90,7 @@ def test_without_epsilon_what_has_never_had_a_gradient_stays():
 
 
 def test_state():
-    tx = optcore.scale_by_belief(0.75, 0.5, eps_root=0.25)
+    tx = optcore.optimizers.scale_by_belief(0.75, 0.5, eps_root=0.25)
     g = {"z": jnp.array([3 + 4j])}
     state = tx.init(g)
     assert state.nu["z"].dtype == jnp.float32
@@ -101,4 +102,4 @@ def test_state():
 
 @pytest.mark.parametrize("name", ["adabelief", "scale_by_belief"])
 def test_defaults(name):
-    oracles.same_defaults(getattr(optcore, name), getattr(optax, name))
+    oracles.same_defaults(named(name), getattr(optax, name))

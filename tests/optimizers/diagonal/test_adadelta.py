@@ -41,7 +41,7 @@ def test_adadelta(options):
 def test_the_direction_has_neither_rate_nor_sign():
     options = UNUSUAL["short"]
     oracle = functools.partial(adadelta_1212_5701, lr=-1, **options)
-    oracles.agrees(optcore.scale_by_adadelta(**options), oracle)
+    oracles.agrees(optcore.optimizers.scale_by_adadelta(**options), oracle)
 
 
 def test_golden():
@@ -70,7 +70,7 @@ def test_the_penalty_follows_the_mask():
 def test_the_update_has_the_unit_of_the_parameters():
     """Section 3.2: without epsilon's part, scaling all gradients changes nothing."""
     grads = np.random.default_rng(4).normal(size=(6, 8)) + 2
-    tx = optcore.scale_by_adadelta(0.5, 1e-20)
+    tx = optcore.optimizers.scale_by_adadelta(0.5, 1e-20)
     a, b = tx.init(jnp.zeros(8)), tx.init(jnp.zeros(8))
     for g in grads:
         u, a = tx.update(jnp.asarray(g), a)
@@ -80,7 +80,7 @@ def test_the_update_has_the_unit_of_the_parameters():
 
 
 def test_without_epsilon_nothing_ever_moves():
-    tx = optcore.scale_by_adadelta(0.5, 0.0)
+    tx = optcore.optimizers.scale_by_adadelta(0.5, 0.0)
     g = jnp.array([0.0, 3.0])
     u, _ = tx.update(g, tx.init(g))
     np.testing.assert_array_equal(u, [0.0, 0.0])
@@ -88,7 +88,7 @@ def test_without_epsilon_nothing_ever_moves():
 
 
 def test_state():
-    tx = optcore.scale_by_adadelta(0.75, 1.0)
+    tx = optcore.optimizers.scale_by_adadelta(0.75, 1.0)
     g = {"z": jnp.array([3 + 4j])}
     state = tx.init(g)
     assert state.nu["z"].dtype == state.e_x["z"].dtype == jnp.float32
@@ -98,7 +98,7 @@ def test_state():
 
 
 def test_defaults():
-    oracles.same_defaults(optcore.scale_by_adadelta, optax.scale_by_adadelta)
+    oracles.same_defaults(optcore.optimizers.scale_by_adadelta, optax.scale_by_adadelta)
     ours, theirs = oracles.defaults(optcore.adadelta), oracles.defaults(optax.adadelta)
     # The paper's rate; with optax's None the sign is missing too, and the loss grows.
     assert (ours.pop("learning_rate"), theirs.pop("learning_rate")) == (1.0, None)

@@ -27,7 +27,7 @@ def test_adagrad(initial, eps, inside):
     oracle = functools.partial(adagrad_duchi, initial=initial, eps=eps, inside=inside)
     tx = optcore.adagrad(0.3, initial, eps, eps_in_sqrt=inside)
     oracles.agrees(tx, functools.partial(oracle, lr=0.3))
-    direction = optcore.scale_by_rss(initial, eps, eps_in_sqrt=inside)
+    direction = optcore.optimizers.scale_by_rss(initial, eps, eps_in_sqrt=inside)
     oracles.agrees(direction, functools.partial(oracle, lr=-1.0))
 
 
@@ -48,7 +48,7 @@ def test_what_has_never_had_a_gradient_stays(inside):
 
 def test_the_regret_bound():
     """Sum of g²/√(Σg²) is at most 2·√(Σg²) (Duchi et al., lemma 4)."""
-    tx = optcore.scale_by_rss(0.0, 0.0)
+    tx = optcore.optimizers.scale_by_rss(0.0, 0.0)
     g = np.random.default_rng(0).normal(size=(50, 7)).astype(np.float32)
     state, total = tx.init(g[0]), np.zeros(7)
     for g_t in g:
@@ -61,7 +61,7 @@ def test_the_regret_bound():
 
 def test_state():
     params = {"w": jnp.ones(2, jnp.bfloat16), "z": jnp.ones(1, jnp.complex64)}
-    tx = optcore.scale_by_rss(0.5)
+    tx = optcore.optimizers.scale_by_rss(0.5)
     state = tx.init(params)
     assert {k: v.dtype for k, v in state.nu.items()} == {"w": jnp.float32, "z": jnp.float32}
     np.testing.assert_array_equal(state.nu["w"], [0.5, 0.5])
@@ -72,6 +72,6 @@ def test_state():
 
 def test_defaults():
     oracles.same_defaults(optcore.adagrad, optax.adagrad)
-    oracles.same_defaults(optcore.scale_by_rss, optax.scale_by_rss)
+    oracles.same_defaults(optcore.optimizers.scale_by_rss, optax.scale_by_rss)
     assert oracles.defaults(optcore.adagrad)["eps_in_sqrt"] is True
-    assert oracles.defaults(optcore.scale_by_rss)["eps_in_sqrt"] is True
+    assert oracles.defaults(optcore.optimizers.scale_by_rss)["eps_in_sqrt"] is True

@@ -10,6 +10,7 @@ import pytest
 
 import optcore
 from tests import oracles
+from tests.named import named
 
 
 def adam_1412_6980(w, grads, lr, b1, b2, eps, eps_root=0.0, decay=0.0, nesterov=False):
@@ -147,4 +148,4 @@ def test_mu_dtype(factory):
 
 @pytest.mark.parametrize("name", ["adam", "adamw", "scale_by_adam"])
 def test_defaults(name):
-    oracles.same_defaults(getattr(optcore, name), getattr(optax, name))
+    oracles.same_defaults(named(name), getattr(optax, name))

@@ -45,7 +45,7 @@ def test_adam_mini(axes, blocks):
 def test_the_direction_has_neither_rate_nor_sign():
     options = {"b1": 0.8, "b2": 0.95, "eps": 0.2}
     oracle = functools.partial(adam_mini_2406_16793, lr=-1, axes={2: (0,), 1: (0,)}, **options)
-    oracles.agrees(optcore.scale_by_adam_mini(**options), oracle)
+    oracles.agrees(optcore.optimizers.scale_by_adam_mini(**options), oracle)
 
 
 @pytest.mark.parametrize("eps", [1e-8, 0.0])
@@ -63,7 +63,7 @@ def test_blocks_of_one_coordinate_are_adam(eps):
 
 def test_a_block_keeps_its_relative_momentum():
     g = oracles.gradients(1)[0]
-    tx = optcore.scale_by_adam_mini(axes=lambda name, p: tuple(range(p.ndim)))
+    tx = optcore.optimizers.scale_by_adam_mini(axes=lambda name, p: tuple(range(p.ndim)))
     u, _ = tx.update(g, tx.init(g))
     for name in g:
         size = np.sqrt(np.mean(np.abs(oracles.double(g[name])) ** 2))
@@ -78,12 +78,12 @@ def test_memory():
         names.append(name)
         return (0, 2) if name == "head/q" else None
 
-    nu = optcore.scale_by_adam_mini(axes=axes).init(params).nu
+    nu = optcore.optimizers.scale_by_adam_mini(axes=axes).init(params).nu
     assert jax.tree.map(jnp.shape, nu) == {"embed": (1, 4), "head": {"q": (1, 2, 1), "b": (1,)}}
     assert set(names) == {"embed", "head/q", "head/b"}
-    nu = optcore.scale_by_adam_mini(axes={"embed": (1,), "head": None}).init(params).nu
+    nu = optcore.optimizers.scale_by_adam_mini(axes={"embed": (1,), "head": None}).init(params).nu
     assert jax.tree.map(jnp.shape, nu) == {"embed": (9, 1), "head": {"q": (1, 1, 3), "b": (1,)}}
-    state = optcore.scale_by_adam_mini(mu_dtype=jnp.bfloat16).init(params)
+    state = optcore.optimizers.scale_by_adam_mini(mu_dtype=jnp.bfloat16).init(params)
     assert {x.dtype for x in jax.tree.leaves(state.mu)} == {jnp.dtype(jnp.bfloat16)}
 
 
@@ -99,7 +99,7 @@ def test_memory():
 )
 def test_impossible_axes(axes, error, message):
     with pytest.raises(error, match=message):
-        optcore.scale_by_adam_mini(axes=axes).init({"w": jnp.zeros((2, 3))})
+        optcore.optimizers.scale_by_adam_mini(axes=axes).init({"w": jnp.zeros((2, 3))})
 
 
 def test_the_axes_are_part_of_the_value():
@@ -122,5 +122,5 @@ def test_the_mask():
 def test_defaults():
     """Adam's, and no decay; the axes are the outputs of kernels."""
     adam = {"b1": 0.9, "b2": 0.999, "eps": 1e-8, "eps_root": 0.0, "mu_dtype": None, "axes": None}
-    assert oracles.defaults(optcore.scale_by_adam_mini) == adam
+    assert oracles.defaults(optcore.optimizers.scale_by_adam_mini) == adam
     assert oracles.defaults(optcore.adam_mini) == {**adam, "weight_decay": 0.0, "mask": None}

@@ -10,6 +10,7 @@ import pytest
 
 import optcore
 from tests import oracles
+from tests.named import named
 
 
 def adamax_1412_6980(w, grads, lr, b1, b2, eps, decay=0.0):
@@ -55,7 +56,7 @@ def test_adamaxw_decays_what_the_mask_says():
 def test_the_direction_has_neither_rate_nor_sign():
     options = UNUSUAL["short"]
     oracle = functools.partial(adamax_1412_6980, lr=-1, **options)
-    oracles.agrees(optcore.scale_by_adamax(**options), oracle)
+    oracles.agrees(optcore.optimizers.scale_by_adamax(**options), oracle)
 
 
 def test_golden():
@@ -65,7 +66,7 @@ def test_golden():
 def test_the_longest_steps():
     """`n_t ≥ b2^(t-i) |g_i|` bounds `u_t`; gradients that fall as the maximum does attain it."""
     b1, b2 = 0.5, 0.8
-    tx = optcore.scale_by_adamax(b1, b2, 0.0)
+    tx = optcore.optimizers.scale_by_adamax(b1, b2, 0.0)
     state = tx.init(jnp.float32(0.0))
     for t in range(1, 21):
         u, state = tx.update(jnp.float32(b2**t), state)
@@ -74,7 +75,7 @@ def test_the_longest_steps():
 
 
 def test_what_has_never_had_a_gradient_stays():
-    tx = optcore.scale_by_adamax(eps=0.0)
+    tx = optcore.optimizers.scale_by_adamax(eps=0.0)
     g = jnp.array([0.0, 3.0])
 
     def second(g):
@@ -86,7 +87,7 @@ def test_what_has_never_had_a_gradient_stays():
 
 
 def test_state():
-    tx = optcore.scale_by_adamax(0.75, 0.5, 0.0)
+    tx = optcore.optimizers.scale_by_adamax(0.75, 0.5, 0.0)
     g = {"w": jnp.array([2.0]), "z": jnp.array([3 + 4j])}
     state = tx.init(g)
     assert state.nu["z"].dtype == jnp.float32
@@ -100,4 +101,4 @@ def test_state():
 
 @pytest.mark.parametrize("name", ["adamax", "adamaxw", "scale_by_adamax"])
 def test_defaults(name):
-    oracles.same_defaults(getattr(optcore, name), getattr(optax, name))
+    oracles.same_defaults(named(name), getattr(optax, name))

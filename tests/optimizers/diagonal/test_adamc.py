@@ -35,7 +35,7 @@ def test_adamc():
 @pytest.mark.parametrize(
     ("key", "b2"),
     [
-        # Both hold the rate at its peak; pytorch_optimizer corrects only a group that says so.
+        # Both hold the rate at its peak; pytorch_optimizer corrects only a group that requests it.
         ("pytorch_optimizer-4.1.0/AdamC{'lr': 0.01, 'weight_decay': 0.1}", 0.999),
         ("heavyball-3.2.1/AdamC{'lr': 0.01, 'weight_decay': 0.1}", 0.99),
     ],

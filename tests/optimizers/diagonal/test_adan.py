@@ -9,6 +9,7 @@ import pytest
 
 import optcore
 from tests import oracles
+from tests.named import named
 
 
 def adan_2208_06677(w, grads, lr, b1, b2, b3, eps, eps_root=0.0, decay=0.0):
@@ -43,7 +44,7 @@ def test_adan(options):
 def test_the_direction_has_neither_rate_nor_sign():
     options = UNUSUAL["inside"]
     oracle = functools.partial(adan_2208_06677, lr=-1, **options)
-    oracles.agrees(optcore.scale_by_adan(**options), oracle)
+    oracles.agrees(optcore.optimizers.scale_by_adan(**options), oracle)
 
 
 def test_adan_decays_what_the_mask_says():
@@ -67,14 +68,14 @@ def test_golden():
 def test_a_gradient_that_never_changes_makes_it_adam():
     """No difference ever comes in, also not that of the first gradient from nothing."""
     params, g = oracles.start(), oracles.gradients(1)[0]
-    adan = oracles.run(optcore.scale_by_adan(0.9, 0.5, 0.8, 0.1), params, 5 * [g])
+    adan = oracles.run(optcore.optimizers.scale_by_adan(0.9, 0.5, 0.8, 0.1), params, 5 * [g])
     adam = oracles.run(optcore.scale_by_adam(0.9, 0.8, 0.1), params, 5 * [g])
     for got, want in zip(adan, adam, strict=True):
         oracles.close(got, want, params)
 
 
 def test_state():
-    tx = optcore.scale_by_adan(0.75, 0.5, 0.5)
+    tx = optcore.optimizers.scale_by_adan(0.75, 0.5, 0.5)
     state = tx.init({"z": jnp.ones(2, jnp.complex64)})
     for g in (1 + 2j, 3 + 4j):
         _, state = tx.update({"z": jnp.full(2, g, jnp.complex64)}, state)
@@ -86,4 +87,4 @@ def test_state():
 
 @pytest.mark.parametrize("name", ["adan", "scale_by_adan"])
 def test_defaults(name):
-    oracles.same_defaults(getattr(optcore, name), getattr(optax, name))
+    oracles.same_defaults(named(name), getattr(optax, name))

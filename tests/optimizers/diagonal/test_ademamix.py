@@ -10,6 +10,7 @@ import pytest
 
 import optcore
 from tests import oracles
+from tests.named import named
 
 
 def ademamix_2409_03137(w, grads, lr, b1, b2, b3, alpha, eps, eps_root=0.0, decay=0.0):
@@ -67,9 +68,9 @@ def test_simplified_ademamix(options):
 def test_the_directions_have_neither_rate_nor_sign():
     options = UNUSUAL["both"]
     oracle = functools.partial(ademamix_2409_03137, lr=-1, **options)
-    oracles.agrees(optcore.scale_by_ademamix(**options), oracle)
+    oracles.agrees(optcore.optimizers.scale_by_ademamix(**options), oracle)
     oracle = functools.partial(simplified_2502_02431, lr=-1, **simplified(options))
-    oracles.agrees(optcore.scale_by_simplified_ademamix(**simplified(options)), oracle)
+    oracles.agrees(optcore.optimizers.scale_by_simplified_ademamix(**simplified(options)), oracle)
 
 
 def test_both_warm_up():
@@ -92,8 +93,8 @@ def test_both_warm_up():
     )
     tx = optcore.ademamix(
         0.03,
-        b3=optcore.ademamix_b3_schedule(b1, b3, steps),
-        alpha=optcore.ademamix_alpha_schedule(alpha, steps),
+        b3=optcore.schedules.ademamix_b3_schedule(b1, b3, steps),
+        alpha=optcore.schedules.ademamix_alpha_schedule(alpha, steps),
         **options,
     )
     # A scheduled decay is a float32, of which `1 - b3` keeps 1e-7 / (1 - b3).
@@ -129,7 +130,7 @@ def test_golden_of_the_simplification():
 def test_optax(name):
     options = {"b1": 0.7, "b2": 0.9, "alpha": 0.5, "eps": 0.1, "eps_root": 0.3, "weight_decay": 0.7}
     params, grads = {"w": oracles.start()["w"]}, [{"w": g["w"]} for g in oracles.gradients(5)]
-    ours = oracles.run(getattr(optcore, name)(0.1, **options), params, grads)
+    ours = oracles.run(named(name)(0.1, **options), params, grads)
     with jax.numpy_dtype_promotion("standard"):
         theirs = list(oracles.run(getattr(optax.contrib, name)(0.1, **options), params, grads))
     for got, want in zip(ours, theirs, strict=True):
@@ -138,7 +139,7 @@ def test_optax(name):
 
 def test_without_the_slow_average_it_is_adam():
     params, grads = oracles.start(), oracles.gradients(5)
-    ours = oracles.run(optcore.scale_by_ademamix(0.7, 0.9, 0.5, 0.0, 0.1), params, grads)
+    ours = oracles.run(optcore.optimizers.scale_by_ademamix(0.7, 0.9, 0.5, 0.0, 0.1), params, grads)
     adam = oracles.run(optcore.scale_by_adam(0.7, 0.9, 0.1), params, grads)
     for got, want in zip(ours, adam, strict=True):
         oracles.close(got, want, params)
@@ -146,7 +147,7 @@ def test_without_the_slow_average_it_is_adam():
 
 def test_state():
     g = {"z": jnp.full(2, 3 + 4j, jnp.complex64)}
-    tx = optcore.scale_by_ademamix(0.75, 0.5, 0.5, mu_dtype=jnp.float32)
+    tx = optcore.optimizers.scale_by_ademamix(0.75, 0.5, 0.5, mu_dtype=jnp.float32)
     _, state = tx.update(g, tx.init(g))
     assert state.count == 1
     np.testing.assert_array_equal(state.mu["z"], np.full(2, 0.75 + 1j))
@@ -159,6 +160,6 @@ def test_state():
 
 @pytest.mark.parametrize("name", ["ademamix", "simplified_ademamix"])
 def test_defaults(name):
-    oracles.same_defaults(getattr(optcore, name), getattr(optax.contrib, name))
+    oracles.same_defaults(named(name), getattr(optax.contrib, name))
     direction = f"scale_by_{name}"
-    oracles.same_defaults(getattr(optcore, direction), getattr(optax.contrib, direction))
+    oracles.same_defaults(named(direction), getattr(optax.contrib, direction))

@@ -10,6 +10,7 @@ import pytest
 
 import optcore
 from tests import oracles
+from tests.named import named
 
 
 def adopt_2411_02853(
@@ -63,7 +64,7 @@ def test_adopt(options):
 def test_the_direction_has_neither_rate_nor_sign():
     options = UNUSUAL["large_eps"]
     oracle = functools.partial(adopt_2411_02853, lr=-1, **options)
-    agrees(optcore.scale_by_adopt(**options), oracle)
+    agrees(optcore.optimizers.scale_by_adopt(**options), oracle)
 
 
 def later(t):
@@ -114,7 +115,7 @@ def test_optax():
 
 
 def test_the_first_gradient_only_sets_the_scale():
-    tx = optcore.scale_by_adopt(0.75, 0.5)
+    tx = optcore.optimizers.scale_by_adopt(0.75, 0.5)
     g = {"z": jnp.full(2, 3 + 4j, jnp.complex64)}
     updates, state = tx.update(g, tx.init(g))
     np.testing.assert_array_equal(updates["z"], np.zeros(2))
@@ -128,7 +129,7 @@ def test_the_first_gradient_only_sets_the_scale():
 
 
 def test_a_coordinate_without_a_scale_stays():
-    tx = optcore.scale_by_adopt(eps=0.0)
+    tx = optcore.optimizers.scale_by_adopt(eps=0.0)
     state = tx.init(jnp.zeros(2))
     for g in ([0.0, 1.0], [1.0, 1.0]):
         update, state = tx.update(jnp.array(g), state)
@@ -145,9 +146,9 @@ def test_mu_dtype():
 
 @pytest.mark.parametrize("name", ["adopt", "scale_by_adopt"])
 def test_defaults(name):
-    ours, theirs = getattr(optcore, name), getattr(optax.contrib, name)
+    ours, theirs = named(name), getattr(optax.contrib, name)
     mine, other = oracles.defaults(ours), oracles.defaults(theirs)
-    # optax's is a function, which every call of optax would make anew and none could write down.
+    # optax's is a function, which every call of optax would make again and no config could hold.
     assert mine.pop("clip_value_fn") is None
     assert other.pop("clip_value_fn")(16) == 2
     assert mine == other

@@ -10,6 +10,7 @@ import pytest
 
 import optcore
 from tests import oracles
+from tests.named import named
 
 
 def amsgrad_1904_09237(
@@ -57,7 +58,7 @@ def test_amsgrad(options, ours, box):
 def test_the_direction_has_neither_rate_nor_sign(ours, box):
     options = UNUSUAL["both"]
     oracle = functools.partial(amsgrad_1904_09237, lr=-1, **options, **box)
-    oracles.agrees(optcore.scale_by_amsgrad(**options, **ours), oracle)
+    oracles.agrees(optcore.optimizers.scale_by_amsgrad(**options, **ours), oracle)
 
 
 def test_golden():
@@ -88,7 +89,7 @@ def test_optax(ours, theirs):
 
 def test_the_paper_never_lengthens_the_rate():
     """The proof of convergence rests on it: √v̂_t does not decrease, where Adam's does."""
-    tx = optcore.scale_by_amsgrad(0.0, 0.5, bias_correction_nu=False)
+    tx = optcore.optimizers.scale_by_amsgrad(0.0, 0.5, bias_correction_nu=False)
     grads = jnp.asarray(np.random.default_rng(3).normal(size=(30, 8)))
     state = tx.init(grads[0])
     rates = []
@@ -104,7 +105,7 @@ def test_contradicting_arguments():
 
 
 def test_state():
-    tx = optcore.scale_by_amsgrad(0.75, 0.5, mu_dtype=jnp.bfloat16)
+    tx = optcore.optimizers.scale_by_amsgrad(0.75, 0.5, mu_dtype=jnp.bfloat16)
     g = {"w": jnp.array([2.0]), "z": jnp.array([3 + 4j])}
     state = tx.init(g)
     assert state.mu["w"].dtype == jnp.bfloat16
@@ -119,4 +120,4 @@ def test_state():
 
 @pytest.mark.parametrize("name", ["amsgrad", "scale_by_amsgrad"])
 def test_defaults(name):
-    oracles.same_defaults(getattr(optcore, name), getattr(optax, name))
+    oracles.same_defaults(named(name), getattr(optax, name))

@@ -56,7 +56,7 @@ def test_came(options):
 def test_the_direction_has_neither_rate_nor_sign():
     options = {"b1": 0.6, "b2": 0.7, "b3": 0.8}
     oracle = functools.partial(came_2307_02047, lr=-1, **options)
-    oracles.agrees(optcore.scale_by_came(**options), oracle, tolerance=5e-6)
+    oracles.agrees(optcore.optimizers.scale_by_came(**options), oracle, tolerance=5e-6)
 
 
 def test_golden():
@@ -70,7 +70,7 @@ def test_golden():
 def test_stacked_matrices_share_only_the_clipping():
     rng = np.random.default_rng(0)
     stack = rng.normal(size=(4, 2, 3)).astype(np.float32)
-    tx = optcore.scale_by_came(clipping_threshold=float("inf"))
+    tx = optcore.optimizers.scale_by_came(clipping_threshold=float("inf"))
     together, _ = tx.update(stack, tx.init(stack))
     for one, expected in zip(stack, together, strict=True):
         np.testing.assert_allclose(tx.update(one, tx.init(one))[0], expected, rtol=5e-6)
@@ -82,7 +82,7 @@ def test_memory():
         "b": jnp.zeros(3),
         "z": jnp.zeros((2, 3), "c8"),
     }
-    state = optcore.scale_by_came().init(params)
+    state = optcore.optimizers.scale_by_came().init(params)
     for rows in (state.nu_row, state.nu_residual_row):
         assert jax.tree.map(jnp.shape, rows) == {"w": (6, 8, 1), "b": None, "z": (2, 1)}
     for columns in (state.nu_col, state.nu_residual_col):
@@ -107,7 +107,7 @@ def test_defaults():
         "b1": 0.9, "b2": 0.999, "b3": 0.9999, "eps": 1e-30, "eps_residual": 1e-16,
         "clipping_threshold": 1.0,
     }  # fmt: skip
-    assert oracles.defaults(optcore.scale_by_came) == authors
+    assert oracles.defaults(optcore.optimizers.scale_by_came) == authors
     assert oracles.defaults(optcore.came) == {**authors, "weight_decay": 0.0, "mask": None}
 
 

@@ -38,12 +38,12 @@ def test_scale_by_factored_rms(factored, options):
         ours["epsilon"] = ours.pop("eps")
     if "offset" in ours:
         ours["step_offset"] = ours.pop("offset")
-    tx = optcore.scale_by_factored_rms(factored, min_dim_size_to_factor=3, **ours)
+    tx = optcore.optimizers.scale_by_factored_rms(factored, min_dim_size_to_factor=3, **ours)
     oracles.agrees(tx, functools.partial(factored_1804_04235, factored=factored, **options))
 
 
 def test_arrays_with_a_short_axis_are_not_factored():
-    tx = optcore.scale_by_factored_rms(min_dim_size_to_factor=4)
+    tx = optcore.optimizers.scale_by_factored_rms(min_dim_size_to_factor=4)
     oracles.agrees(tx, functools.partial(factored_1804_04235, factored=False))
 
 
@@ -53,7 +53,7 @@ def _slowly_longer(step, rate):
 
 
 def test_decay_rate_fn():
-    tx = optcore.scale_by_factored_rms(
+    tx = optcore.optimizers.scale_by_factored_rms(
         decay_rate=0.9, step_offset=2, min_dim_size_to_factor=2, decay_rate_fn=_slowly_longer
     )
     decays = [0.0, 0.0, *(min(0.9 * s / (s + 1), 0.7) for s in range(18))]
@@ -69,7 +69,7 @@ def test_like_optax(options):
         return oracles.single({k: rng.normal(size=s) for k, s in shapes.items()})
 
     params = tree()
-    ours = optcore.scale_by_factored_rms(min_dim_size_to_factor=3, **options)
+    ours = optcore.optimizers.scale_by_factored_rms(min_dim_size_to_factor=3, **options)
     theirs = optax.scale_by_factored_rms(min_dim_size_to_factor=3, **options)
     state, their_state = ours.init(params), theirs.init(params)
     for _ in range(3):
@@ -81,7 +81,7 @@ def test_like_optax(options):
 
 
 def test_defaults():
-    ours = oracles.defaults(optcore.scale_by_factored_rms)
+    ours = oracles.defaults(optcore.optimizers.scale_by_factored_rms)
     theirs = oracles.defaults(optax.scale_by_factored_rms)
     assert ours.pop("decay_rate_fn") is None
     assert theirs.pop("decay_rate_fn")(4, 0.7) == pytest.approx(1 - 5.0**-0.7)
@@ -98,7 +98,7 @@ def test_defaults():
     ],
 )
 def test_which_axes_are_factored(shape, axes, expected):
-    tx = optcore.scale_by_factored_rms(min_dim_size_to_factor=2, factor_axes=axes)
+    tx = optcore.optimizers.scale_by_factored_rms(min_dim_size_to_factor=2, factor_axes=axes)
     state = tx.init(jnp.zeros(shape))
     assert [state.nu_row.shape, state.nu_col.shape, state.nu] == [*expected, None]
 
@@ -106,7 +106,7 @@ def test_which_axes_are_factored(shape, axes, expected):
 def test_stacked_matrices_are_matrices_by_themselves():
     rng = np.random.default_rng(0)
     stack = rng.normal(size=(5, 2, 3)).astype(np.float32)
-    tx = optcore.scale_by_factored_rms(min_dim_size_to_factor=2, factor_axes="last")
+    tx = optcore.optimizers.scale_by_factored_rms(min_dim_size_to_factor=2, factor_axes="last")
     together, _ = tx.update(stack, tx.init(stack))
     for one, expected in zip(stack, together, strict=True):
         np.testing.assert_allclose(tx.update(one, tx.init(one))[0], expected, rtol=2e-6)
@@ -114,7 +114,7 @@ def test_stacked_matrices_are_matrices_by_themselves():
 
 def test_memory():
     params = {"large": jnp.zeros((128, 200)), "narrow": jnp.zeros((127, 200)), "z": jnp.zeros(3)}
-    state = optcore.scale_by_factored_rms().init(params)
+    state = optcore.optimizers.scale_by_factored_rms().init(params)
     assert jax.tree.map(jnp.shape, state._replace(count=None)) == (
         None,
         {"large": (128, 1), "narrow": None, "z": None},
@@ -124,7 +124,7 @@ def test_memory():
 
 
 def test_what_never_moved_stays_without_epsilon():
-    tx = optcore.scale_by_factored_rms(min_dim_size_to_factor=2, epsilon=0.0)
+    tx = optcore.optimizers.scale_by_factored_rms(min_dim_size_to_factor=2, epsilon=0.0)
     g = jnp.array([[0.0, 0.0, 0.0], [0.0, 1.0, 2.0]])
     for grads in (g, jnp.zeros((2, 3))):
         u, _ = tx.update(grads, tx.init(g))

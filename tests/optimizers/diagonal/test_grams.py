@@ -34,7 +34,7 @@ def test_grams(options):
     oracle = functools.partial(grams_2412_17107, lr=0.03, decay=0.7, **options)
     oracles.agrees(optcore.grams(0.03, weight_decay=0.7, **options), oracle)
     oracle = functools.partial(grams_2412_17107, lr=-1, **options)
-    oracles.agrees(optcore.scale_by_grams(**options), oracle)
+    oracles.agrees(optcore.optimizers.scale_by_grams(**options), oracle)
 
 
 def test_golden():
@@ -43,7 +43,7 @@ def test_golden():
 
 def test_the_magnitude_is_that_of_adam():
     params, options = oracles.start(), {"b1": 0.8, "b2": 0.95, "eps": 0.1, "eps_root": 0.2}
-    grams, adam = optcore.scale_by_grams(**options), optcore.scale_by_adam(**options)
+    grams, adam = optcore.optimizers.scale_by_grams(**options), optcore.scale_by_adam(**options)
     state, adam_state = grams.init(params), adam.init(params)
     for g in oracles.gradients(4):
         u, state = grams.update(g, state)
@@ -63,20 +63,23 @@ def test_what_the_mask_leaves_out_does_not_decay():
 
 def test_mu_dtype():
     params = jnp.zeros(2)
-    assert optcore.scale_by_grams(mu_dtype=jnp.bfloat16).init(params).mu.dtype == jnp.bfloat16
+    assert (
+        optcore.optimizers.scale_by_grams(mu_dtype=jnp.bfloat16).init(params).mu.dtype
+        == jnp.bfloat16
+    )
     assert optcore.grams(0.1, mu_dtype=jnp.bfloat16).init(params)[0].mu.dtype == jnp.bfloat16
 
 
 def test_defaults():
     """The authors', without decay."""
     authors = {"b1": 0.9, "b2": 0.999, "eps": 1e-6, "eps_root": 0.0, "mu_dtype": None}
-    assert oracles.defaults(optcore.scale_by_grams) == authors
+    assert oracles.defaults(optcore.optimizers.scale_by_grams) == authors
     assert oracles.defaults(optcore.grams) == {**authors, "weight_decay": 0.0, "mask": None}
 
 
 def test_state():
     """The signs of the moments do not show in the magnitude."""
-    tx = optcore.scale_by_grams(0.75, 0.5)
+    tx = optcore.optimizers.scale_by_grams(0.75, 0.5)
     g = jnp.array([2.0, -4.0])
     _, state = tx.update(g, tx.init(g))
     np.testing.assert_array_equal(state.mu, [0.5, -1.0])

@@ -39,7 +39,7 @@ def test_laprop(options):
 def test_the_direction_has_neither_rate_nor_sign():
     options = UNUSUAL["short"]
     oracle = functools.partial(laprop_2002_04839, lr=-1, **options)
-    oracles.agrees(optcore.scale_by_laprop(**options), oracle)
+    oracles.agrees(optcore.optimizers.scale_by_laprop(**options), oracle)
 
 
 @pytest.mark.parametrize(
@@ -56,13 +56,13 @@ def test_golden(key, tx):
 
 
 def test_the_defaults_are_the_authors():
-    for factory in (optcore.laprop, optcore.scale_by_laprop):
+    for factory in (optcore.laprop, optcore.optimizers.scale_by_laprop):
         assert oracles.defaults(factory) == {"b1": 0.9, "b2": 0.999, "eps": 1e-15}
 
 
 def test_the_update_is_bounded():
     """By 1 / √(1 - b2), whatever the gradients, also where b1² > b2 and Adam has no bound."""
-    tx = optcore.scale_by_laprop(0.99, 0.75)
+    tx = optcore.optimizers.scale_by_laprop(0.99, 0.75)
     rng = np.random.default_rng(0)
     grads = jnp.asarray(rng.normal(size=(50, 64)) * 10.0 ** rng.integers(-6, 6, (50, 64)))
 
@@ -82,7 +82,7 @@ def test_without_first_moment_it_is_adam():
 
 
 def test_what_has_never_had_a_gradient_stays():
-    tx = optcore.scale_by_laprop(eps=0.0)
+    tx = optcore.optimizers.scale_by_laprop(eps=0.0)
     g = jnp.array([0.0, 3.0])
 
     def second(g):
@@ -94,7 +94,7 @@ def test_what_has_never_had_a_gradient_stays():
 
 
 def test_state():
-    tx = optcore.scale_by_laprop(0.75, 0.5, 1.0)
+    tx = optcore.optimizers.scale_by_laprop(0.75, 0.5, 1.0)
     g = {"z": jnp.array([3 + 4j])}
     state = tx.init(g)
     assert state.nu["z"].dtype == jnp.float32

@@ -55,7 +55,7 @@ def test_nadamw():
 def test_the_direction_has_neither_rate_nor_sign():
     options = UNUSUAL["warming"]
     oracle = functools.partial(nadam_dozat, lr=-1, **options)
-    oracles.agrees(optcore.scale_by_nadam(**ours(options)), oracle)
+    oracles.agrees(optcore.optimizers.scale_by_nadam(**ours(options)), oracle)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_a_momentum_that_is_warm_at_once_is_the_simple_form():
 
 
 def test_state():
-    tx = optcore.scale_by_nadam(0.8, 0.5, mu_dtype=jnp.bfloat16, momentum_decay=0.0)
+    tx = optcore.optimizers.scale_by_nadam(0.8, 0.5, mu_dtype=jnp.bfloat16, momentum_decay=0.0)
     g = jnp.array([2.0])
     state = tx.init(g)
     assert state.mu.dtype == jnp.bfloat16

@@ -10,6 +10,7 @@ import pytest
 
 import optcore
 from tests import oracles
+from tests.named import named
 
 
 def novograd_1905_11286(w, grads, lr, b1, b2, eps, eps_root=0.0, decay=0.0):
@@ -42,7 +43,7 @@ def test_novograd(options):
 def test_the_direction_has_neither_rate_nor_sign():
     options = UNUSUAL["both"]
     oracle = functools.partial(novograd_1905_11286, lr=-1, **options)
-    oracles.agrees(optcore.scale_by_novograd(**options), oracle)
+    oracles.agrees(optcore.optimizers.scale_by_novograd(**options), oracle)
 
 
 def test_golden():
@@ -72,7 +73,7 @@ def test_scaling_the_gradients_of_a_leaf_changes_nothing():
 
 def test_one_number_per_leaf():
     params = {"w": jnp.ones((2, 3), jnp.bfloat16), "z": jnp.ones(2, jnp.complex64), "n": 1}
-    tx = optcore.scale_by_novograd(b2=0.5)
+    tx = optcore.optimizers.scale_by_novograd(b2=0.5)
     state = tx.init(params)
     assert jax.tree.map(lambda v: (v.shape, v.dtype.name), state.nu) == {
         "w": ((), "float32"),
@@ -95,10 +96,10 @@ def test_a_leaf_without_gradients_stays():
 
 
 def test_mu_dtype():
-    state = optcore.scale_by_novograd(mu_dtype=jnp.bfloat16).init(jnp.ones(2))
+    state = optcore.optimizers.scale_by_novograd(mu_dtype=jnp.bfloat16).init(jnp.ones(2))
     assert (state.mu.dtype, state.nu.dtype) == (jnp.bfloat16, jnp.float32)
 
 
 @pytest.mark.parametrize("name", ["novograd", "scale_by_novograd"])
 def test_defaults(name):
-    oracles.same_defaults(getattr(optcore, name), getattr(optax, name))
+    oracles.same_defaults(named(name), getattr(optax, name))

@@ -11,6 +11,7 @@ import pytest
 
 import optcore
 from tests import oracles
+from tests.named import named
 
 
 def optimistic_adam_1711_00141(w, grads, lr, optimism, b1, b2, eps, eps_root=0.0, nesterov=False):
@@ -70,7 +71,7 @@ def test_like_optax():
 
 @pytest.mark.parametrize("name", ["optimistic_adam", "optimistic_adam_v2"])
 def test_defaults(name):
-    oracles.same_defaults(getattr(optcore, name), getattr(optax, name))
+    oracles.same_defaults(named(name), getattr(optax, name))
 
 
 def test_the_rate_may_be_a_schedule():

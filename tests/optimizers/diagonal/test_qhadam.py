@@ -8,6 +8,7 @@ import pytest
 
 import optcore
 from tests import oracles
+from tests.named import named
 
 
 def qhadam_1810_06801(w, grads, lr, b1, b2, nu1, nu2, eps, eps_root=0.0):
@@ -41,7 +42,7 @@ def test_qhadam(options):
 
 @pytest.mark.parametrize("name", ["qhadam", "scale_by_qhadam"])
 def test_the_defaults_are_the_paper_s(name):
-    defaults = oracles.defaults(getattr(optcore, name))
+    defaults = oracles.defaults(named(name))
     expected = {**UNUSUAL["defaults"], "eps_root": 0.0, "mu_dtype": None}
     assert defaults == expected
 
@@ -49,7 +50,7 @@ def test_the_defaults_are_the_paper_s(name):
 def test_the_direction_has_neither_rate_nor_sign():
     options = UNUSUAL["both"]
     oracle = functools.partial(qhadam_1810_06801, lr=-1, **options)
-    oracles.agrees(optcore.scale_by_qhadam(**options), oracle)
+    oracles.agrees(optcore.optimizers.scale_by_qhadam(**options), oracle)
 
 
 def test_golden():
@@ -70,7 +71,7 @@ OTHERS = {
 def test_it_contains(other, shares):
     params, grads = oracles.start(), oracles.gradients(5)
     ours = oracles.run(
-        optcore.scale_by_qhadam(0.7, 0.9, eps=0.1, eps_root=0.3, **shares), params, grads
+        optcore.optimizers.scale_by_qhadam(0.7, 0.9, eps=0.1, eps_root=0.3, **shares), params, grads
     )
     for got, want in zip(ours, oracles.run(other, params, grads), strict=True):
         oracles.close(got, want, params)

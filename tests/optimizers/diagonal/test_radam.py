@@ -10,6 +10,7 @@ import pytest
 
 import optcore
 from tests import oracles
+from tests.named import named
 
 
 def length(b2, t):
@@ -66,7 +67,7 @@ def test_nesterov():
 def test_the_direction_has_neither_rate_nor_sign():
     options = UNUSUAL["both"]
     oracle = functools.partial(radam_1908_03265, lr=-1, **options)
-    oracles.agrees(optcore.scale_by_radam(**options), oracle)
+    oracles.agrees(optcore.optimizers.scale_by_radam(**options), oracle)
 
 
 def test_golden():
@@ -76,7 +77,7 @@ def test_golden():
 @pytest.mark.parametrize("b2", [0.7, 0.9, 0.99, 0.999, 0.9999])
 def test_the_rectification_keeps_its_digits(b2):
     """At every step, where in float32 the paper's difference would lose up to four of them."""
-    tx = optcore.scale_by_radam(0.0, b2, 0.0)
+    tx = optcore.optimizers.scale_by_radam(0.0, b2, 0.0)
 
     def at(t):
         state = tx.init(jnp.float32(0.0))._replace(count=t - 1, nu=optcore.debias(b2, t - 1))
@@ -93,7 +94,7 @@ def test_a_traced_decay_starts_to_adapt_at_the_same_step():
 
     @jax.jit
     def fifth(b2):
-        tx = optcore.scale_by_radam(0.0, b2)
+        tx = optcore.optimizers.scale_by_radam(0.0, b2)
         state = tx.init(jnp.float32(0.0))._replace(count=jnp.int32(4))
         return tx.update(jnp.float32(3.0), state)[0]
 
@@ -105,7 +106,7 @@ def test_gradients_are_finite_on_both_sides_of_the_threshold():
     g = jnp.array([0.0, 3.0])
 
     def after(b2, threshold):
-        tx = optcore.scale_by_radam(0.9, b2, threshold=threshold)
+        tx = optcore.optimizers.scale_by_radam(0.9, b2, threshold=threshold)
         state = tx.init(g)
         for _ in range(7):
             u, state = tx.update(g, state)
@@ -144,4 +145,4 @@ def test_optax():
 
 @pytest.mark.parametrize("name", ["radam", "scale_by_radam"])
 def test_defaults(name):
-    oracles.same_defaults(getattr(optcore, name), getattr(optax, name))
+    oracles.same_defaults(named(name), getattr(optax, name))

@@ -10,6 +10,7 @@ import pytest
 
 import optcore
 from tests import oracles
+from tests.named import named
 
 
 def sm3_1901_11150(w, grads, lr, momentum=0.0, b2=1.0, eps=0.0):
@@ -43,7 +44,7 @@ def test_sm3(momentum):
 @pytest.mark.parametrize("options", [{"b2": 0.8, "eps": 0.1}, {"b2": 1.0, "eps": 0.3}])
 def test_the_direction(options):
     oracle = functools.partial(sm3_1901_11150, lr=-1, momentum=0.6, **options)
-    tx = optcore.scale_by_sm3(0.6, **options)
+    tx = optcore.optimizers.scale_by_sm3(0.6, **options)
     oracles.agrees(tx, oracle)
     grads = [three_axes(t) for t in range(1, 6)]
     oracles.agrees(tx, oracle, params=three_axes(0), grads=grads)
@@ -56,7 +57,7 @@ def test_golden():
 
 def test_like_optax():
     params, options = {"w": oracles.start()["w"]}, {"b1": 0.8, "b2": 0.9, "eps": 0.01}
-    ours, theirs = optcore.scale_by_sm3(**options), optax.scale_by_sm3(**options)
+    ours, theirs = optcore.optimizers.scale_by_sm3(**options), optax.scale_by_sm3(**options)
     state, their_state = ours.init(params), theirs.init(params)
     for g in oracles.gradients(4):
         u, state = ours.update({"w": g["w"]}, state)
@@ -67,7 +68,7 @@ def test_like_optax():
 
 @pytest.mark.parametrize("name", ["sm3", "scale_by_sm3"])
 def test_defaults(name):
-    oracles.same_defaults(getattr(optcore, name), getattr(optax, name))
+    oracles.same_defaults(named(name), getattr(optax, name))
 
 
 @pytest.mark.parametrize("shape", [(), (5,)])
@@ -87,7 +88,7 @@ def test_without_slices_it_is_adagrad(shape):
 def test_the_accumulators_bound_the_sums_of_squares():
     """Lemma 2 of the paper: g² summed ≤ ν, and ν never falls."""
     params = three_axes(0)
-    tx = optcore.scale_by_sm3(b1=0.0)
+    tx = optcore.optimizers.scale_by_sm3(b1=0.0)
     state, sums, before = tx.init(params), 0.0, 0.0
     for t in range(1, 6):
         g = three_axes(t)
@@ -101,7 +102,7 @@ def test_the_accumulators_bound_the_sums_of_squares():
 
 def test_memory():
     params = {"w": jnp.zeros((8, 16, 2)), "z": jnp.zeros(3, "c8"), "scalar": jnp.zeros(())}
-    nu = optcore.scale_by_sm3().init(params).nu
+    nu = optcore.optimizers.scale_by_sm3().init(params).nu
     assert [along["w"].shape for along in nu] == [(8, 1, 1), (1, 16, 1), (1, 1, 2)]
     assert (nu[0]["z"].shape, nu[0]["z"].dtype) == ((3,), jnp.float32)
     assert nu[0]["scalar"].shape == ()

@@ -10,6 +10,7 @@ import pytest
 
 import optcore
 from tests import oracles
+from tests.named import named
 
 
 @optcore.transformation("transform", example={})
@@ -73,7 +74,7 @@ def test_sophia(options):
 def test_the_direction_has_neither_rate_nor_sign():
     params, grads = real()
     oracle = functools.partial(sophia_2305_14342, lr=-1, **UNUSUAL["seldom"])
-    tx = optcore.scale_by_sophia(**ours(UNUSUAL["seldom"]))
+    tx = optcore.optimizers.scale_by_sophia(**ours(UNUSUAL["seldom"]))
     oracles.agrees(tx, oracle, params=params, grads=grads)
 
 
@@ -88,7 +89,7 @@ def quadratic(params):
 def estimates(number):
     """Estimates with one key."""
     params = {"a": jnp.ones(3), "b": jnp.zeros(3), "n": jnp.int32(1)}
-    tx = optcore.hutchinson_estimator_diag_hessian()
+    tx = optcore.optimizers.hutchinson_estimator_diag_hessian()
     grads = {"a": jnp.ones(3), "b": jnp.ones(3), "n": None}
 
     def step(state, _):
@@ -115,7 +116,7 @@ def test_signs_are_new_for_every_estimate_and_leaf():
 
 
 def test_the_hessian_is_asked_for_at_every_kth_step():
-    tx = optcore.scale_by_sophia(update_interval=3)
+    tx = optcore.optimizers.scale_by_sophia(update_interval=3)
     w, extra = jnp.ones(2), {"obj_fn": lambda w: jnp.sum(w**2), "key": jax.random.key(0)}
 
     def step(state, _):
@@ -150,7 +151,7 @@ def test_it_decays_what_the_mask_says():
 
 @pytest.mark.parametrize("name", ["sophia", "scale_by_sophia"])
 def test_defaults(name):
-    mine = oracles.defaults(getattr(optcore, name))
+    mine = oracles.defaults(named(name))
     theirs = oracles.defaults(optax.contrib.sophia)
     ignored = {"hessian_diagonal_fn", "verbose", "print_win_rate_every_n_steps"}
     if name == "scale_by_sophia":
@@ -158,7 +159,7 @@ def test_defaults(name):
     assert {k: mine[k] for k in theirs if k not in ignored} == {
         k: v for k, v in theirs.items() if k not in ignored
     }
-    assert mine["hessian_diagonal_fn"] == optcore.hutchinson_estimator_diag_hessian()
+    assert mine["hessian_diagonal_fn"] == optcore.optimizers.hutchinson_estimator_diag_hessian()
     assert (mine["b1"], mine["b2"], mine["update_interval"]) == (0.965, 0.99, 10)
 
 
@@ -169,7 +170,7 @@ def test_mu_dtype():
 
 @pytest.mark.parametrize("key", [0, jax.random.PRNGKey(0), jax.random.split(jax.random.key(0))])
 def test_the_key_is_typed_and_one(key):
-    tx = optcore.hutchinson_estimator_diag_hessian()
+    tx = optcore.optimizers.hutchinson_estimator_diag_hessian()
     w = jnp.ones(2)
     with pytest.raises(TypeError, match="hutchinson_estimator_diag_hessian: key must be one typed"):
         tx.update(w, tx.init(w), w, obj_fn=lambda w: jnp.sum(w**2), key=key)
@@ -177,6 +178,9 @@ def test_the_key_is_typed_and_one(key):
 
 @pytest.mark.parametrize("eps", [0.0, 1e-46])
 def test_an_epsilon_that_float32_takes_for_zero_is_refused(eps):
-    for factory in (optcore.scale_by_sophia, lambda **options: optcore.sophia(0.1, **options)):
+    for factory in (
+        optcore.optimizers.scale_by_sophia,
+        lambda **options: optcore.sophia(0.1, **options),
+    ):
         with pytest.raises(ValueError, match="eps must lie in"):
             factory(eps=eps)

@@ -51,7 +51,7 @@ def test_stable_adamw(options):
 
 def test_the_direction_has_neither_rate_nor_sign():
     oracle = functools.partial(stable_adamw_2304_13013, lr=-0.01, decay=0.7, **UNUSUAL["fast"])
-    tx = optcore.scale_by_stable_adamw(weight_decay=0.7, **UNUSUAL["fast"])
+    tx = optcore.optimizers.scale_by_stable_adamw(weight_decay=0.7, **UNUSUAL["fast"])
     oracles.agrees(optcore.chain(tx, optcore.scale(0.01)), oracle, grads=uneven())
 
 
@@ -104,13 +104,13 @@ def test_defaults():
     expected = {
         "b1": 0.9, "b2": 0.99, "eps": 1e-8, "mu_dtype": None, "weight_decay": 1e-2, "mask": None,
     }  # fmt: skip
-    assert oracles.defaults(optcore.scale_by_stable_adamw) == expected
+    assert oracles.defaults(optcore.optimizers.scale_by_stable_adamw) == expected
     assert oracles.defaults(optcore.stable_adamw) == expected
 
 
 def test_what_never_moved_counts_as_small():
     """Without an epsilon a gradient that was always zero adds 0/0 = 0 to the mean square."""
-    tx = optcore.scale_by_stable_adamw(0.0, 0.5, 0.0, weight_decay=0.0)
+    tx = optcore.optimizers.scale_by_stable_adamw(0.0, 0.5, 0.0, weight_decay=0.0)
     state = tx.init(jnp.zeros(4))
     for size in (1.0, 9.0):
         g = jnp.array([size, 0.0, 0.0, 0.0])

@@ -10,6 +10,7 @@ import pytest
 
 import optcore
 from tests import oracles
+from tests.named import named
 
 
 def yogi_2018(w, grads, lr, b1, b2, eps, eps_root=0.0, initial=0.0):
@@ -46,7 +47,7 @@ def test_yogi(options):
 def test_the_direction_has_neither_rate_nor_sign():
     options = UNUSUAL["both"]
     oracle = functools.partial(yogi_2018, lr=-1, **options)
-    oracles.agrees(optcore.scale_by_yogi(**ours(options)), oracle)
+    oracles.agrees(optcore.optimizers.scale_by_yogi(**ours(options)), oracle)
 
 
 def test_golden():
@@ -57,13 +58,13 @@ def test_optax():
     params, grads = oracles.start(), oracles.gradients(6)
     with jax.numpy_dtype_promotion("standard"):
         *_, expected = oracles.run(optax.scale_by_yogi(0.7, 0.6, 0.1, 0.3, 0.5), params, grads)
-    *_, got = oracles.run(optcore.scale_by_yogi(0.7, 0.6, 0.1, 0.3, 0.5), params, grads)
+    *_, got = oracles.run(optcore.optimizers.scale_by_yogi(0.7, 0.6, 0.1, 0.3, 0.5), params, grads)
     oracles.close(got, expected, params)
 
 
 def test_the_second_moment_changes_by_the_gradient_alone():
     """`|v_t - v_{t-1}| = (1 - b2) g²`, towards `g²`."""
-    tx = optcore.scale_by_yogi(b2=0.75)
+    tx = optcore.optimizers.scale_by_yogi(b2=0.75)
     rng = np.random.default_rng(7)
     state = tx.init(jnp.zeros(8))
     for g in rng.normal(size=(20, 8)):
@@ -75,13 +76,13 @@ def test_the_second_moment_changes_by_the_gradient_alone():
 
 
 def test_a_second_moment_that_is_met_stays():
-    tx = optcore.scale_by_yogi(b2=0.5, initial_accumulator_value=4.0)
+    tx = optcore.optimizers.scale_by_yogi(b2=0.5, initial_accumulator_value=4.0)
     _, state = tx.update(jnp.array([2.0, -2.0]), tx.init(jnp.zeros(2)))
     np.testing.assert_array_equal(state.nu, [4.0, 4.0])
 
 
 def test_from_nothing_what_has_never_had_a_gradient_stays():
-    tx = optcore.scale_by_yogi(eps=0.0, initial_accumulator_value=0.0)
+    tx = optcore.optimizers.scale_by_yogi(eps=0.0, initial_accumulator_value=0.0)
     g = jnp.array([0.0, 3.0])
 
     def second(g):
@@ -93,7 +94,7 @@ def test_from_nothing_what_has_never_had_a_gradient_stays():
 
 
 def test_state():
-    state = optcore.scale_by_yogi(initial_accumulator_value=0.5).init(
+    state = optcore.optimizers.scale_by_yogi(initial_accumulator_value=0.5).init(
         {"z": jnp.ones(1, jnp.complex64)}
     )
     assert state.count == 0
@@ -104,4 +105,4 @@ def test_state():
 
 @pytest.mark.parametrize("name", ["yogi", "scale_by_yogi"])
 def test_defaults(name):
-    oracles.same_defaults(getattr(optcore, name), getattr(optax, name))
+    oracles.same_defaults(named(name), getattr(optax, name))

@@ -36,7 +36,7 @@ def test_with_one_decay_it_is_momentum():
 
 
 def test_one_sum_per_decay():
-    tx = optcore.scale_by_aggmo((0.0, 0.5), jnp.bfloat16)
+    tx = optcore.optimizers.scale_by_aggmo((0.0, 0.5), jnp.bfloat16)
     g = jnp.array([1.0, -2.0])
     state = tx.init(g)
     for _ in range(2):
@@ -58,5 +58,5 @@ def test_decays():
 def test_defaults():
     """The paper's `1 - 0.1^i`, three of them."""
     expected = {"betas": (0.0, 0.9, 0.99), "accumulator_dtype": None}
-    assert oracles.defaults(optcore.scale_by_aggmo) == expected
+    assert oracles.defaults(optcore.optimizers.scale_by_aggmo) == expected
     assert oracles.defaults(optcore.aggmo) == expected

@@ -70,7 +70,7 @@ def test_the_noise_goes_through_the_momentum():
     options = {"momentum": 0.8}
     loud = steps(optcore.dpsgd(0.3, 0.7, 2.0, KEY, **options))
     quiet = steps(optcore.dpsgd(0.3, 0.7, 0.0, KEY, **options))
-    noise = optcore.differentially_private_aggregate(0.7, 2.0, KEY)
+    noise = optcore.transforms.differentially_private_aggregate(0.7, 2.0, KEY)
     state, velocity = noise.init(PARAMS), jax.tree.map(jnp.zeros_like, PARAMS)
     for a, b, grads in zip(loud, quiet, batches(), strict=True):
         zeros = jax.tree.map(jnp.zeros_like, grads)

@@ -89,18 +89,18 @@ def once(tx, g, p):
 
 def test_at_zero():
     g, zeros = jnp.array([3.0, -4.0]), jnp.zeros(2)
-    tx = optcore.scale_by_lars(trust_coefficient=0.1)
+    tx = optcore.optimizers.scale_by_lars(trust_coefficient=0.1)
     np.testing.assert_array_equal(once(tx, g, zeros), g)
     np.testing.assert_array_equal(once(tx, zeros, g), zeros)
     # With decay a zero gradient leaves a direction, and its length is that of the rule.
-    tx = optcore.scale_by_lars(0.5, trust_coefficient=0.1)
+    tx = optcore.optimizers.scale_by_lars(0.5, trust_coefficient=0.1)
     np.testing.assert_allclose(once(tx, zeros, g), 0.1 * g, rtol=1e-6)
 
 
 @pytest.mark.parametrize("magnitude", [1e30, 1e-36])
 def test_huge_and_tiny_gradients(magnitude):
     g, p = np.float32([3 * magnitude, -4 * magnitude]), np.float32([600.0, 800.0])
-    u = once(optcore.scale_by_lars(trust_coefficient=1.0), g, p)
+    u = once(optcore.optimizers.scale_by_lars(trust_coefficient=1.0), g, p)
     np.testing.assert_allclose(u, [600.0, -800.0], rtol=1e-5)
 
 
@@ -112,4 +112,4 @@ def test_a_mask_of_another_tree_is_refused():
 
 def test_defaults():
     oracles.same_defaults(optcore.lars, optax.lars)
-    oracles.same_defaults(optcore.lars, optcore.scale_by_lars)
+    oracles.same_defaults(optcore.lars, optcore.optimizers.scale_by_lars)

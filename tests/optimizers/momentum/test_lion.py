@@ -10,6 +10,7 @@ import pytest
 
 import optcore
 from tests import oracles
+from tests.named import named
 from tests.optimizers.momentum.test_sign_sgd import sign
 
 
@@ -43,7 +44,7 @@ def test_lion(betas, decay):
     ids=["smooth", "refined"],
 )
 def test_modes(mode, sign):
-    tx = optcore.scale_by_lion(0.6, 0.8, mode=mode, smooth_beta=0.6)
+    tx = optcore.optimizers.scale_by_lion(0.6, 0.8, mode=mode, smooth_beta=0.6)
     oracles.agrees(tx, functools.partial(lion_2302_06675, lr=-1, b1=0.6, b2=0.8, sign=sign))
     params, grads = {"w": oracles.start()["w"]}, [{"w": g["w"]} for g in oracles.gradients(4)]
     *_, got = oracles.run(tx, params, grads)
@@ -54,7 +55,7 @@ def test_modes(mode, sign):
 
 @pytest.mark.parametrize("mode", ["smooth", "refined"])
 def test_derivatives_of_the_softer_modes(mode):
-    tx = optcore.scale_by_lion(0.0, 0.5, mode=mode, smooth_beta=0.5)
+    tx = optcore.optimizers.scale_by_lion(0.0, 0.5, mode=mode, smooth_beta=0.5)
 
     def total(g):
         return tx.update(g, tx.init(g))[0].real.sum()
@@ -81,7 +82,7 @@ def test_the_mask_says_what_decays():
 def test_mu_dtype():
     w = jnp.zeros(3)
     for tx in (
-        optcore.scale_by_lion(mu_dtype=jnp.bfloat16),
+        optcore.optimizers.scale_by_lion(mu_dtype=jnp.bfloat16),
         optcore.lion(0.1, 0.9, 0.9, "bfloat16"),
     ):
         (mu,) = jax.tree.leaves(tx.update(w, tx.init(w), w)[1])
@@ -90,7 +91,7 @@ def test_mu_dtype():
 
 @pytest.mark.parametrize("name", ["lion", "scale_by_lion"])
 def test_defaults(name):
-    oracles.same_defaults(getattr(optcore, name), getattr(optax, name))
+    oracles.same_defaults(named(name), getattr(optax, name))
 
 
 def test_the_old_average_is_not_copied():
@@ -113,7 +114,7 @@ def test_the_old_average_is_not_copied():
 
 def test_a_short_memory_does_not_cancel():
     """From the new average, with `b1 / b2` = 9000, half of the digits would be lost."""
-    tx = optcore.scale_by_lion(0.9, 1e-4, mode="smooth", smooth_beta=0.6)
+    tx = optcore.optimizers.scale_by_lion(0.9, 1e-4, mode="smooth", smooth_beta=0.6)
     oracle = functools.partial(
         lion_2302_06675, lr=-1, b1=0.9, b2=1e-4, sign=functools.partial(smooth, beta=0.6)
     )
@@ -126,7 +127,9 @@ def test_either_decay_may_be_traced(which):
     g = jnp.array([0.3, -2.0])
 
     def last(beta):
-        tx = optcore.scale_by_lion(*betas[:which], beta, *betas[which + 1 :], mode="refined")
+        tx = optcore.optimizers.scale_by_lion(
+            *betas[:which], beta, *betas[which + 1 :], mode="refined"
+        )
         state = tx.init(g)
         for scale in (1.0, -0.5):
             updates, state = tx.update(scale * g, state)

@@ -9,6 +9,7 @@ import pytest
 
 import optcore
 from tests import oracles
+from tests.named import named
 
 
 def ogda_1901_08511(w, grads, lr, alpha, beta):
@@ -58,4 +59,4 @@ def test_it_converges_on_a_bilinear_game_at_its_own_speed(rate):
 
 @pytest.mark.parametrize("name", ["optimistic_gradient_descent", "scale_by_optimistic_gradient"])
 def test_defaults(name):
-    oracles.same_defaults(getattr(optcore, name), getattr(optax, name))
+    oracles.same_defaults(named(name), getattr(optax, name))

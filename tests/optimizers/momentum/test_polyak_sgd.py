@@ -8,6 +8,7 @@ import pytest
 
 import optcore
 from tests import oracles
+from tests.named import named
 
 
 def once(tx, g, value, params=None):
@@ -27,7 +28,7 @@ def polyak_2002_10542(g, value, f_min=0.0, largest=1.0, eps=0.0, positive=False)
 @pytest.mark.parametrize("options", [{}, {"f_min": 0.7, "max_learning_rate": 0.1, "eps": 20.0}])
 def test_scale_by_polyak(value, variant, options):
     g = oracles.start()
-    ours = once(optcore.scale_by_polyak(variant=variant, **options), g, value)
+    ours = once(optcore.optimizers.scale_by_polyak(variant=variant, **options), g, value)
     largest = options.get("max_learning_rate", 1.0)
     few = {k: v for k, v in options.items() if k != "max_learning_rate"}
     step = polyak_2002_10542(g, value, largest=largest, positive=variant == "sps+", **few)
@@ -73,7 +74,7 @@ def test_polyaks_theorem():
 
 
 def test_gradients_at_the_ends_of_the_range():
-    tx = optcore.scale_by_polyak(max_learning_rate=float("inf"))
+    tx = optcore.optimizers.scale_by_polyak(max_learning_rate=float("inf"))
     # The square overflows; the step and the update do not.
     np.testing.assert_allclose(once(tx, jnp.array([3e24, 4e24]), 5e24), [0.6, 0.8], rtol=1e-6)
     np.testing.assert_array_equal(once(tx, jnp.zeros(2), 1.0), jnp.zeros(2))
@@ -96,4 +97,4 @@ def test_it_needs_the_value():
 
 @pytest.mark.parametrize("name", ["polyak_sgd", "scale_by_polyak"])
 def test_defaults(name):
-    oracles.same_defaults(getattr(optcore, name), getattr(optax, name))
+    oracles.same_defaults(named(name), getattr(optax, name))

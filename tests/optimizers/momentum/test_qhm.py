@@ -51,7 +51,7 @@ def test_accumulator_dtype():
 
 
 def test_defaults_are_the_papers():
-    for factory in (optcore.qhm, optcore.scale_by_qhm):
+    for factory in (optcore.qhm, optcore.optimizers.scale_by_qhm):
         defaults = oracles.defaults(factory)
         assert (defaults["decay"], defaults["nu"]) == (0.999, 0.7)
 

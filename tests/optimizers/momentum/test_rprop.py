@@ -7,6 +7,7 @@ import pytest
 
 import optcore
 from tests import oracles
+from tests.named import named
 
 
 def rprop_1993(w, grads, lr, minus=0.5, plus=1.2, low=1e-6, high=50.0):
@@ -54,7 +55,7 @@ def test_golden():
 
 
 def test_a_turned_coordinate_rests_and_then_moves_by_the_smaller_step():
-    tx = optcore.scale_by_rprop(1.0, 0.5, 2.0)
+    tx = optcore.optimizers.scale_by_rprop(1.0, 0.5, 2.0)
     state = tx.init(jnp.float32(0.0))
     got = []
     for g in (3.0, -3.0, -3.0, -3.0, 0.0, -3.0):
@@ -64,7 +65,7 @@ def test_a_turned_coordinate_rests_and_then_moves_by_the_smaller_step():
 
 
 def test_tiny_gradients_count_as_much_as_large_ones():
-    tx = optcore.scale_by_rprop(1.0, 0.5, 2.0)
+    tx = optcore.optimizers.scale_by_rprop(1.0, 0.5, 2.0)
     state = tx.init(jnp.zeros(2))
     for _ in range(3):
         u, state = tx.update(jnp.array([1e-30, -1e30]), state)
@@ -73,14 +74,14 @@ def test_tiny_gradients_count_as_much_as_large_ones():
 
 @pytest.mark.parametrize(("minus", "plus"), [(0.0, 1.2), (1.0, 1.2), (0.5, 0.9)])
 def test_factors_out_of_range_are_refused(minus, plus):
-    for factory in (optcore.rprop, optcore.scale_by_rprop):
+    for factory in (optcore.rprop, optcore.optimizers.scale_by_rprop):
         with pytest.raises(ValueError, match="must lie in"):
             factory(0.1, minus, plus)
 
 
 @pytest.mark.parametrize("name", ["rprop", "scale_by_rprop"])
 def test_defaults(name):
-    oracles.same_defaults(getattr(optcore, name), getattr(optax, name))
+    oracles.same_defaults(named(name), getattr(optax, name))
 
 
 def test_swapped_bounds_are_refused():

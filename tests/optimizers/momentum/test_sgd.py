@@ -19,7 +19,7 @@ def sgd_torch(w, grads, rate, momentum=0.0, dampening=0.0, nesterov=False):
 
 
 def sgd_keras(w, grads, rate, momentum, nesterov=False):
-    """keras/src/optimizers/sgd.py: the rate stands inside the velocity."""
+    """keras/src/optimizers/sgd.py: the rate is inside the velocity."""
     v = np.zeros_like(w)
     for t, g in enumerate(grads):
         v = momentum * v - rate(t) * g

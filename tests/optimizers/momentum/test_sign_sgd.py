@@ -7,6 +7,7 @@ import pytest
 
 import optcore
 from tests import oracles
+from tests.named import named
 
 
 def sign(x):
@@ -46,7 +47,7 @@ def test_accumulator_dtype():
 
 @pytest.mark.parametrize("name", ["sign_sgd", "signum"])
 def test_as_optax(name):
-    ours, theirs = getattr(optcore, name), getattr(optax, name)
+    ours, theirs = named(name), getattr(optax, name)
     oracles.same_defaults(ours, theirs)
     params, grads = {"w": oracles.start()["w"]}, [{"w": g["w"]} for g in oracles.gradients(5)]
     *_, got = oracles.run(ours(0.1), params, grads)

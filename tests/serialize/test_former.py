@@ -1,0 +1,93 @@
+"""What earlier versions wrote still loads; names that went say where."""
+
+import base64
+import json
+import pathlib
+import pickle
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import optcore
+from optcore.serialize._former import IN_PLACE_OF
+from tests.rules import for_each
+
+door = pytest.importorskip("optcore.optax", reason="what left the native door is there")
+
+WRITTEN = json.loads((pathlib.Path(__file__).parents[1] / "golden" / "former.json").read_text())
+"""Configs, pickled transformations and states, and the update that follows the state."""
+
+PARAMS = {"w": jnp.arange(3.0), "b": jnp.float32(1.0)}
+
+
+@pytest.fixture(autouse=True)
+def _standard_promotion():
+    """optax promotes dtypes."""
+    with jax.numpy_dtype_promotion("standard"):
+        yield
+
+
+def unpickled(text):
+    return pickle.loads(base64.b64decode(text))
+
+
+@for_each(lambda: WRITTEN)
+def test_it_goes_on(written):
+    """A run that was saved takes the step that it would have taken."""
+    made = [optcore.from_config(written["config"]), unpickled(written["pickle"])]
+    assert made[0] == made[1]
+    for tx in made:
+        state = jax.tree.map(jnp.asarray, unpickled(written["state"]))
+        updates, _ = tx.update(PARAMS, state, PARAMS)
+        for name, expected in written["update"].items():
+            np.testing.assert_allclose(updates[name], expected, rtol=1e-6)
+    assert optcore.from_config(optcore.to_config(made[0])) == made[0]
+
+
+def test_what_is_written_covers_what_went():
+    gone = {name for name in IN_PLACE_OF if not name.endswith("State")}
+    functions = {"has_updated", "skip_large_updates", "inject_hyperparams"}
+    assert gone - functions - {"skip_not_finite"} <= WRITTEN.keys()
+    assert "optcore:skip_not_finite" in json.dumps(WRITTEN["MultiSteps, skipping"])
+
+
+def test_functions_that_moved():
+    for name, found in (
+        ("unitwise_norm", optcore.transforms.unitwise_norm),
+        ("skip_not_finite", door.skip_not_finite),
+    ):
+        config = {"format": 1, "factory": "optcore:stateless"}
+        config["arguments"] = {"f": {"function": f"optcore:{name}"}}
+        assert optcore.from_config(config).arguments["f"] is found
+    with pytest.raises(KeyError, match="no function 'optcore:nothing'"):
+        optcore.from_config({**config, "arguments": {"f": {"function": "optcore:nothing"}}})
+
+
+@for_each(lambda: dict(zip(IN_PLACE_OF, IN_PLACE_OF, strict=True)))
+def test_names_that_went_say_what_to_use(name):
+    with pytest.raises(AttributeError, match=r"use .* is in optcore.optax") as error:
+        getattr(optcore, name)
+    assert error.value.name == name
+    if name != "has_updated" and not name.endswith("State"):
+        assert callable(getattr(door, name, None) or getattr(door.transforms, name))
+
+
+def test_other_names_say_where_they_are():
+    for name, message in (
+        ("chebyshev_schedule", "it is optcore.schedules.chebyshev_schedule"),
+        ("ScaleByAdamState", "it is optcore.optimizers.ScaleByAdamState"),
+        ("adamm", "did you mean 'adam'"),
+        ("softmax_cross_entropy", "what only optax has is in optcore.optax"),
+    ):
+        with pytest.raises(AttributeError, match=message):
+            getattr(optcore, name)
+    assert not hasattr(optcore, "masked")
+
+
+def test_the_changelog_names_what_went():
+    text = (pathlib.Path(__file__).parents[2] / "CHANGELOG.md").read_text()
+    removed = text.partition("### Removed")[2].partition("\n###")[0]
+    assert IN_PLACE_OF.keys() <= set(re.findall(r"`(\w+)`", removed))
