@@ -7,6 +7,7 @@ from . import compose as compose
 from . import diagnostics as diagnostics
 from . import groups as groups
 from . import hyper as hyper
+from . import linalg as linalg
 from . import optimizers as optimizers
 from . import safety as safety
 from . import schedules as schedules

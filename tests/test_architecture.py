@@ -27,6 +27,7 @@ FAMILIES = ({"momentum"}, {"diagonal"}, {"scalar", "matrix", "quasi_newton"})
 RUN_TIME = {"jax", "jaxlib", "numpy", "chex"}
 INSIDE_FUNCTIONS = {"matplotlib", "tqdm"}
 MIRRORED = (
+    "linalg",
     "transforms",
     "schedules",
     "compose",
