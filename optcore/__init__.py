@@ -1,5 +1,6 @@
 """optcore: composable gradient transformations for JAX."""
 
+from importlib import import_module as _import_module
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 from . import averaging as averaging
@@ -197,4 +198,8 @@ from .transforms import zclip as zclip
 if not _TYPE_CHECKING:
 
     def __getattr__(name: str) -> object:
+        if name in ("optax", "testing"):
+            return _import_module(f"{__name__}.{name}")
+        if name.startswith("_"):
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)
         raise AttributeError(_explain_missing(name, globals()), name=name)

@@ -20,6 +20,8 @@ RoleKind = Literal["hyperparameter", "transformation", "schedule", "dtype", "key
 class Range:
     """The interval of valid concrete values; `low` is included, `high` depending on `closed`.
 
+    It belongs to an annotation: `Annotated[Hyperparameter, Range(0, 1, closed=True)]`.
+
     Args:
       low: the smallest legal value.
       high: the upper end, by default infinity.
@@ -119,7 +121,7 @@ class TransformationMark(Mark):
         if callable(value):
             cause = "; it is a function: was it meant to be called, as in adam(1e-3)?"
         elif isinstance(value, (list, tuple)):
-            cause = "; unpack it: chain(*transformations)"
+            cause = f"; unpack it: {role.owner}(*{role.name})"
         raise TypeError(
             f"{role.where} must hold gradient transformations, which have `init` and `update`, "
             f"got {value!r} of type {type(value).__name__}{cause}"

@@ -12,7 +12,8 @@ from ._placeholder import is_partial
 from ._types import EmptyState, Init, Params, State
 
 Mask = Any | Callable[[Any], Any]
-"""A tree of booleans that is a prefix of the parameters, or a function from them to one."""
+"""A tree of booleans that is a prefix of the parameters, or a function from them to one; or a
+predicate, such as `has_ndim(2)`, that is asked of each."""
 
 
 def select(name: str, mask: Mask | None, tree: Any, params: Any) -> Any:
@@ -26,8 +27,10 @@ def select(name: str, mask: Mask | None, tree: Any, params: Any) -> Any:
     """
     if mask is None:
         return tree
-    chosen = mask(params) if callable(mask) and not _is_tree(mask) else mask
-
+    if hasattr(mask, "on_tree"):
+        chosen = mask.on_tree(params)
+    else:
+        chosen = mask(params) if callable(mask) and not _is_tree(mask) else mask
     for path, keep in named_leaves(chosen):
         if keep is not None and not isinstance(keep, (bool, np.bool_)):
             raise TypeError(

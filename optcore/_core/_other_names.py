@@ -74,7 +74,7 @@ def find_among(tx: Any, name: str, known: list[str], what: str) -> str:
 
 def _no_match(tx: Any, name: str, matches: list[str], known: list[str], what: str) -> str:
     if matches:
-        return f"{name!r} is ambiguous in {tx!r}: give one of {', '.join(matches)}"
+        return f"{name!r} is ambiguous: give one of {', '.join(matches)}; in {tx!r}"
     near = meant(name, [*known, *(path.rpartition(".")[2] for path in known)])
     hint = f"did you mean {' and '.join(map(repr, near))}? " if near else ""
     return f"{tx!r} has no {what} {name!r}; {hint}it has {', '.join(known) or 'none'}"

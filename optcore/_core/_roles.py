@@ -134,7 +134,13 @@ def roles_of(function: Callable[..., Any]) -> dict[str, Role]:
         if role.kind == "static" and role.base is float and not marked:
             raise TypeError(
                 f"{role.where} is annotated float, which would be static: annotate a number that "
-                "may be traced, swept and scheduled as Hyperparameter, or with its range, as Rate"
+                "may be traced, swept and scheduled as Hyperparameter, or with a range, as Rate or "
+                "Annotated[Hyperparameter, Range(0, 1)]"
+            )
+        if isinstance(hints.get(role.name), Range):
+            raise TypeError(
+                f"{role.where} is annotated {hints[role.name]!r}, which is not a type: write "
+                f"Annotated[Hyperparameter, {hints[role.name]!r}]"
             )
     return roles
 

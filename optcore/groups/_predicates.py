@@ -6,8 +6,11 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+
+from .._core import is_none, named_parameters
 
 Pattern = str | re.Pattern[str] | Callable[[str, Any], bool]
 """A pattern that matches parameters: a glob or a regular expression over the path, or a function
@@ -20,7 +23,7 @@ class Predicate:
 
     `has_path`, `has_ndim`, `has_shape` and `has_dtype` make predicates. They are compared by value,
     print as the expression that makes them, and can be part of a config. The other side of `&` and
-    `|` may be any function of `(path, leaf)`.
+    `|` may be any function of `(path, leaf)`. They serve as rules of `route`, and as masks.
 
     Attributes:
       name: the property that is tested.
@@ -46,6 +49,15 @@ class Predicate:
     def __call__(self, path: str, leaf: Any) -> bool:
         """Whether it matches the parameter `leaf` at `path`."""
         return _TESTS[self.name](path, leaf, *self.arguments)
+
+    def on_tree(self, params: Any) -> Any:
+        """A tree like the parameters that holds the answer for each, as masks need it."""
+        treedef = jax.tree.structure(params, is_leaf=is_none)
+        answers = [
+            None if leaf is None else bool(self(path, leaf))
+            for path, leaf in named_parameters(params)
+        ]
+        return treedef.unflatten(answers)
 
     def __and__(self, other: Any) -> "Predicate":
         return self._with("and", self, other)

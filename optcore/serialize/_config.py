@@ -126,7 +126,8 @@ def _importable(function: Any, where: str) -> str:
     if _attribute(module or "", name) is not function:
         raise TypeError(
             f"to_config: {where} is the function {name or function!r}, which cannot be found by "
-            "name; define it at the top level of a module, or use a declared schedule"
+            "name; define it at the top level of a module, or use a declared schedule; in a rule, "
+            "a glob, a regular expression or a predicate such as has_ndim"
         )
     library = str(module).partition(".")[0]
     return f"{library if _attribute(library, name) is function else module}:{name}"

@@ -1,7 +1,7 @@
 """Names of earlier versions: where they went, and how what was written with them still loads."""
 
 import difflib
-import importlib
+import importlib.util
 import sys
 import types
 from collections.abc import Iterable, Mapping
@@ -88,9 +88,13 @@ def explain_missing(name: str, top: Iterable[str]) -> str:
     chapter = _chapter_of(name)
     if chapter is not None:
         return f"optcore has no {name!r}: it is {chapter.__name__}.{name}"
-    near = difflib.get_close_matches(name, list(top), 1, 0.75)
-    hint = f"did you mean {near[0]!r}?" if near else "what only optax has is in optcore.optax"
-    return f"optcore has no {name!r}; {hint}"
+    by_lower_case = {known.lower(): known for known in top}
+    near = difflib.get_close_matches(name.lower(), by_lower_case, 1, 0.75)
+    if near:
+        return f"optcore has no {name!r}; did you mean {by_lower_case[near[0]]!r}?"
+    if importlib.util.find_spec("optax") and hasattr(importlib.import_module("optax"), name):
+        return f"optcore has no {name!r}: it is optcore.optax.{name}"
+    return f"optcore has no {name!r}"
 
 
 def _former_module(name: str, held: tuple[str, ...]) -> types.ModuleType:

@@ -322,6 +322,15 @@ def test_signatures_of_factories():
         nothing()
 
 
+def test_a_range_alone_is_not_an_annotation():
+    """It would be static, and never checked."""
+    with pytest.raises(TypeError, match=r"write Annotated\[Hyperparameter, Range\(low=0, high=1"):
+
+        @optcore.transformation("transform", example={"p": 0.5})
+        def kept(p: optcore.Range(0, 1) = 0.5) -> optcore.GradientTransformation:
+            return optcore.scale(p)
+
+
 @pytest.mark.parametrize(
     ("make", "error", "pattern"),
     [

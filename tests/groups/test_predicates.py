@@ -7,6 +7,7 @@ import re
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import optcore
@@ -105,3 +106,23 @@ def test_they_are_values():
 def test_what_makes_no_sense_is_refused(make, error, message):
     with pytest.raises(error, match=re.escape(message) if "(" not in message else message):
         make()
+
+
+def test_a_predicate_is_a_mask():
+    """What decays are matrices outside of the embedding."""
+    params = {
+        "embed": jnp.ones((2, 2)),
+        "out": {"w": jnp.ones((2, 2)), "b": jnp.ones(2)},
+        "n": None,
+    }
+    chosen = optcore.has_ndim(2) & ~optcore.has_path("embed")
+    tx = optcore.adamw(0.1, weight_decay=0.5, mask=chosen)
+    by_tree = {"embed": False, "out": {"w": True, "b": False}, "n": None}
+    same = optcore.adamw(0.1, weight_decay=0.5, mask=by_tree)
+    zeros = jax.tree.map(jnp.zeros_like, params)
+    got, _ = tx.update(zeros, tx.init(params), params)
+    expected, _ = same.update(zeros, same.init(params), params)
+    assert jax.tree.all(jax.tree.map(jnp.array_equal, got, expected))
+    np.testing.assert_allclose(got["out"]["w"], -0.05, rtol=1e-6)
+    assert not jnp.any(got["embed"])
+    assert tx == optcore.from_config(optcore.to_config(tx))

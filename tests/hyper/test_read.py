@@ -171,7 +171,7 @@ def test_a_state_of_another_optimizer_is_refused():
 def test_names_are_suggested_and_ambiguity_is_listed():
     tx = optcore.graft(optcore.inject(optcore.sgd(0.1)), optcore.sgd(0.2))
     state = tx.init(PARAMS)
-    with pytest.raises(KeyError, match=r"ambiguous .*magnitude\.inner\.learning_rate, dir"):
+    with pytest.raises(KeyError, match=r"ambiguous: .*magnitude\.inner\.learning_rate, dir"):
         optcore.read(tx, state, "learning_rate")
     with pytest.raises(KeyError, match="did you mean 'learning_rate'"):
         optcore.read(tx, state, "lerning_rate")

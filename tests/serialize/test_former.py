@@ -80,10 +80,15 @@ def test_other_names_say_where_they_are():
         ("chebyshev_schedule", "it is optcore.schedules.chebyshev_schedule"),
         ("ScaleByAdamState", "it is optcore.optimizers.ScaleByAdamState"),
         ("adamm", "did you mean 'adam'"),
-        ("softmax_cross_entropy", "what only optax has is in optcore.optax"),
+        ("AdamW", "did you mean 'adamw'"),
+        ("softmax_cross_entropy", "it is optcore.optax.softmax_cross_entropy"),
+        ("nothing_like_it", "optcore has no 'nothing_like_it'$"),
+        ("__nothing__", "module 'optcore' has no attribute"),
     ):
         with pytest.raises(AttributeError, match=message):
             getattr(optcore, name)
+    assert optcore.optax is door
+    assert callable(optcore.testing.check_transformation)
     assert not hasattr(optcore, "masked")
 
 
