@@ -20,6 +20,8 @@ import types
 import pdoc
 
 import optcore
+from optcore._core import REGISTRY
+from optcore._core._help import Named, shown_signature
 
 OPTAX = "optcore.optax"
 OPTAX_OWN = ["as_optax"]
@@ -73,6 +75,9 @@ def homes() -> dict[str, tuple[list[str], list[str]]]:
 def prepare() -> None:
     """Tell pdoc what has an entry in which module, and what the entries of variables say."""
     names = homes()
+    for factory in REGISTRY.values():
+        # pdoc looks at the body below the decorator.
+        vars(factory.function)["__signature__"] = shown_signature(factory.function)
     for module in [optcore, *chapters()]:
         own, linked = names[module.__name__]
         inside = [n for n in names if n.rpartition(".")[0] == module.__name__]
@@ -114,6 +119,9 @@ def write(folder: pathlib.Path) -> None:
     pdoc.render.configure(docformat="google", math=True)
     convert = pdoc.docstrings.convert
     pdoc.docstrings.convert = lambda text, *how: convert(with_mathematics(text), *how)
+    evaluated = pdoc.doc.safe_eval_type
+    # The name of an annotation, such as `Decay`, is what `help` shows too.
+    pdoc.doc.safe_eval_type = lambda t, *how: t if isinstance(t, Named) else evaluated(t, *how)
     pdoc.pdoc("optcore", output_directory=folder)
 
 

@@ -84,6 +84,11 @@ def test_every_factory_has_one_entry(pages):
     all_hold({name: name for name in OWN}, one_entry)
 
 
+def test_signatures_name_their_annotations(pages):
+    text = re.sub(r"\s+", " ", "\n".join(page.text for page in pages.values()))
+    assert "adam( learning_rate: Rate, b1: Decay = 0.9," in text
+
+
 def test_links_lead_to_an_entry(pages):
     def leads(link):
         path, href = link
