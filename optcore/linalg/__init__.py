@@ -3,7 +3,8 @@
 `newton_schulz` computes the orthogonal factor of a matrix by products, with the coefficients of
 `keller`, `you`, `polar_express`, `chebyshev`, `deepseek_v4` or `cubic5`, or with your own.
 `inverse_root`, `eigenbasis`, `refresh_eigenbasis` and `spectral_norm` are for preconditioners, and
-`merge_axes`, `to_blocks` and `from_blocks` make arrays into matrices of a limited size.
+`merge_axes`, `to_blocks` and `from_blocks` make arrays into matrices of a limited size. The guide
+is README.md in this folder.
 """
 
 from ._blocks import from_blocks as from_blocks

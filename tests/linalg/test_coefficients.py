@@ -104,3 +104,20 @@ def test_cubics_have_equal_errors_at_three_points_and_converge():
 def test_refuses(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_the_guide_shows_the_errors():
+    text = (pathlib.Path(__file__).parents[2] / "optcore/linalg/README.md").read_text()
+    rows = [line for line in text.splitlines() if line.startswith("| `") and "()" in line]
+    assert len(rows) == 4
+    for line in rows + [
+        line for line in text.splitlines() if line.startswith(("| `polar", "| `cheb"))
+    ]:
+        call, steps, products, *errors = (cell.strip() for cell in line.strip("|").split("|"))
+        coefficients = eval(call.strip("`"), vars(linalg))
+        assert int(steps) == len(coefficients)
+        assert int(products) == sum(3 if c else 2 for _, _, c in coefficients)
+        for lower, error in zip((1e-3, 1e-2, 1e-1), errors, strict=True):
+            s = np.geomspace(lower, 1, 400001)
+            found = np.abs(composed(coefficients, s) - 1).max()
+            assert found == pytest.approx(float(error), rel=0.06, abs=1e-14)
