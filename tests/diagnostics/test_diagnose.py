@@ -392,8 +392,8 @@ def test_only_the_last_steps_count():
     ("arguments", "message"),
     [
         ({"losses": np.ones((3, 20))}, r"losses must be one number per step, .* shape \(3, 20\)"),
-        ({"gradient_norms": np.ones(19)}, "must have one length"),
-        ({"cosines": np.ones(21)}, "must have one length"),
+        ({"gradient_norms": np.ones(19)}, "must have the same length"),
+        ({"cosines": np.ones(21)}, "must have the same length"),
         ({"losses": None}, "losses must be one number per step"),
         ({"curvature": 3.0}, r"curvature must be a pair \(smallest, largest\), got 3.0"),
         ({"last": 5}, r"last must lie in \[12, 20\], got 5"),

@@ -54,7 +54,8 @@ def test_values_are_those_of_the_references(name):
         s = np.concatenate(
             [np.linspace(float(lower), 1, 200001), np.geomspace(float(lower), 1, 200001)]
         )
-        values = composed(SCHEDULES[name], s)
+        # dion divides the matrix by 1.02 times its norm.
+        values = composed(SCHEDULES[name], s / 1.02 if name.startswith("pe_1.02") else s)
         assert values.min() == pytest.approx(least, rel=1e-5)
         assert values.max() == pytest.approx(largest, rel=1e-5)
         assert np.abs(values - 1).max() == pytest.approx(error, rel=1e-4, abs=1e-12)
@@ -108,11 +109,9 @@ def test_refuses(make, message):
 
 def test_the_guide_shows_the_errors():
     text = (pathlib.Path(__file__).parents[2] / "optcore/linalg/README.md").read_text()
-    rows = [line for line in text.splitlines() if line.startswith("| `") and "()" in line]
-    assert len(rows) == 4
-    for line in rows + [
-        line for line in text.splitlines() if line.startswith(("| `polar", "| `cheb"))
-    ]:
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+    assert len(rows) == 7
+    for line in rows:
         call, steps, products, *errors = (cell.strip() for cell in line.strip("|").split("|"))
         coefficients = eval(call.strip("`"), vars(linalg))
         assert int(steps) == len(coefficients)
