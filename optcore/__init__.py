@@ -164,6 +164,7 @@ from .schedules import warmup_linear_decay_schedule as warmup_linear_decay_sched
 from .schedules import warmup_stable_decay_schedule as warmup_stable_decay_schedule
 from .serialize import from_config as from_config
 from .serialize import to_config as to_config
+from .serialize._former import explain_in_chapters as _explain_in_chapters
 from .serialize._former import explain_missing as _explain_missing
 from .sharding import agree as agree
 from .storage import RowSparse as RowSparse
@@ -199,7 +200,15 @@ if not _TYPE_CHECKING:
 
     def __getattr__(name: str) -> object:
         if name in ("optax", "testing"):
-            return _import_module(f"{__name__}.{name}")
+            try:
+                return _import_module(f"{__name__}.{name}")
+            except ModuleNotFoundError as error:
+                raise AttributeError(str(error), name=name) from error
         if name.startswith("_"):
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)
         raise AttributeError(_explain_missing(name, globals()), name=name)
+
+    def __dir__() -> list[str]:
+        return [*globals(), "optax", "testing"]
+
+    _explain_in_chapters()

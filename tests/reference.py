@@ -25,12 +25,12 @@ from optcore._core._help import Named, shown_signature
 
 OPTAX = "optcore.optax"
 OPTAX_OWN = ["as_optax"]
-"""What has no name of optax's: optax documents the others."""
+"""Names that are not optax's: optax documents the others."""
 
 MATH_BLOCK = re.compile(r"^\.\. math::(?P<first>.*)(?P<rest>(?:\n|\n[ ]+.*)*)$", re.MULTILINE)
 MATH_ROLE = re.compile(r":math:`([^`]+)`")
 SPECIAL = re.compile(r"[\\`*_{}\[\]()#+.!-]")
-"""What Markdown takes as it is after a backslash."""
+"""Characters that a backslash protects in Markdown."""
 
 
 def chapters() -> list[types.ModuleType]:
@@ -92,7 +92,7 @@ def prepare() -> None:
 
 
 def texts() -> dict[str, str]:
-    """What stands below a variable in the private module that defines it, by the name."""
+    """The text below each variable in the private module that defines it, by the name."""
     found = {}
     for name, module in sorted(sys.modules.items()):
         if name.startswith("optcore._core.") or re.match(r"optcore\.(storage|testing)\._", name):

@@ -272,6 +272,23 @@ def test_readmes_are_installed():
     assert set((ROOT / "optcore").rglob("README.md")) <= installed
 
 
+def chapters():
+    """The folders of the public chapters."""
+    folders = (path.parent for path in (ROOT / "optcore").glob("*/__init__.py"))
+    return {folder.name: folder for folder in folders if not folder.name.startswith("_")}
+
+
+@for_each(chapters)
+def test_every_chapter_has_a_guide_and_says_what_it_is_for(folder):
+    assert (folder / "README.md").exists()
+    chapter = importlib.import_module(f"optcore.{folder.name}")
+    docstring = chapter.__doc__ or ""
+    assert 3 <= len(docstring.strip().splitlines()) <= 14
+    assert "README.md" in docstring
+    named = re.findall(r"`(\w+)", docstring)
+    assert [name for name in named if hasattr(chapter, name) or folder.name == "optax"]
+
+
 def test_the_top_readme_names_every_guide():
     guides = {str(path.relative_to(ROOT)) for path in READMES.values()} - {"README.md"}
     assert set(re.findall(r"`(optcore/\w+/README\.md)`", README)) == guides

@@ -62,7 +62,7 @@ def check_needs(name: str, needs: tuple[str, ...], params: Any, extra: Mapping[s
     if "params" in needs and params is None:
         raise MissingArgumentError(
             f"{name} needs the parameters, got params=None: {CALL}; inside optax.chain or a "
-            "wrapper, check that it hands `params` on"
+            "wrapper, check that it passes `params` on"
         )
     for need in needs:
         if need != "params" and extra.get(need) is None:

@@ -8,7 +8,7 @@ Kind = Literal["optimizer", "direction", "transform", "wrapper", "schedule"]
 KINDS: tuple[str, ...] = get_args(Kind)
 Place = Literal["rate", "decay", "drift", "freeze"]
 PLACES: tuple[str, ...] = get_args(Place)
-Partial = Literal["parameters", "masked", "steps"]
+Partial = Literal["parameters", "steps"]
 PARTIAL: tuple[str, ...] = get_args(Partial)
 PerExample = Literal["aggregates", "single", "inner", "results"]
 PER_EXAMPLE: tuple[str, ...] = get_args(PerExample)
@@ -44,8 +44,8 @@ class Facts:
       strict: `update` refuses extra arguments that nothing in it takes.
       outermost: nothing may wrap it, because it relies on its updates being added unchanged.
       chains: it applies the transformations that it is given one after another.
-      partial: each inner transformation sees some of the `"parameters"`, also if the other
-        parameters pass through (`"masked"`), or gives some of the `"steps"`, or a part of each.
+      partial: each inner transformation sees some of the `"parameters"`, or gives some of the
+        `"steps"`, or a part of each.
       skips: it does not pass every step to the transformation that it wraps.
       skips_nonfinite: a gradient that is not finite changes only the counters of its state; or a
         function from the factory's arguments by name to this fact.

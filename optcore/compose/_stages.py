@@ -81,7 +81,7 @@ def parts(tx: Any) -> frozenset[str]:
         return found - {"rate"} | {"optimizer"} if "rate" in found else found
     if factory.kind == "wrapper":
         found = frozenset().union(*map(parts, members(tx)))
-        return found - {"drift"} if factory.partial in ("parameters", "masked") else found
+        return found - {"drift"} if factory.partial == "parameters" else found
     if factory.stage == "rate":
         return frozenset(["rate"] if arguments.get("flip_sign", True) else [])
     everywhere = arguments.get("mask") is None
@@ -96,7 +96,7 @@ def _in_part(tx: Any) -> bool:
     """Whether it may apply a rate to some of the parameters only."""
     partial = tx.declaration.factory.partial if is_declared(tx) else None
     all_have_rates = all("rate" in parts(member) for member in members(tx))
-    return partial == "masked" or (partial == "parameters" and not all_have_rates)
+    return partial == "parameters" and not all_have_rates
 
 
 def _links(transforms: Sequence[Any]) -> Iterator[tuple[Any, frozenset[str]]]:

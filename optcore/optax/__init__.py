@@ -2,7 +2,7 @@
 
 Every public name of optax is here, under the same path. What optcore has computes with optcore's
 algorithms, in states of optax's classes; everything else is optax's own. For new programs `optcore`
-has the same, with one spelling for one idea.
+has the same, with one spelling for one idea. The guide is README.md in this folder.
 """
 
 try:

@@ -71,10 +71,10 @@ def store(
     |---|---|---|---|
     | `"bf16"` | bfloat16, rounded stochastically | - | 2 |
     | `"int8"` | the nearest value of `dynamic_map`, in units of the block's largest | 256 | 1.016 |
-    | `"int8_softsign"` | int8 of `2x / (1 + abs(x))`, uint8 of roots if all are ≥ 0 | 32 | 1.063 |
+    | `"int8_softsign"` | int8 of `2x / (1 + abs(x))`, uint8 roots of second moments | 32 | 1.063 |
     | `"int8_linear"` | 127 even steps to either side; not for second moments | 256 | 1.016 |
     | `"fp8"` | float8 E4M3, in units of 1/448 of the block's largest | 256 | 1.016 |
-    | `"int4"` | a signed dynamic map of 16 values; 1/16, …, 1 if all are ≥ 0 | 128 | 0.531 |
+    | `"int4"` | a signed dynamic map of 16 values; 1/16, …, 1 for second moments | 128 | 0.531 |
 
     `"int8"` is that of Dettmers et al. (arXiv 2110.02861), `"int4"` that of Li et al. (arXiv
     2309.01507) without rank-1 normalisation, `"int8_softsign"` that of FlashOptim (arXiv

@@ -250,7 +250,7 @@ def _config():
 PARAMS = {"head": {"w": jnp.ones(2)}, "body": {"w": jnp.ones(2), "bias": jnp.ones(2)}}
 
 
-@SPELLINGS.row("`masked(tx, mask)`, `multi_transform`, `set_to_zero`")
+@SPELLINGS.row("`partition`, `masked` of an optimizer, `set_to_zero`")
 def _route():
     labels = {"head": "off", "body": {"w": "other", "bias": "tx"}}
     parts = {"off": ours.set_to_zero(), "other": ours.sgd(0.1), "tx": ours.sgd(0.2)}

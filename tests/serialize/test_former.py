@@ -82,6 +82,7 @@ def test_other_names_say_where_they_are():
         ("adamm", "did you mean 'adam'"),
         ("AdamW", "did you mean 'adamw'"),
         ("softmax_cross_entropy", "it is optcore.optax.softmax_cross_entropy"),
+        ("GradientTransformationExtraArgs", "it is optcore.optax.GradientTransformationExtraArgs"),
         ("nothing_like_it", "optcore has no 'nothing_like_it'$"),
         ("__nothing__", "module 'optcore' has no attribute"),
     ):
@@ -90,6 +91,42 @@ def test_other_names_say_where_they_are():
     assert optcore.optax is door
     assert callable(optcore.testing.check_transformation)
     assert not hasattr(optcore, "masked")
+
+
+def test_chapters_say_it_too():
+    for chapter, name in (
+        (optcore.groups, "masked"),
+        (optcore.compose, "MultiSteps"),
+        (optcore.hyper, "inject_hyperparams"),
+        (optcore.tree, "get"),
+    ):
+        with pytest.raises(AttributeError, match=rf"{chapter.__name__} has no '{name}': use "):
+            getattr(chapter, name)
+    with pytest.raises(AttributeError, match=r"module 'optcore.tree' has no attribute 'nothing'"):
+        _ = optcore.tree.nothing
+    assert {"optax", "testing", "adam"} <= set(dir(optcore))
+
+
+def test_replacements_do_what_they_say():
+    g = {"w": jnp.ones(2), "b": jnp.ones(2)}
+    passing = optcore.route(("w", optcore.scale(3.0)), ("*", optcore.identity()))
+    updates, _ = passing.update(g, passing.init(g), g)
+    assert (updates["w"][0], updates["b"][0]) == (3, 1)
+    mean, total = optcore.accumulate(optcore.sgd(1.0), every=3), door.apply_every(3)
+    ours, theirs = mean.init(g), total.init(g)
+    counts = [int(ours.count)]
+    for _ in range(3):
+        step, ours = mean.update(g, ours, g)
+        summed, theirs = total.update(jax.tree.map(jnp.negative, g), theirs)
+        counts.append(int(ours.count))
+    assert 3 * step["w"][0] == summed["w"][0] == -3
+    assert counts == [0, 0, 0, 1]
+    spikes = optcore.skip_on_spike(optcore.accumulate(optcore.sgd(1.0), every=2), 4)
+    state = spikes.init(g)
+    for size in (1.0, 1.1, 1.0, 1.1, 1e6, 1.0):
+        _, state = spikes.update(jax.tree.map(lambda x, s=size: s * x, g), state, g)
+    assert state.inner.mini_step == 1
+    assert float(state.inner.acc_grads["w"][0]) < 2
 
 
 def test_the_changelog_names_what_went():
