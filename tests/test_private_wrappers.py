@@ -250,7 +250,7 @@ def test_nor_do_pairs_of_other_libraries_and_users():
     (lambda: optcore.switch([private(), plain()], [2]), "sgd beside dpsgd"),
     (lambda: optcore.switch([private(), FREEZE], [2]), "set_to_zero beside dpsgd"),
     (lambda: optcore.route(("a", plain()), ("b", private())), "sgd beside dpsgd.*or FREEZE"),
-    (lambda: optcore.route(("*", private()), ("b", masked(FREEZE, True))), "identity beside"),
+    (lambda: optcore.route(("*", private()), ("b", masked(FREEZE, True))), "route beside"),
     (lambda: optcore.switch([private(), private()], [2]), "with the same key"),
     (lambda: optcore.route(("a", private()), ("b", chain(private()))), "with the same key"),
     (lambda: optcore.lookahead(private(), 2, 0.5, reset_state=True), "repeat the noise in every"),

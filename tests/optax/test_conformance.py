@@ -23,6 +23,9 @@ MANNERS = {
 }
 """What optax does otherwise, on purpose."""
 
+DERIVATIVES = {"gradients_are_finite", "second_derivatives_are_finite", "leaks_no_tracer"}
+"""Properties of the native algorithms, which compute here too, and are checked there."""
+
 VALUES = {"has_value_semantics", "each_hyperparameter_is_one_leaf", "config_round_trip"}
 """The properties that a declaration adds, whichever library computes."""
 
@@ -88,7 +91,7 @@ def run(checks, name):
 
 
 def test_the_lists_name_what_exists():
-    assert set(CHECKS) >= {*MANNERS, *VALUES}
+    assert set(CHECKS) >= {*MANNERS, *VALUES, *DERIVATIVES}
     assert set(FACTORIES) >= {*OPTAX_INSIDE, *EXCEPTIONS, *OTHER_PROBLEMS}
 
 
@@ -100,8 +103,9 @@ def test_values(name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", OWN)
-def test_ours(name):
-    run([c for c in CHECKS if c not in MANNERS], name)
+def test_ours(name, request):
+    done = set() if request.config.getoption("all_cases") else DERIVATIVES
+    run([c for c in CHECKS if c not in MANNERS and c not in done], name)
 
 
 @pytest.mark.slow
