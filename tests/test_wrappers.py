@@ -23,9 +23,7 @@ OPTIMIZERS = {
 }
 ALTERNATIVES = {"switch"}
 """Wrappers of several, of which each makes whole steps."""
-REFUSES = {}
-"""The wrappers that take no optimizer, and why."""
-WRAPPERS = [name for name in optcore.registry("wrapper") if is_own(name) and name not in REFUSES]
+WRAPPERS = [name for name in optcore.registry("wrapper") if is_own(name)]
 CHECKS = [
     check
     for check in testing.CHECKS
@@ -83,12 +81,6 @@ def around(value, inner, role, alternatives):
     if role.container:
         return (("inner", inner) if role.names_members else inner,)
     return inner
-
-
-@pytest.mark.parametrize("wrapper", REFUSES)
-def test_a_wrapper_that_takes_no_optimizer(wrapper):
-    with pytest.raises(ValueError, match=f"{wrapper}: inner gives steps"):
-        wrapped(wrapper, "sgd")
 
 
 def test_every_family_is_here():

@@ -23,7 +23,8 @@ from .._core import (
     what_it_is,
 )
 from ..compose._chain import example_momentum
-from ..transforms import scale_by_learning_rate, set_to_zero
+from ..compose._stages import gives_steps
+from ..transforms import identity, scale_by_learning_rate, set_to_zero
 from ._groups import Grouped, Groups
 from ._predicates import Pattern, answer, has_ndim, has_path
 
@@ -92,9 +93,10 @@ def route(
         earlier rules match: raise an error, or `"ignore"` it, for rules that serve several models.
 
     Raises:
-      ValueError: there are no rules, or two with the same string; at `init`, a parameter has no
-        rule or a rule has no parameter; in `update`, `params` is missing and a rule is a function;
-        a rule contains `dynamic_loss_scale`, which must be outside.
+      ValueError: there are no rules, or two with the same string; a rule has `identity()` beside
+        an optimizer, which would add the gradients of its parameters as they are; at `init`, a
+        parameter has no rule or a rule has no parameter; in `update`, `params` is missing and a
+        rule is a function; a rule contains `dynamic_loss_scale`, which must be outside.
       TypeError: a pattern has the wrong type, or returns something other than True or False.
 
     >>> import jax.numpy as jnp, optcore
@@ -107,6 +109,7 @@ def route(
     if not rules:
         raise ValueError("route: expected at least one rule (pattern, transformation), got none")
     patterns = [pattern for pattern, _ in rules]
+    _check_passing(rules)
     for i, pattern in enumerate(patterns):
         if not callable(pattern) and not hasattr(pattern, "search"):
             _check_glob(i, pattern, patterns[:i])
@@ -182,6 +185,20 @@ def route(
     if parts is not None:
         parts = renamed(parts, lambda state: state.inner, lambda new: RouteState(tuple(new)))
     return Grouped(init, update, members, assign, parts)
+
+
+def _check_passing(rules: Any) -> None:
+    """Gradients that pass as they are, beside steps of descent, would be steps of ascent."""
+    optimizer = next((tx for _, tx in rules if gives_steps(tx)), None)
+    if optimizer is None:
+        return
+    for pattern, tx in rules:
+        if tx == identity():
+            raise ValueError(
+                f"route: the rule ({pattern!r}, identity()) passes gradients as they are beside "
+                f"{optimizer!r}, which gives steps of descent: they would be added to the "
+                "parameters, ascent. To leave those parameters as they are use FREEZE"
+            )
 
 
 def _check_glob(number: int, pattern: Any, before: list[Any]) -> None:

@@ -376,3 +376,12 @@ def test_a_transformation_sees_its_own_parameters_only():
     tx.update(grads, tx.init(params), params, value=1.0)
     own = {"a": params["a"], "b": None}
     assert seen == [own, ({"a": grads["a"], "b": None}, own, {"value": 1.0})]
+
+
+def test_gradients_do_not_pass_beside_an_optimizer():
+    """They would be added: ascent. Beside a direction they may, for the rate comes behind."""
+    for optimizer in (sgd(0.1), optcore.chain(optcore.clip(1.0), optcore.adam(0.1))):
+        with pytest.raises(ValueError, match=r"\('\*', identity\(\)\) passes .* use FREEZE"):
+            route(("embed", optimizer), ("*", optcore.identity()))
+    assert route(("embed", optcore.trace(0.9)), ("*", optcore.identity()))
+    assert route(("embed", sgd(0.1)), ("*", optcore.scale(-0.1)))

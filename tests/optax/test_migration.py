@@ -218,7 +218,7 @@ def _stddev_state():
     assert optcore.optimizers.scale_by_stddev().init(PAIR).count is None
 
 
-@row("The state of what has a schedule")
+@row("The state beside a schedule")
 def _scheduled_state():
     def rate(library):
         return library.linear_schedule(1.0, 0.0, 4)
