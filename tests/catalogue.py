@@ -3,28 +3,15 @@
 It is made from the registry, and from what the chapters export.
 """
 
-import importlib
 import inspect
 import pathlib
-import pkgutil
-from types import ModuleType
 
-import optcore
 from optcore._core import REGISTRY, Factory
+from tests.named import places
 
 GUIDE = pathlib.Path(__file__).parents[1] / "optcore" / "optimizers" / "README.md"
 BEGIN, END = "<!-- catalogue:begin -->\n", "<!-- catalogue:end -->\n"
 KINDS = ("optimizer", "direction", "transform", "wrapper", "schedule")
-
-
-def places() -> list[ModuleType]:
-    """Where users import from: the top, and then the chapters."""
-    chapters = [
-        importlib.import_module(f"optcore.{found.name}")
-        for found in pkgutil.iter_modules(optcore.__path__)
-        if found.ispkg and not found.name.startswith("_") and found.name != "optax"
-    ]
-    return [optcore, *chapters]
 
 
 def exported() -> dict[str, str]:

@@ -35,8 +35,9 @@ def inverse_root(
       a: of shape `(..., n, n)`; leading axes are a batch. Of each matrix and its adjoint the mean
         counts.
       p: the root, positive; a whole number for `"newton"`.
-      ridge: `r`, at least 0; in units of the largest eigenvalue if `relative`. A matrix of zeros
-        gives zeros with a relative ridge, or with `ridge=0`.
+      ridge: `r`, at least 0; in units of the largest eigenvalue if `relative` (`"newton"`: of the
+        largest row sum of absolute values, its upper bound). A matrix of zeros gives zeros with a
+        relative ridge, or with `ridge=0`.
       relative: see `ridge`.
       method: see above.
       steps: of `"newton"`, at least 1; it converges quadratically once eigenvalues are near 1, and
@@ -52,14 +53,13 @@ def inverse_root(
     >>> jnp.round(inverse_root(jnp.diag(jnp.array([4.0, 16.0])), 2), 5).tolist()
     [[0.5, 0.0], [0.0, 0.25]]
     """
-    a = jnp.asarray(a)
+    a = widened(a)
     if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
         raise ValueError(f"inverse_root: a must be square matrices, got shape {a.shape}")
     if not p > 0:
         raise ValueError(f"inverse_root: p must be positive, got {p}")
     if not ridge >= 0:
         raise ValueError(f"inverse_root: ridge must be at least 0, got {ridge}")
-    a = widened(a)
     if not a.size:
         return a
     a = (a + adjoint(a)) / 2
@@ -79,7 +79,7 @@ def _ridge(largest: jax.Array, ridge: float, relative: bool) -> jax.Array:
     return ridge * largest if relative else jnp.full_like(largest, ridge)
 
 
-def _shifted(values: jax.Array, p: float, ridge: float, relative: bool) -> jax.Array:
+def _shifted(values: jax.Array, ridge: float, relative: bool) -> jax.Array:
     """The eigenvalues with the ridge."""
     values = jnp.maximum(values, 0)
     return values + _ridge(jnp.max(values, axis=-1, keepdims=True), ridge, relative)
@@ -97,7 +97,7 @@ def _compose(vectors: jax.Array, values: jax.Array) -> jax.Array:
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
 def _by_eigenvalues(p: float, ridge: float, relative: bool, a: jax.Array) -> jax.Array:
     values, vectors = jnp.linalg.eigh(a, symmetrize_input=False)
-    return _compose(vectors, _root(_shifted(values, p, ridge, relative), p))
+    return _compose(vectors, _root(_shifted(values, ridge, relative), p))
 
 
 @_by_eigenvalues.defjvp
@@ -106,7 +106,7 @@ def _derivative(
 ) -> tuple[jax.Array, jax.Array]:
     (a,), (da,) = primals, tangents
     values, vectors = jnp.linalg.eigh(a, symmetrize_input=False)
-    shifted = _shifted(values, p, ridge, relative)
+    shifted = _shifted(values, ridge, relative)
     roots = _root(shifted, p)
     inner = product(product(adjoint(vectors), da), vectors)
     # The ridge follows the largest eigenvalue.

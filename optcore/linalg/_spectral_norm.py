@@ -32,20 +32,16 @@ def spectral_norm(x: jax.Array, steps: int = 20) -> jax.Array:
     lengths = norm(x, -1)
     longest = jnp.argmax(lengths, axis=-2, keepdims=True)
     row = jnp.take_along_axis(x, longest, axis=-2).conj()
-    v = jnp.swapaxes(_unit(row), -1, -2)
+    v = _unit(jnp.swapaxes(row, -1, -2))
 
     def step(v: jax.Array, _: None) -> tuple[jax.Array, None]:
-        u = _unit_column(product(x, v))
-        return _unit_column(product(adjoint(x), u)), None
+        u = _unit(product(x, v))
+        return _unit(product(adjoint(x), u)), None
 
     # The vector is a constant: the derivative of the norm is that with the vectors held.
     v, _ = lax.scan(step, lax.stop_gradient(v), length=steps)
     return norm(product(x, lax.stop_gradient(v)), -2)[..., 0, 0]
 
 
-def _unit(row: jax.Array) -> jax.Array:
-    return row * safe_divide(1.0, norm(row, -1)).astype(row.dtype)
-
-
-def _unit_column(column: jax.Array) -> jax.Array:
+def _unit(column: jax.Array) -> jax.Array:
     return column * safe_divide(1.0, norm(column, -2)).astype(column.dtype)

@@ -97,9 +97,11 @@ def explain_in_chapters() -> None:
 def _missing_in(chapter: str, name: str) -> Any:
     gone = _GONE_FROM_TREE if chapter == "optcore.tree" else IN_PLACE_OF
     reason = f"module {chapter!r} has no attribute {name!r}"
-    if name in gone:
-        reason = f"{chapter} has no {name!r}: use {gone[name]}; optax's own is in optcore.optax"
-    raise AttributeError(reason, name=name)
+    raise AttributeError(_use(chapter, name, gone) if name in gone else reason, name=name)
+
+
+def _use(place: str, name: str, gone: Mapping[str, str]) -> str:
+    return f"{place} has no {name!r}: use {gone[name]}; optax's own is in optcore.optax"
 
 
 def explain_missing(name: str, top: Iterable[str]) -> str:
@@ -110,10 +112,7 @@ def explain_missing(name: str, top: Iterable[str]) -> str:
       top: the names there.
     """
     if name in IN_PLACE_OF:
-        return (
-            f"optcore has no {name!r}: use {IN_PLACE_OF[name]}; optax's own spelling is in "
-            "optcore.optax"
-        )
+        return _use("optcore", name, IN_PLACE_OF)
     chapter = _chapter_of(name)
     if chapter is not None:
         return f"optcore has no {name!r}: it is {chapter.__name__}.{name}"
